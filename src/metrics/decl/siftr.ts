@@ -1,0 +1,135 @@
+import { declareGroup } from '../declare.ts';
+
+/**
+ * SIFTR since the process started (the disable line counts since its enable line). `n_in + n_out` =
+ * lines + skipped + suppressed by ppl. Names of the first part: struct siftr_stats (spec/siftr.md 9).
+ */
+export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSection: 'siftr' }, [
+  {
+    name: 'siftrs_n_in',
+    unit: 'packets',
+    ext: true,
+    label: '\tN inbound TCP packet{s} seen',
+    help: 'Inbound TCP packets that the hook took notice of',
+  },
+  {
+    name: 'siftrs_n_out',
+    unit: 'packets',
+    ext: true,
+    label: '\tN outbound TCP packet{s} seen',
+    help: 'Outbound TCP packets that the hook took notice of',
+  },
+  {
+    name: 'siftrs_nskip_in_malloc',
+    unit: 'packets',
+    ext: true,
+    label: '\tN inbound packet{s} skipped because the record ring was full',
+    help: 'Inbound packets without a record: record ring full',
+  },
+  {
+    name: 'siftrs_nskip_out_malloc',
+    unit: 'packets',
+    ext: true,
+    label: '\tN outbound packet{s} skipped because the record ring was full',
+    help: 'Outbound packets without a record: record ring full',
+  },
+  {
+    name: 'siftrs_nskip_in_tcpcb',
+    unit: 'packets',
+    ext: true,
+    label: '\tN inbound packet{s} skipped without a control block',
+    help: 'Inbound packets without a record: no TCP control block',
+  },
+  {
+    name: 'siftrs_nskip_out_tcpcb',
+    unit: 'packets',
+    ext: true,
+    label: '\tN outbound packet{s} skipped without a control block',
+    help: 'Outbound packets without a record: no TCP control block',
+  },
+  {
+    name: 'siftrs_nskip_in_inpcb',
+    unit: 'packets',
+    ext: true,
+    label: '\tN inbound packet{s} skipped without an internet PCB',
+    help: 'Inbound packets without a record: no internet PCB',
+  },
+  {
+    name: 'siftrs_nskip_out_inpcb',
+    unit: 'packets',
+    ext: true,
+    label: '\tN outbound packet{s} skipped without an internet PCB',
+    help: 'Outbound packets without a record: no internet PCB',
+  },
+  {
+    name: 'siftrs_ppl_in',
+    unit: 'packets',
+    ext: true,
+    label: '\tN inbound packet{s} suppressed by ppl',
+    help: 'Inbound packets without a record: net.inet.siftr.ppl',
+  },
+  {
+    name: 'siftrs_ppl_out',
+    unit: 'packets',
+    ext: true,
+    label: '\tN outbound packet{s} suppressed by ppl',
+    help: 'Outbound packets without a record: net.inet.siftr.ppl',
+  },
+  {
+    name: 'siftrs_filtered_in',
+    unit: 'packets',
+    ext: true,
+    label: '\tN inbound packet{s} left out by the port filter',
+    help: 'Inbound packets that the port filter left out',
+  },
+  {
+    name: 'siftrs_filtered_out',
+    unit: 'packets',
+    ext: true,
+    label: '\tN outbound packet{s} left out by the port filter',
+    help: 'Outbound packets that the port filter left out',
+  },
+  {
+    name: 'siftrs_flowfull',
+    unit: 'packets',
+    ext: true,
+    label: '\tN packet{s} of flows that the flow table has no room for',
+    help: 'Packets without a record: flow table full',
+  },
+  {
+    name: 'siftrs_lines',
+    unit: 'records',
+    ext: true,
+    label: '\tN data line{s} written',
+    help: 'Data lines written to the log',
+  },
+  { name: 'siftrs_bytes', unit: 'bytes', ext: true, label: '\tN byte{s} written', help: 'Bytes written to the log' },
+  {
+    name: 'siftrs_write_errors',
+    unit: 'events',
+    ext: true,
+    label: '\tN write error{s}',
+    help: 'Writes to the log that failed',
+  },
+  {
+    name: 'siftrs_lost',
+    unit: 'records',
+    ext: true,
+    label: '\tN record{s} lost to write errors',
+    help: 'Records that a failed write or a stopped log lost',
+  },
+  {
+    name: 'siftrs_limit_reached',
+    unit: 'events',
+    ext: true,
+    label: '\tN time{s} the size limit was reached',
+    help: 'Times that the log reached its size limit and was closed',
+  },
+  {
+    name: 'siftrs_reopened',
+    unit: 'events',
+    ext: true,
+    label: '\tN time{s} the log was opened',
+    help: 'Times that the log was opened',
+  },
+]);
