@@ -17,14 +17,18 @@ import type { Group } from './declare.ts';
  */
 let next = 0;
 
+/**
+ * The slot table of a group. Built by Object.fromEntries because properties added one by one would leave the object in V8's
+ * dictionary mode, where a slot lookup on the hot path costs a hash lookup.
+ */
 function assign<N extends string>(group: Group<N>): Readonly<Record<N, number>> {
-  const slots: Record<string, number> = {};
+  const slots: [string, number][] = [];
   for (const d of group.decls) {
     if (d.dead || d.sum) continue;
-    slots[d.name] = next;
+    slots.push([d.name, next]);
     next += d.span ?? 1;
   }
-  return Object.freeze(slots) as Readonly<Record<N, number>>;
+  return Object.freeze(Object.fromEntries(slots)) as Readonly<Record<N, number>>;
 }
 
 /** Absolute slots by BSD name, group by group. The order of these lines is the layout. */
