@@ -1,8 +1,17 @@
 import { declareGroup } from '../declare.ts';
 
-/** ARP. Labels of the first part: FreeBSD netstat(1) `-s -p arp`; the rest counts what FreeBSD drops without a counter. */
+/**
+ * ARP. Labels of the first part, their grammar included: FreeBSD 14 netstat(1) `-s -p arp`; the rest counts what FreeBSD drops
+ * without a counter.
+ */
 export const arpGroup = declareGroup({ name: 'arp', prefix: 'arps_', extSection: 'xsiftr-arp' }, [
   { name: 'arps_txrequests', unit: 'packets', label: '\tN ARP request{s} sent', help: 'ARP requests sent' },
+  {
+    name: 'arps_txerrors',
+    unit: 'packets',
+    label: '\tN ARP request{s} failed to sent',
+    help: 'ARP requests that could not be sent',
+  },
   { name: 'arps_txreplies', unit: 'packets', label: '\tN ARP repl{y/ies} sent', help: 'ARP replies sent' },
   { name: 'arps_rxrequests', unit: 'packets', label: '\tN ARP request{s} received', help: 'ARP requests received' },
   { name: 'arps_rxreplies', unit: 'packets', label: '\tN ARP repl{y/ies} received', help: 'ARP replies received' },
@@ -13,7 +22,7 @@ export const arpGroup = declareGroup({ name: 'arp', prefix: 'arps_', extSection:
     label: '\tN total packet{s} dropped due to no ARP entry',
     help: 'Packets dropped after the address did not resolve',
   },
-  { name: 'arps_timeouts', unit: 'entries', label: '\tN ARP entr{y/ies} timed out', help: 'ARP entries that aged out' },
+  { name: 'arps_timeouts', unit: 'entries', label: '\tN ARP entry{s} timed out', help: 'ARP entries that aged out' },
   {
     name: 'arps_dupips',
     unit: 'packets',
@@ -82,13 +91,6 @@ export const arpGroup = declareGroup({ name: 'arp', prefix: 'arps_', extSection:
     ext: true,
     label: '\tN packet{s} dropped because the host does not answer',
     help: 'Dropped: the next hop left arp.maxtries requests unanswered a short while ago',
-  },
-  {
-    name: 'arps_nobufs',
-    unit: 'packets',
-    ext: true,
-    label: '\tN packet{s} not sent because no frame was free',
-    help: 'ARP packets not sent: no free frame',
   },
   {
     name: 'arps_ratelimited',
