@@ -2,7 +2,7 @@ import { declareGroup } from '../declare.ts';
 
 /**
  * SIFTR since the process started (the disable line counts since its enable line). `n_in + n_out` =
- * lines + skipped + suppressed by ppl. Names of the first part: struct siftr_stats (spec/siftr.md 9).
+ * lines + skipped + suppressed by ppl + lost. Names of the first part: struct siftr_stats (spec/siftr.md 9).
  */
 export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSection: 'siftr' }, [
   {
@@ -90,11 +90,11 @@ export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSe
     help: 'Outbound packets that the port filter left out',
   },
   {
-    name: 'siftrs_flowfull',
+    name: 'siftrs_dejavu',
     unit: 'packets',
     ext: true,
-    label: '\tN packet{s} of flows that the flow table has no room for',
-    help: 'Packets without a record: flow table full',
+    label: '\tN packet{s} met a second time',
+    help: 'Packets left alone because the hook had seen them before',
   },
   {
     name: 'siftrs_lines',
@@ -126,10 +126,17 @@ export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSe
     help: 'Times that the log reached its size limit and was closed',
   },
   {
-    name: 'siftrs_reopened',
+    name: 'siftrs_opened',
     unit: 'events',
     ext: true,
-    label: '\tN time{s} the log was opened',
-    help: 'Times that the log was opened',
+    label: '\tN time{s} a log was opened',
+    help: 'Times that a log file was opened',
+  },
+  {
+    name: 'siftrs_sum_mismatch',
+    unit: 'events',
+    ext: true,
+    label: '\tN cycle{s} in which packets were not accounted for',
+    help: 'Cycles at whose end packets seen differed from lines, skipped, suppressed and lost together',
   },
 ]);

@@ -1,0 +1,311 @@
+import { siftrs } from '../metrics/layout.ts';
+import { type CycleCounts, disableLine, enableLine, type SiftrIdent, totalSkipped } from './format.ts';
+import { closeLog, defaultLimit, fileIdAt, type LogFile, openLog, SiftrError, writeText } from './logfile.ts';
+import { CFG_PORT_FILTER, CFG_PPL } from './shared.ts';
+import type { CycleEnd } from './writer.ts';
+import type { WriterPort } from './writer-port.ts';
+
+/** A shard as SIFTR's control reaches it: each call is settled when the shard has done it. */
+export interface SiftrShard {
+  /** `SiftrHook.hook(enableUs)`. */
+  hook(enableUs: number): Promise<void>;
+  /** `SiftrHook.unhook()`. */
+  unhook(): Promise<void>;
+}
+
+export interface SiftrControlOptions {
+  readonly shards: readonly SiftrShard[];
+  /** Counter blocks of the shards, to read. */
+  readonly counters: readonly Float64Array[];
+  /** Counter block of the calling thread, to write. */
+  readonly cnt: Float64Array;
+  /** Shared settings, see `createSiftrShared`. */
+  readonly cfg: Int32Array;
+  readonly writer: WriterPort;
+  /** Wall time, µs since the epoch: the clock that the shards' wall time is derived from. */
+  readonly nowUs: () => number;
+  /** flock(2) LOCK_EX | LOCK_NB: false when another holds the lock. */
+  readonly lockFile: (fd: number) => boolean;
+  readonly ident: SiftrIdent;
+  /** `net.inet.siftr.logfile` at start; `-` is standard output. */
+  readonly logfile: string;
+  /** Bytes that one opening of a log may take; null: see `defaultLimit`. */
+  readonly limit: number | null;
+  /** Diagnostics, a line each. */
+  readonly warn: (line: string) => void;
+  readonly error: (line: string) => void;
+}
+
+const PREFIX = 'net.inet.siftr.';
+
+/**
+ * SIFTR's switchboard in the main thread: enable and disable cycles, the log file, the four sysctls, and the check that every packet
+ * seen is accounted for. Calls are carried out one after another.
+ */
+export class SiftrControl {
+  readonly #o: SiftrControlOptions;
+  #logfile: string;
+  /** The open log; null while disabled. */
+  #log: LogFile | null;
+  #enableUs: number;
+  /** Counters at the start of the cycle: the shards' counters never go back to 0. */
+  #start: CycleCounts;
+  /** The call that is being carried out, and all before it. */
+  #last: Promise<unknown>;
+
+  constructor(options: SiftrControlOptions) {
+    this.#o = options;
+    this.#logfile = options.logfile;
+    this.#log = null;
+    this.#enableUs = 0;
+    this.#start = this.#read();
+    this.#last = Promise.resolve();
+    options.writer.onLimit = () => void this.#limitReached();
+    options.writer.onWriteError = (text) => this.#writeError(text);
+  }
+
+  get enabled(): boolean {
+    return this.#log !== null;
+  }
+
+  /** `net.inet.siftr.logfile`. */
+  get logfile(): string {
+    return this.#logfile;
+  }
+
+  /** Starts a cycle: opens the log, writes the enable line, then hooks. Nothing happens when one runs. Throws SiftrError. */
+  enable(): Promise<void> {
+    return this.#inTurn(() => this.#enable());
+  }
+
+  /** Ends the cycle: unhooks, writes out what is pending, then the disable line, closes the log. Nothing happens when none runs. */
+  disable(): Promise<void> {
+    return this.#inTurn(() => this.#disable());
+  }
+
+  /**
+   * `net.inet.siftr.logfile = path` (spec/siftr.md section 10.1): while enabled, what was recorded before goes to the old file, what
+   * comes after to the new one, and neither gets an enable or disable line. Throws SiftrError, and the old file stays.
+   */
+  setLogfile(path: string): Promise<void> {
+    return this.#inTurn(() => this.#setLogfile(path));
+  }
+
+  /**
+   * Opens the log's path again, for log rotation (SIGHUP). The new file, when it is empty, begins with an enable line that has the
+   * enable time of the cycle. Nothing happens while disabled, or when the path still leads to the open file. Throws SiftrError.
+   */
+  reopen(): Promise<void> {
+    return this.#inTurn(() => this.#reopen());
+  }
+
+  /** Ends the cycle and the writer thread. */
+  close(): Promise<void> {
+    return this.#inTurn(async () => {
+      await this.#disable();
+      await this.#o.writer.close();
+    });
+  }
+
+  /** Value of a `net.inet.siftr.*` knob. */
+  getSysctl(name: string): number | string {
+    switch (name) {
+      case `${PREFIX}enabled`:
+        return this.enabled ? 1 : 0;
+      case `${PREFIX}ppl`:
+        return this.#o.cfg[CFG_PPL]! >>> 0;
+      case `${PREFIX}logfile`:
+        return this.#logfile;
+      case `${PREFIX}port_filter`:
+        return this.#o.cfg[CFG_PORT_FILTER]!;
+      default:
+        throw new SiftrError('ENOENT', `unknown oid '${name}'`);
+    }
+  }
+
+  /**
+   * Sets a `net.inet.siftr.*` knob to a value of the declared type and range (src/stack/sysctl.ts checks text; this checks numbers
+   * again, because a value that is out of range must not reach the log). ppl and port_filter hold from the next packet on.
+   */
+  async setSysctl(name: string, value: number | string): Promise<void> {
+    switch (name) {
+      case `${PREFIX}enabled`:
+        await (whole(name, value, 1) === 1 ? this.enable() : this.disable());
+        break;
+      case `${PREFIX}ppl`:
+        Atomics.store(this.#o.cfg, CFG_PPL, whole(name, value, 0xffffffff) | 0);
+        break;
+      case `${PREFIX}logfile`:
+        await this.setLogfile(String(value));
+        break;
+      case `${PREFIX}port_filter`:
+        Atomics.store(this.#o.cfg, CFG_PORT_FILTER, whole(name, value, 0xffff));
+        break;
+      default:
+        throw new SiftrError('ENOENT', `unknown oid '${name}'`);
+    }
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const run = this.#last.then(work, work);
+    this.#last = run.catch(() => undefined);
+    return run;
+  }
+
+  async #enable(): Promise<void> {
+    if (this.#log !== null) return;
+    const o = this.#o;
+    const log = this.#open(this.#logfile);
+    try {
+      if (log.size > 0) {
+        o.warn(
+          `SIFTR log ${log.path} already holds ${log.size} bytes: a further enable/disable cycle is appended, and some programs read one cycle a file only`,
+        );
+      }
+      this.#enableUs = o.nowUs();
+      writeText(log, enableLine(this.#enableUs, o.ident));
+      this.#start = this.#read();
+      await o.writer.begin(log.fd, this.#limitOf(log));
+    } catch (err) {
+      closeLog(log);
+      throw err;
+    }
+    this.#log = log;
+    try {
+      await Promise.all(o.shards.map((s) => s.hook(this.#enableUs)));
+    } catch (err) {
+      await this.#disable();
+      throw err;
+    }
+  }
+
+  async #disable(): Promise<void> {
+    const log = this.#log;
+    if (log === null) return;
+    const o = this.#o;
+    // A shard that died leaves its ring and counters behind; the log is finished all the same.
+    await Promise.allSettled(o.shards.map((s) => s.unhook()));
+    try {
+      const end = await o.writer.end();
+      const counts = difference(this.#read(), this.#start);
+      this.#check(counts, end);
+      writeText(log, disableLine(o.nowUs(), counts, end.flowList));
+    } catch (err) {
+      o.error(`SIFTR log ${log.path} ends without a disable line: ${(err as Error).message}`);
+    } finally {
+      closeLog(log);
+      this.#log = null;
+    }
+  }
+
+  async #setLogfile(path: string): Promise<void> {
+    if (path === '' || path.includes('\0')) {
+      throw new SiftrError('EINVAL', `${PREFIX}logfile: the path of a file is needed, or - for standard output`);
+    }
+    const old = this.#log;
+    if (old === null) {
+      if (path === this.#logfile) return;
+      closeLog(this.#open(path));
+      this.#logfile = path;
+      return;
+    }
+    if (path === this.#logfile || fileIdAt(path) === old.id) {
+      this.#logfile = path;
+      return;
+    }
+    await this.#switch(old, this.#open(path));
+    this.#logfile = path;
+  }
+
+  async #reopen(): Promise<void> {
+    const old = this.#log;
+    if (old === null || fileIdAt(this.#logfile) === old.id) return;
+    const log = this.#open(this.#logfile);
+    try {
+      if (log.size === 0) writeText(log, enableLine(this.#enableUs, this.#o.ident));
+    } catch (err) {
+      closeLog(log);
+      throw err;
+    }
+    await this.#switch(old, log);
+  }
+
+  async #switch(old: LogFile, log: LogFile): Promise<void> {
+    await this.#o.writer.switchTo(log.fd, this.#limitOf(log));
+    this.#log = log;
+    closeLog(old);
+  }
+
+  #open(path: string): LogFile {
+    const log = openLog(path, this.#o.lockFile);
+    this.#o.cnt[siftrs.siftrs_opened]!++;
+    return log;
+  }
+
+  #limitOf(log: LogFile): number {
+    return this.#o.limit ?? defaultLimit(log);
+  }
+
+  async #limitReached(): Promise<void> {
+    const log = this.#log;
+    if (log === null) return;
+    this.#o.cnt[siftrs.siftrs_limit_reached]!++;
+    await this.disable();
+    this.#o.warn(
+      `SIFTR log ${log.path} has reached its limit of ${this.#limitOf(log)} bytes and was closed; start again with ${PREFIX}enabled=1, allow more with --siftr-limit`,
+    );
+  }
+
+  #writeError(text: string | null): void {
+    const path = this.#log?.path ?? this.#logfile;
+    if (text === null) this.#o.warn(`SIFTR log ${path}: writing works again`);
+    else this.#o.error(`SIFTR log ${path}: ${text}; records wait, and are skipped when the rings are full`);
+  }
+
+  /** Every packet seen is a line, or skipped, or suppressed by ppl, or lost with a failed write (spec/siftr.md section 7). */
+  #check(c: CycleCounts, end: CycleEnd): void {
+    if (end.lost > 0) this.#o.error(`SIFTR: ${end.lost} records were lost because the log could not be written`);
+    const seen = c.numIn + c.numOut;
+    const accounted = end.lines + totalSkipped(c) + end.suppressed + end.lost;
+    if (seen === accounted) return;
+    this.#o.cnt[siftrs.siftrs_sum_mismatch]!++;
+    this.#o.error(
+      `SIFTR: ${seen} packets seen, but ${end.lines} lines + ${totalSkipped(c)} skipped + ${end.suppressed} suppressed + ${end.lost} lost are ${accounted}`,
+    );
+  }
+
+  #read(): CycleCounts {
+    const sum = (slot: number): number => this.#o.counters.reduce((n, cnt) => n + cnt[slot]!, 0);
+    return {
+      numIn: sum(siftrs.siftrs_n_in),
+      numOut: sum(siftrs.siftrs_n_out),
+      skippedMallocIn: sum(siftrs.siftrs_nskip_in_malloc),
+      skippedMallocOut: sum(siftrs.siftrs_nskip_out_malloc),
+      skippedTcpcbIn: sum(siftrs.siftrs_nskip_in_tcpcb),
+      skippedTcpcbOut: sum(siftrs.siftrs_nskip_out_tcpcb),
+      skippedInpcbIn: sum(siftrs.siftrs_nskip_in_inpcb),
+      skippedInpcbOut: sum(siftrs.siftrs_nskip_out_inpcb),
+    };
+  }
+}
+
+function difference(now: CycleCounts, start: CycleCounts): CycleCounts {
+  return {
+    numIn: now.numIn - start.numIn,
+    numOut: now.numOut - start.numOut,
+    skippedMallocIn: now.skippedMallocIn - start.skippedMallocIn,
+    skippedMallocOut: now.skippedMallocOut - start.skippedMallocOut,
+    skippedTcpcbIn: now.skippedTcpcbIn - start.skippedTcpcbIn,
+    skippedTcpcbOut: now.skippedTcpcbOut - start.skippedTcpcbOut,
+    skippedInpcbIn: now.skippedInpcbIn - start.skippedInpcbIn,
+    skippedInpcbOut: now.skippedInpcbOut - start.skippedInpcbOut,
+  };
+}
+
+function whole(name: string, value: number | string, max: number): number {
+  const n = typeof value === 'number' ? value : Number(value);
+  if (!Number.isInteger(n) || n < 0 || n > max || value === '') {
+    throw new SiftrError('EINVAL', `${name}=${value}: allowed is a whole number from 0 to ${max}`);
+  }
+  return n;
+}

@@ -1,0 +1,131 @@
+import { R_F0, R_FLOWID, R_L0, R_PORTS } from './record.ts';
+
+/** A flow seen since the last enable (`struct flow_hash_node`). */
+export class Flow {
+  readonly flowid: number;
+  readonly l0: number;
+  readonly l1: number;
+  readonly l2: number;
+  readonly l3: number;
+  readonly f0: number;
+  readonly f1: number;
+  readonly f2: number;
+  readonly f3: number;
+  /** Local port in the upper half, foreign in the lower. */
+  readonly ports: number;
+  /** Fields 3 to 6 of a data line with a comma before and after, made at first sight. */
+  readonly text: Uint8Array;
+  /** Packets since the last one logged, 16 bits as in FreeBSD (spec/siftr.md section 6). */
+  nth: number;
+  /** Next in the bucket: older. */
+  next: Flow | null;
+
+  constructor(rec: Uint32Array, r: number, next: Flow | null) {
+    this.flowid = rec[r + R_FLOWID]!;
+    this.l0 = rec[r + R_L0]!;
+    this.l1 = rec[r + R_L0 + 1]!;
+    this.l2 = rec[r + R_L0 + 2]!;
+    this.l3 = rec[r + R_L0 + 3]!;
+    this.f0 = rec[r + R_F0]!;
+    this.f1 = rec[r + R_F0 + 1]!;
+    this.f2 = rec[r + R_F0 + 2]!;
+    this.f3 = rec[r + R_F0 + 3]!;
+    this.ports = rec[r + R_PORTS]!;
+    this.text = new TextEncoder().encode(
+      `,${dotted(this.l3)},${this.ports >>> 16},${dotted(this.f3)},${this.ports & 0xffff},`,
+    );
+    this.nth = 0;
+    this.next = next;
+  }
+
+  /** Of the record's connection? The tuple decides, so that two flows with one flowid are never mixed up. */
+  matches(rec: Uint32Array, r: number): boolean {
+    return (
+      this.flowid === rec[r + R_FLOWID] &&
+      this.ports === rec[r + R_PORTS] &&
+      this.f3 === rec[r + R_F0 + 3] &&
+      this.l3 === rec[r + R_L0 + 3] &&
+      this.f2 === rec[r + R_F0 + 2] &&
+      this.l2 === rec[r + R_L0 + 2] &&
+      this.f1 === rec[r + R_F0 + 1] &&
+      this.l1 === rec[r + R_L0 + 1] &&
+      this.f0 === rec[r + R_F0] &&
+      this.l0 === rec[r + R_L0]
+    );
+  }
+
+  /** The flow as `flow_list` spells it, without the comma. */
+  listEntry(): string {
+    return `${dotted(this.l3)};${this.ports >>> 16}-${dotted(this.f3)};${this.ports & 0xffff}`;
+  }
+
+  /**
+   * The ppl test of section 6: true when this record is to be logged. `ppl` is uint32; up to 1 logs all. The counter has 16
+   * bits, so a ppl beyond 65536 works as 65536.
+   */
+  due(ppl: number): boolean {
+    if (ppl <= 1) return true;
+    this.nth = ((this.nth + 1) % ppl) & 0xffff;
+    return this.nth === 0;
+  }
+}
+
+function dotted(addr: number): string {
+  return `${addr >>> 24}.${(addr >>> 16) & 255}.${(addr >>> 8) & 255}.${addr & 255}`;
+}
+
+const BUCKETS = 65536;
+const MASK = BUCKETS - 1;
+
+/**
+ * The flows of one enable/disable cycle: 65536 buckets by `flowid & 0xffff`, newest first in a bucket (spec/siftr.md section 8).
+ * Entries stay until `clear`.
+ */
+export class FlowTable {
+  readonly #buckets: (Flow | null)[];
+  #size: number;
+  /** The flow of the record before: packets come in runs. */
+  #last: Flow | null;
+
+  constructor() {
+    this.#buckets = new Array(BUCKETS).fill(null);
+    this.#size = 0;
+    this.#last = null;
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** The flow of the record at word `r` of `rec`; made when it is new. */
+  find(rec: Uint32Array, r: number): Flow {
+    const last = this.#last;
+    if (last?.matches(rec, r)) return last;
+    const bucket = rec[r + R_FLOWID]! & MASK;
+    const first = this.#buckets[bucket]!;
+    let flow: Flow | null = first;
+    while (flow !== null && !flow.matches(rec, r)) flow = flow.next;
+    if (flow === null) {
+      flow = new Flow(rec, r, first);
+      this.#buckets[bucket] = flow;
+      this.#size++;
+    }
+    this.#last = flow;
+    return flow;
+  }
+
+  /** `flow_list`: every flow once, ascending `flowid & 0xffff`, newest first in a bucket, a comma after each; '' when empty. */
+  list(): string {
+    const entries: string[] = [];
+    for (const first of this.#buckets) {
+      for (let flow = first; flow !== null; flow = flow.next) entries.push(flow.listEntry());
+    }
+    return entries.length === 0 ? '' : `${entries.join(',')},`;
+  }
+
+  clear(): void {
+    this.#buckets.fill(null);
+    this.#size = 0;
+    this.#last = null;
+  }
+}

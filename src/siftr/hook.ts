@@ -1,0 +1,181 @@
+import { siftrs } from '../metrics/layout.ts';
+import { M_SIFTR, type Mbuf } from '../rings/mbuf.ts';
+import { FlowKey } from '../stack/flow.ts';
+import { PFIL_OUT, PFIL_PASS, type PfilCtx, type PfilHook } from '../stack/net/pfil.ts';
+import { SockBuf } from '../stack/socket/sockbuf.ts';
+import type { Stack } from '../stack/stack.ts';
+import { tcbLookup } from '../stack/tcp/tcb.ts';
+import { TCPS_ESTABLISHED } from '../stack/tcp/tcp-fsm.ts';
+import {
+  KIND_FLOWTYPE_SHIFT,
+  KIND_OUT,
+  R_F0,
+  R_FLOWID,
+  R_KIND,
+  R_L0,
+  R_PORTS,
+  R_SEC,
+  R_USEC,
+  RecordProducer,
+} from './record.ts';
+import { CFG_PORT_FILTER, wakeWriter } from './shared.ts';
+import { makeSnapshot, type Snapshot } from './snapshot.ts';
+
+const IPPROTO_TCP = 6;
+/** Offsets in the IPv4 header. */
+const IP_P = 9;
+const IP_SRC = 12;
+const IP_DST = 16;
+
+/** Stands for the buffers of a socket that is gone while its control block lives on. */
+const NO_SOCKBUF = new SockBuf(0);
+
+/**
+ * SIFTR's filter hook of one shard: sees every IPv4 packet in and out, counts, and leaves a record of the control block in the
+ * shard's ring (spec/siftr.md section 5.2). It passes every packet and allocates nothing.
+ */
+export class SiftrHook implements PfilHook {
+  readonly mod = 'siftr';
+  readonly rul = 'default';
+  readonly type = 'inet';
+  readonly #st: Stack;
+  readonly #cnt: Float64Array;
+  readonly #dv: DataView;
+  readonly #cfg: Int32Array;
+  readonly #ring: RecordProducer;
+  readonly #words: Int32Array;
+  readonly #snapshot: Snapshot;
+  readonly #key: FlowKey;
+  #hooked: boolean;
+  /** Wall time of the last record, µs; records never go back behind it (section 13 rule 7). */
+  #lastUs: number;
+  /** Start of the second that `#lastUs` lies in, as µs and as seconds. */
+  #secUs: number;
+  #sec: number;
+
+  /**
+   * @param st   the shard's stack
+   * @param ring memory of `createRing`; this shard is its only producer
+   * @param cfg  the process's shared settings
+   */
+  constructor(st: Stack, ring: SharedArrayBuffer, cfg: Int32Array) {
+    this.#st = st;
+    this.#cnt = st.cnt;
+    this.#dv = st.pool.dv;
+    this.#cfg = cfg;
+    this.#ring = new RecordProducer(ring);
+    this.#words = this.#ring.words;
+    this.#snapshot = makeSnapshot();
+    this.#key = new FlowKey();
+    this.#hooked = false;
+    this.#lastUs = 0;
+    this.#secUs = 0;
+    this.#sec = 0;
+  }
+
+  /** Links the hook in both directions. @param enableUs enable time, wall µs: no record is earlier (section 13 rule 1) */
+  hook(enableUs: number): void {
+    if (this.#hooked) return;
+    this.#lastUs = enableUs;
+    this.#secUs = Infinity;
+    this.#st.pfil.inet.link(this);
+    this.#hooked = true;
+  }
+
+  /** Takes the hook off both directions. Records already made stay in the ring. */
+  unhook(): void {
+    if (!this.#hooked) return;
+    this.#st.pfil.inet.unlink(this);
+    this.#hooked = false;
+  }
+
+  mbuf(m: Mbuf, ctx: PfilCtx): number {
+    const dv = this.#dv;
+    const ip = m.l3;
+    if (dv.getUint8(ip + IP_P) !== IPPROTO_TCP) return PFIL_PASS;
+    const cnt = this.#cnt;
+    const out = ctx.dir === PFIL_OUT;
+
+    // Fragments are not looked for, as in the original; a packet cut short of its ports counts with ports 0.
+    const th = ip + ((dv.getUint8(ip) & 0x0f) << 2);
+    const whole = th + 4 <= m.pos + m.len;
+    const sport = whole ? dv.getUint16(th) : 0;
+    const dport = whole ? dv.getUint16(th + 2) : 0;
+    const filter = this.#cfg[CFG_PORT_FILTER]!;
+    if (filter !== 0 && sport !== filter && dport !== filter) {
+      cnt[out ? siftrs.siftrs_filtered_out : siftrs.siftrs_filtered_in]!++;
+      return PFIL_PASS;
+    }
+
+    if ((m.mflags & M_SIFTR) !== 0) {
+      cnt[siftrs.siftrs_dejavu]!++;
+      return PFIL_PASS;
+    }
+    m.mflags |= M_SIFTR;
+    cnt[out ? siftrs.siftrs_n_out : siftrs.siftrs_n_in]!++;
+
+    let inp = ctx.inp;
+    if (inp === null && whole) {
+      const src = dv.getInt32(ip + IP_SRC);
+      const dst = dv.getInt32(ip + IP_DST);
+      if (out) this.#key.setV4(src, sport, dst, dport);
+      else this.#key.setV4(dst, dport, src, sport);
+      inp = tcbLookup(this.#st.tcp, this.#key);
+    }
+    if (inp === null) {
+      cnt[out ? siftrs.siftrs_nskip_out_inpcb : siftrs.siftrs_nskip_in_inpcb]!++;
+      return PFIL_PASS;
+    }
+    const tp = inp.tp;
+    if (tp === null || tp.t_state < TCPS_ESTABLISHED) {
+      cnt[out ? siftrs.siftrs_nskip_out_tcpcb : siftrs.siftrs_nskip_in_tcpcb]!++;
+      return PFIL_PASS;
+    }
+
+    const ring = this.#ring;
+    const r = ring.reserve();
+    if (ring.wantWake) {
+      ring.wantWake = false;
+      wakeWriter(this.#cfg);
+    }
+    if (r < 0) {
+      cnt[out ? siftrs.siftrs_nskip_out_malloc : siftrs.siftrs_nskip_in_malloc]!++;
+      return PFIL_PASS;
+    }
+    const w = this.#words;
+    w[r + R_KIND] = (out ? KIND_OUT : 0) | (inp.inp_flowtype << KIND_FLOWTYPE_SHIFT);
+    w[r + R_L0] = inp.l0;
+    w[r + R_L0 + 1] = inp.l1;
+    w[r + R_L0 + 2] = inp.l2;
+    w[r + R_L0 + 3] = inp.l3;
+    w[r + R_F0] = inp.f0;
+    w[r + R_F0 + 1] = inp.f1;
+    w[r + R_F0 + 2] = inp.f2;
+    w[r + R_F0 + 3] = inp.f3;
+    w[r + R_PORTS] = (inp.lport << 16) | inp.fport;
+    w[r + R_FLOWID] = inp.inp_flowid;
+    const so = inp.inp_socket;
+    if (so === null) this.#snapshot(w, r, tp, NO_SOCKBUF, NO_SOCKBUF);
+    else this.#snapshot(w, r, tp, so.so_snd, so.so_rcv);
+    this.#stamp(w, r, out, m.time);
+    ring.commit();
+    return PFIL_PASS;
+  }
+
+  /** Time of the record: the frame's receive stamp inbound, the shard's current clock outbound (section 13 rule 6). */
+  #stamp(w: Int32Array, r: number, out: boolean, time: number): void {
+    const clock = this.#st.clock;
+    let us = clock.wallUs();
+    if (!out) us += (time - clock.us) | 0;
+    if (us < this.#lastUs) us = this.#lastUs;
+    else this.#lastUs = us;
+    let usec = us - this.#secUs;
+    if (!(usec >= 0 && usec < 1e6)) {
+      this.#sec = Math.floor(us / 1e6);
+      this.#secUs = this.#sec * 1e6;
+      usec = us - this.#secUs;
+    }
+    w[r + R_SEC] = this.#sec;
+    w[r + R_USEC] = usec;
+  }
+}

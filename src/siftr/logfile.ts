@@ -1,0 +1,109 @@
+import { closeSync, constants, fstatSync, openSync, statfsSync, statSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+
+/** A refusal or failure of SIFTR's control: the message is one line for the user. */
+export class SiftrError extends Error {
+  override readonly name = 'SiftrError';
+  /** errno name: EINVAL, EACCES, ENOENT, ELOOP, EWOULDBLOCK … */
+  readonly code: string;
+  /** 2 for a mistake of the user, 1 for what the system refused. */
+  readonly exitCode: 1 | 2;
+
+  constructor(code: string, message: string) {
+    super(message);
+    this.code = code;
+    this.exitCode = code === 'EINVAL' ? 2 : 1;
+  }
+}
+
+/** An open log. `-` is standard output, which is neither locked nor closed. */
+export interface LogFile {
+  readonly path: string;
+  readonly fd: number;
+  /** Bytes that were in it when it was opened. */
+  readonly size: number;
+  /** Device and inode, `dev:ino`: two paths of one file agree. */
+  readonly id: string;
+  /** A plain file: has a size and a file system that can fill up. */
+  readonly regular: boolean;
+}
+
+const STDOUT = '-';
+const STDOUT_FD = 1;
+/** O_NONBLOCK so that a FIFO without a reader is an error and not a wait; it means nothing for a plain file. */
+const FLAGS = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW | constants.O_NONBLOCK;
+
+const GIB = 2 ** 30;
+/** Default size limit: the lesser of this and a tenth of the free space. */
+const LIMIT_MAX = 4 * GIB;
+
+function refusal(path: string, err: unknown): SiftrError {
+  const code = (err as NodeJS.ErrnoException).code ?? 'EIO';
+  const why =
+    code === 'ELOOP'
+      ? 'is a symbolic link, which is not followed'
+      : (err as Error).message.replace(/, \w+( '.*')?$/s, '');
+  return new SiftrError(code, `SIFTR log ${path}: ${why}`);
+}
+
+/**
+ * Opens a log as FreeBSD does (spec/siftr.md section 1): for appending, made with mode 0644 when missing, never truncated, a symbolic
+ * link as last component refused.
+ * @param lock flock(2) LOCK_EX | LOCK_NB on a descriptor: false when another holds the lock
+ * @throws SiftrError with the errno's name; EWOULDBLOCK when another process writes to the file
+ */
+export function openLog(path: string, lock: (fd: number) => boolean): LogFile {
+  if (path === STDOUT) return { path, fd: STDOUT_FD, size: 0, id: STDOUT, regular: false };
+  let fd: number;
+  try {
+    fd = openSync(path, FLAGS, 0o644);
+  } catch (err) {
+    throw refusal(path, err);
+  }
+  try {
+    const st = fstatSync(fd);
+    const log = { path, fd, size: st.isFile() ? st.size : 0, id: `${st.dev}:${st.ino}`, regular: st.isFile() };
+    if (log.regular && !lock(fd)) {
+      throw new SiftrError(
+        'EWOULDBLOCK',
+        `SIFTR log ${path}: another process writes to it; choose another file with --siftr-log or net.inet.siftr.logfile`,
+      );
+    }
+    return log;
+  } catch (err) {
+    closeSync(fd);
+    throw err instanceof SiftrError ? err : refusal(path, err);
+  }
+}
+
+/** Identity of the file that a path leads to now; null when there is none. */
+export function fileIdAt(path: string): string | null {
+  if (path === STDOUT) return STDOUT;
+  const st = statSync(path, { throwIfNoEntry: false });
+  return st === undefined ? null : `${st.dev}:${st.ino}`;
+}
+
+export function closeLog(log: LogFile): void {
+  if (log.path !== STDOUT) closeSync(log.fd);
+}
+
+/** Writes a whole text. Throws SiftrError. @param tries attempts while a pipe is full */
+export function writeText(log: LogFile, text: string, tries = 1000): void {
+  const bytes = Buffer.from(text);
+  let done = 0;
+  while (done < bytes.length) {
+    try {
+      done += writeSync(log.fd, bytes, done, bytes.length - done);
+    } catch (err) {
+      if ((err as NodeJS.ErrnoException).code !== 'EAGAIN' || --tries <= 0) throw refusal(log.path, err);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+    }
+  }
+}
+
+/** Bytes that a log may take when no limit is given: for a plain file the lesser of 4 GiB and a tenth of the free space. */
+export function defaultLimit(log: LogFile): number {
+  if (!log.regular) return Infinity;
+  const fs = statfsSync(dirname(log.path));
+  return Math.min(LIMIT_MAX, Math.floor((fs.bavail * fs.bsize) / 10));
+}

@@ -1,0 +1,187 @@
+/**
+ * A SIFTR record: what one packet leaves behind for the writer thread, 32 words in a bounded ring with one producer (a shard)
+ * and one consumer (the writer). Nothing is allocated when one is recorded.
+ *
+ * Ring buffer layout (one SharedArrayBuffer):
+ *
+ *   word 0        word 16       word 64                                 word 64 + 32 * records
+ *   | head …      | tail …      | record 0 | record 1 | … | record n-1 |
+ *
+ * head counts records ever pushed, tail records ever taken; both wrap at 2^32. n is a power of two. The pages of records that
+ * were never written are never touched, so an idle ring costs no memory.
+ */
+
+/** Words in a record. */
+export const RECORD_WORDS = 32;
+const RECORD_SHIFT = 5;
+
+/** The words of a record, in order. Numbers are 32-bit; the formatter reads them unsigned. */
+export const RECORD_FIELDS = [
+  'kind', // direction in bit 0 (0 = in, 1 = out), flow type in bits 8..15
+  'sec', // wall time of the packet
+  'usec',
+  'l0', // local address, four words in network order
+  'l1',
+  'l2',
+  'l3',
+  'f0', // foreign address
+  'f1',
+  'f2',
+  'f3',
+  'ports', // local port in the upper half, foreign in the lower
+  'flowid',
+  'ssthresh', // field 7 of the data line, and on to field 25
+  'cwnd',
+  'flags2',
+  'snd_wnd',
+  'rcv_wnd',
+  'snd_scale',
+  'rcv_scale',
+  'state',
+  'maxseg',
+  'srtt',
+  'flags',
+  'rxtcur',
+  'snd_hiwat',
+  'snd_cc',
+  'rcv_hiwat',
+  'rcv_cc',
+  'inflight',
+  'segqlen',
+] as const;
+
+export type RecordField = (typeof RECORD_FIELDS)[number];
+
+export const R_KIND = 0;
+export const R_SEC = 1;
+export const R_USEC = 2;
+export const R_L0 = 3;
+export const R_F0 = 7;
+export const R_PORTS = 11;
+export const R_FLOWID = 12;
+export const R_SSTHRESH = 13;
+export const R_CWND = 14;
+export const R_FLAGS2 = 15;
+export const R_SND_WND = 16;
+export const R_RCV_WND = 17;
+export const R_SND_SCALE = 18;
+export const R_RCV_SCALE = 19;
+export const R_STATE = 20;
+export const R_MAXSEG = 21;
+export const R_SRTT = 22;
+export const R_FLAGS = 23;
+export const R_RXTCUR = 24;
+export const R_SND_HIWAT = 25;
+export const R_SND_CC = 26;
+export const R_RCV_HIWAT = 27;
+export const R_RCV_CC = 28;
+export const R_INFLIGHT = 29;
+export const R_SEGQLEN = 30;
+
+/** `kind` bits. */
+export const KIND_OUT = 1;
+export const KIND_FLOWTYPE_SHIFT = 8;
+
+/** Default records in a ring, and the range allowed (spec/siftr.md section 14 item 1). */
+export const QLEN_DEFAULT = 65536;
+export const QLEN_MIN = 2;
+export const QLEN_MAX = 1048576;
+
+const HEAD = 0;
+const TAIL = 16;
+const HEADER_WORDS = 64;
+
+/**
+ * Memory of a ring for `records` records.
+ * @param records power of two, QLEN_MIN..QLEN_MAX; else RangeError
+ */
+export function createRing(records: number = QLEN_DEFAULT): SharedArrayBuffer {
+  if (records < QLEN_MIN || records > QLEN_MAX || (records & (records - 1)) !== 0) {
+    throw new RangeError(`a SIFTR ring of ${records} records: use a power of two from ${QLEN_MIN} to ${QLEN_MAX}`);
+  }
+  return new SharedArrayBuffer((HEADER_WORDS + records * RECORD_WORDS) * 4);
+}
+
+function ringMask(buf: SharedArrayBuffer): number {
+  return (buf.byteLength / 4 - HEADER_WORDS) / RECORD_WORDS - 1;
+}
+
+/** The shard's end of a ring. */
+export class RecordProducer {
+  /** Write the record that `reserve` gave here. */
+  readonly words: Int32Array;
+  readonly #mask: number;
+  /** Fill level at which `reserve` looks whether the writer sleeps: a quarter. */
+  readonly #wakeLevel: number;
+  #head: number;
+  /** The tail as last read; refreshed only when the ring looks full or a quarter full. */
+  #tail: number;
+  /** Set when the ring went over a quarter: the owner calls the writer and clears it. */
+  wantWake: boolean;
+
+  constructor(buf: SharedArrayBuffer) {
+    this.words = new Int32Array(buf);
+    this.#mask = ringMask(buf);
+    this.#wakeLevel = (this.#mask + 1) >>> 2;
+    this.#head = Atomics.load(this.words, HEAD);
+    this.#tail = Atomics.load(this.words, TAIL);
+    this.wantWake = false;
+  }
+
+  /** Index of the first word of a free record, or -1 when the ring is full. `commit` publishes it. */
+  reserve(): number {
+    if (((this.#head - this.#tail) | 0) > this.#wakeLevel) {
+      this.#tail = Atomics.load(this.words, TAIL);
+      const used = (this.#head - this.#tail) | 0;
+      if (used > this.#wakeLevel) {
+        this.wantWake = true;
+        if (used > this.#mask) return -1;
+      }
+    }
+    return HEADER_WORDS + ((this.#head & this.#mask) << RECORD_SHIFT);
+  }
+
+  commit(): void {
+    this.#head = (this.#head + 1) | 0;
+    Atomics.store(this.words, HEAD, this.#head);
+  }
+}
+
+/** The writer's end of a ring. */
+export class RecordConsumer {
+  /** The ring, unsigned: the formatter reads records here. */
+  readonly words: Uint32Array;
+  readonly #ctl: Int32Array;
+  readonly #mask: number;
+  #tail: number;
+  #head: number;
+
+  constructor(buf: SharedArrayBuffer) {
+    this.words = new Uint32Array(buf);
+    this.#ctl = new Int32Array(buf);
+    this.#mask = ringMask(buf);
+    this.#head = Atomics.load(this.#ctl, HEAD);
+    this.#tail = Atomics.load(this.#ctl, TAIL);
+  }
+
+  /** Looks how far the producer is and returns how many records can be taken. */
+  refresh(): number {
+    this.#head = Atomics.load(this.#ctl, HEAD);
+    return (this.#head - this.#tail) | 0;
+  }
+
+  /** Index of the first word of the oldest record as of the last `refresh`, or -1 when there is none. */
+  peek(): number {
+    return this.#head === this.#tail ? -1 : HEADER_WORDS + ((this.#tail & this.#mask) << RECORD_SHIFT);
+  }
+
+  /** Takes the record that `peek` gave; its slot is the producer's again after `release`. */
+  advance(): void {
+    this.#tail = (this.#tail + 1) | 0;
+  }
+
+  /** Gives the slots of taken records back to the producer. */
+  release(): void {
+    Atomics.store(this.#ctl, TAIL, this.#tail);
+  }
+}

@@ -1,0 +1,29 @@
+/**
+ * Words that the main thread, the shards and the writer thread share: settings that change "at the next packet" (spec/siftr.md
+ * section 10) and the writer's wake-up. One Int32Array over a SharedArrayBuffer for the whole process.
+ */
+
+/** `net.inet.siftr.ppl`; uint32 in an int32 word. Read by the writer for every record. */
+export const CFG_PPL = 0;
+/** `net.inet.siftr.port_filter`, 0..65535; 0 = off. Read by the hooks for every packet. */
+export const CFG_PORT_FILTER = 1;
+/** Futex word of the writer: a shard adds 1 and notifies when its ring fills up while the writer sleeps. */
+export const CFG_WAKE = 16;
+/** 1 while the writer sleeps. */
+export const CFG_SLEEPING = 17;
+
+const CFG_WORDS = 32;
+
+/** Fresh shared settings with the defaults of section 10: ppl 1, port_filter 0. */
+export function createSiftrShared(): Int32Array<SharedArrayBuffer> {
+  const cfg = new Int32Array(new SharedArrayBuffer(CFG_WORDS * 4));
+  cfg[CFG_PPL] = 1;
+  return cfg;
+}
+
+/** Ends the writer's sleep, if it sleeps: once a sleep, so a burst costs one wake-up. */
+export function wakeWriter(cfg: Int32Array): void {
+  if (Atomics.compareExchange(cfg, CFG_SLEEPING, 1, 0) === 0) return;
+  Atomics.add(cfg, CFG_WAKE, 1);
+  Atomics.notify(cfg, CFG_WAKE);
+}

@@ -1,0 +1,113 @@
+import { Worker } from 'node:worker_threads';
+import { CFG_SLEEPING, CFG_WAKE } from './shared.ts';
+import type { CycleEnd } from './writer.ts';
+import type { WriterCommand, WriterData, WriterReport } from './writer-thread.ts';
+
+/** The writer as the control sees it. File descriptors are the caller's: they stay open until the promise is settled. */
+export interface WriterPort {
+  /** Starts a cycle on `fd`. @param limit bytes that may be written, Infinity for no limit */
+  begin(fd: number, limit: number): Promise<void>;
+  /** Writes what is pending to the old descriptor and goes over to `fd`. */
+  switchTo(fd: number, limit: number): Promise<void>;
+  /** Empties the rings, whose producers have stopped, and ends the cycle. */
+  end(): Promise<CycleEnd>;
+  /** Ends the thread. */
+  close(): Promise<void>;
+  /** The byte limit of the current descriptor is reached; once a descriptor. */
+  onLimit: (() => void) | null;
+  /** A write failed (once an episode), and later the first one that succeeded again (text null). */
+  onWriteError: ((text: string | null) => void) | null;
+  /** The thread died; no promise is answered any more. */
+  onDeath: ((err: Error) => void) | null;
+}
+
+interface Waiting {
+  resolve(end: CycleEnd | null): void;
+  reject(err: Error): void;
+}
+
+/** Starts the writer thread. @param data rings of all shards, shared settings, and a counter block for the writer alone */
+export function startWriterThread(data: WriterData): WriterPort {
+  return new ThreadPort(data);
+}
+
+class ThreadPort implements WriterPort {
+  onLimit: (() => void) | null = null;
+  onWriteError: ((text: string | null) => void) | null = null;
+  onDeath: ((err: Error) => void) | null = null;
+  readonly #worker: Worker;
+  readonly #cfg: Int32Array;
+  readonly #waiting = new Map<number, Waiting>();
+  #seq = 0;
+  #dead: Error | null = null;
+
+  constructor(data: WriterData) {
+    this.#cfg = data.cfg;
+    // The file has the ending of this one: .ts in a checkout, .js in the package.
+    const file = import.meta.url.endsWith('.ts') ? './writer-thread.ts' : './writer-thread.js';
+    this.#worker = new Worker(new URL(file, import.meta.url), { workerData: data, name: 'siftr-writer' });
+    this.#worker.on('message', (r: WriterReport) => this.#report(r));
+    this.#worker.on('error', (err: Error) => this.#died(err));
+    this.#worker.on('exit', () => this.#died(new Error('the SIFTR writer thread has ended')));
+  }
+
+  async begin(fd: number, limit: number): Promise<void> {
+    await this.#call((seq) => ({ op: 'begin', seq, fd, limit }));
+  }
+
+  async switchTo(fd: number, limit: number): Promise<void> {
+    await this.#call((seq) => ({ op: 'switch', seq, fd, limit }));
+  }
+
+  async end(): Promise<CycleEnd> {
+    const end = await this.#call((seq) => ({ op: 'end', seq }));
+    if (end === null) throw new Error('the SIFTR writer ended a cycle without a result');
+    return end;
+  }
+
+  async close(): Promise<void> {
+    if (this.#dead !== null) return;
+    this.onDeath = null;
+    await this.#call((seq) => ({ op: 'stop', seq }));
+    await this.#worker.terminate();
+  }
+
+  #call(make: (seq: number) => WriterCommand): Promise<CycleEnd | null> {
+    if (this.#dead !== null) return Promise.reject(this.#dead);
+    const seq = ++this.#seq;
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(seq, { resolve, reject });
+      this.#worker.postMessage(make(seq));
+      // The thread looks for messages between two sleeps: end the current one.
+      Atomics.store(this.#cfg, CFG_SLEEPING, 0);
+      Atomics.add(this.#cfg, CFG_WAKE, 1);
+      Atomics.notify(this.#cfg, CFG_WAKE);
+    });
+  }
+
+  #report(r: WriterReport): void {
+    switch (r.kind) {
+      case 'done':
+        this.#waiting.get(r.seq)?.resolve(r.end);
+        this.#waiting.delete(r.seq);
+        break;
+      case 'limit':
+        this.onLimit?.();
+        break;
+      case 'write-error':
+        this.onWriteError?.(r.text);
+        break;
+      case 'write-ok':
+        this.onWriteError?.(null);
+        break;
+    }
+  }
+
+  #died(err: Error): void {
+    if (this.#dead !== null) return;
+    this.#dead = err;
+    for (const w of this.#waiting.values()) w.reject(err);
+    this.#waiting.clear();
+    this.onDeath?.(err);
+  }
+}

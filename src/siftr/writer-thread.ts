@@ -1,0 +1,132 @@
+import { writeSync } from 'node:fs';
+import { parentPort, workerData } from 'node:worker_threads';
+import { CFG_SLEEPING, CFG_WAKE } from './shared.ts';
+import { type CycleEnd, type SiftrOutput, SiftrWriter } from './writer.ts';
+
+/**
+ * The writer thread: a worker that runs SiftrWriter between sleeps. Between two passes it sleeps on a futex that the main thread
+ * (a command) and the shards (a ring a quarter full) end, so a pass finds a batch and nobody is woken for each packet.
+ */
+
+/** What the thread is started with. */
+export interface WriterData {
+  readonly rings: readonly SharedArrayBuffer[];
+  readonly cfg: Int32Array;
+  readonly cnt: Float64Array;
+}
+
+export type WriterCommand =
+  | { readonly op: 'begin' | 'switch'; readonly seq: number; readonly fd: number; readonly limit: number }
+  | { readonly op: 'end'; readonly seq: number }
+  | { readonly op: 'stop'; readonly seq: number };
+
+/** Answer to a command, or something that happened. */
+export type WriterReport =
+  | { readonly kind: 'done'; readonly seq: number; readonly end: CycleEnd | null }
+  | { readonly kind: 'limit' }
+  | { readonly kind: 'write-error'; readonly text: string }
+  | { readonly kind: 'write-ok' };
+
+/** Pause between passes while records come, and the longest while none come, ms. */
+const PAUSE_BUSY = 5;
+const PAUSE_IDLE = 40;
+/** Pause after a failed write, ms. */
+const PAUSE_ERROR = 1000;
+/** How often `end` tries again, PAUSE_BUSY apart, while a pipe is full. */
+const END_TRIES = 400;
+
+class FdOutput implements SiftrOutput {
+  readonly #fd: number;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  write(buf: Uint8Array, offset: number, length: number): number {
+    return writeSync(this.#fd, buf, offset, length);
+  }
+}
+
+function run(): void {
+  const port = parentPort;
+  if (port === null) throw new Error('writer-thread: to be started as a worker');
+  const { rings, cfg, cnt } = workerData as WriterData;
+  const writer = new SiftrWriter(rings, cfg, cnt);
+  let active = false;
+  let looping = false;
+  let limitTold = false;
+  let errorTold = false;
+  let pause = PAUSE_BUSY;
+
+  const report = (r: WriterReport): void => port.postMessage(r);
+
+  const tellState = (): void => {
+    if (writer.limitReached && !limitTold) {
+      limitTold = true;
+      report({ kind: 'limit' });
+    }
+    if (writer.state === 'error' && !errorTold) {
+      errorTold = true;
+      report({ kind: 'write-error', text: writer.error?.message ?? 'unknown error' });
+    } else if (writer.state === 'ok' && errorTold) {
+      errorTold = false;
+      report({ kind: 'write-ok' });
+    }
+  };
+
+  /** While nothing can be written, only the main thread ends the sleep: full rings are no reason to try again. */
+  const sleep = (ms: number, forShards: boolean): void => {
+    const seen = Atomics.load(cfg, CFG_WAKE);
+    if (forShards) Atomics.store(cfg, CFG_SLEEPING, 1);
+    Atomics.wait(cfg, CFG_WAKE, seen, ms);
+    Atomics.store(cfg, CFG_SLEEPING, 0);
+  };
+
+  const loop = (): void => {
+    if (!active) {
+      looping = false;
+      return;
+    }
+    const n = writer.pass();
+    tellState();
+    pause = n > 0 ? PAUSE_BUSY : Math.min(pause * 2, PAUSE_IDLE);
+    sleep(writer.state === 'error' ? PAUSE_ERROR : pause, writer.state === 'ok');
+    setImmediate(loop);
+  };
+
+  port.on('message', (cmd: WriterCommand) => {
+    let end: CycleEnd | null = null;
+    switch (cmd.op) {
+      case 'begin':
+        limitTold = false;
+        writer.begin(new FdOutput(cmd.fd), cmd.limit);
+        active = true;
+        if (!looping) {
+          looping = true;
+          setImmediate(loop);
+        }
+        break;
+      case 'switch':
+        limitTold = false;
+        writer.switchTo(new FdOutput(cmd.fd), cmd.limit);
+        tellState();
+        break;
+      case 'end': {
+        let tries = 0;
+        active = false;
+        end = writer.end(() => {
+          Atomics.wait(cfg, CFG_WAKE, Atomics.load(cfg, CFG_WAKE), PAUSE_BUSY);
+          return ++tries < END_TRIES;
+        });
+        break;
+      }
+      case 'stop':
+        active = false;
+        port.close();
+        break;
+    }
+    report({ kind: 'done', seq: cmd.seq, end });
+  });
+}
+
+run();

@@ -1,0 +1,269 @@
+import { siftrs } from '../metrics/layout.ts';
+import { FlowTable } from './flow-table.ts';
+import { DATA_LINE_MAX, putDataLine } from './format.ts';
+import { KIND_OUT, R_KIND, R_SEC, R_USEC, RecordConsumer } from './record.ts';
+import { CFG_PPL } from './shared.ts';
+
+/** Where lines go. `write` returns how many bytes were taken, at least 1, or throws an error with a `code`. */
+export interface SiftrOutput {
+  write(buf: Uint8Array, offset: number, length: number): number;
+}
+
+/** What the writer tells of one enable/disable cycle when it ends. */
+export interface CycleEnd {
+  /** Data lines in the file. */
+  readonly lines: number;
+  /** Records that ppl kept out of the file. */
+  readonly suppressed: number;
+  /** Records that write errors kept out of the file. */
+  readonly lost: number;
+  /** Value of `flow_list`. */
+  readonly flowList: string;
+}
+
+/** What happened at the last attempt to write. */
+export type WriteState = 'ok' | 'again' | 'error';
+
+const BUF_BYTES = 1 << 20;
+/** Slots go back to the producers after so many records. */
+const RELEASE_EVERY = 512;
+const LF = 0x0a;
+
+/**
+ * The consumer of all shards' rings: merges records by time, applies ppl, formats, writes. One pass takes what lies in the
+ * rings at its start, so lines of different shards may be out of order by the length of a pass, and by no more
+ * (spec/siftr.md section 13 rule 7). A failed write keeps the unwritten lines and stops the draining; the rings absorb, and
+ * when they are full the hooks count what is lost.
+ */
+export class SiftrWriter {
+  readonly #rings: readonly RecordConsumer[];
+  readonly #cfg: Int32Array;
+  readonly #cnt: Float64Array;
+  readonly #flows: FlowTable;
+  readonly #buf: Uint8Array;
+  #out: SiftrOutput | null;
+  /** Bytes formatted, and bytes of them written. */
+  #len: number;
+  #done: number;
+  /** Lines formatted into the buffer. */
+  #bufLines: number;
+  /** Bytes that the output may still take before `limitReached`. */
+  #room: number;
+  #state: WriteState;
+  /** Error behind the state `error`. */
+  #error: Error | null;
+  #lines: number;
+  #suppressed: number;
+  #lost: number;
+
+  /**
+   * @param rings memory of `createRing`, one a shard; this is their only consumer
+   * @param cfg   the process's shared settings
+   * @param cnt   counter block of the writer's own
+   * @param bytes size of the output buffer
+   */
+  constructor(rings: readonly SharedArrayBuffer[], cfg: Int32Array, cnt: Float64Array, bytes: number = BUF_BYTES) {
+    this.#rings = rings.map((r) => new RecordConsumer(r));
+    this.#cfg = cfg;
+    this.#cnt = cnt;
+    this.#flows = new FlowTable();
+    this.#buf = new Uint8Array(bytes);
+    this.#out = null;
+    this.#len = 0;
+    this.#done = 0;
+    this.#bufLines = 0;
+    this.#room = 0;
+    this.#state = 'ok';
+    this.#error = null;
+    this.#lines = 0;
+    this.#suppressed = 0;
+    this.#lost = 0;
+  }
+
+  get state(): WriteState {
+    return this.#state;
+  }
+
+  get error(): Error | null {
+    return this.#error;
+  }
+
+  /** The output has taken as many bytes as its limit allows. Writing goes on until the cycle is ended. */
+  get limitReached(): boolean {
+    return this.#room <= 0;
+  }
+
+  /** Starts a cycle. @param limit bytes that `out` may take, Infinity for no limit */
+  begin(out: SiftrOutput, limit: number): void {
+    this.#out = out;
+    this.#room = limit;
+    this.#flows.clear();
+    this.#lines = 0;
+    this.#suppressed = 0;
+    this.#lost = 0;
+    this.#len = 0;
+    this.#done = 0;
+    this.#bufLines = 0;
+    this.#setOk();
+  }
+
+  /** Takes, formats and writes what lies in the rings now; returns how many records were taken. */
+  pass(): number {
+    const n = this.#drain();
+    this.flush();
+    return n;
+  }
+
+  /**
+   * Goes over to another output: what lies in the rings now still goes to the old one. Lines that the old one did not take go to
+   * the new one, whole.
+   */
+  switchTo(out: SiftrOutput, limit: number): void {
+    this.pass();
+    while (this.#done > 0 && this.#buf[this.#done - 1] !== LF) this.#done--;
+    this.#out = out;
+    this.#room = limit;
+    this.#setOk();
+    this.flush();
+  }
+
+  /**
+   * Ends a cycle when no producer is at work any more: empties the rings and the buffer. What cannot be written is counted as lost.
+   * @param pause called between attempts while the output wants the writer to come again later; false gives up
+   */
+  end(pause: () => boolean): CycleEnd {
+    for (;;) {
+      const n = this.pass();
+      if (this.#state === 'ok' && n === 0) break;
+      if (this.#state === 'error' || (this.#state === 'again' && !pause())) {
+        this.#dropAll();
+        break;
+      }
+    }
+    const flowList = this.#flows.list();
+    this.#flows.clear();
+    this.#out = null;
+    return { lines: this.#lines, suppressed: this.#suppressed, lost: this.#lost, flowList };
+  }
+
+  /** Writes the buffer out; false when something of it remains. */
+  flush(): boolean {
+    const out = this.#out;
+    if (out === null || this.#len === 0) return true;
+    try {
+      while (this.#done < this.#len) {
+        const n = out.write(this.#buf, this.#done, this.#len - this.#done);
+        this.#done += n;
+        this.#room -= n;
+        this.#cnt[siftrs.siftrs_bytes]! += n;
+      }
+    } catch (err) {
+      const error = err as NodeJS.ErrnoException;
+      if (error.code === 'EAGAIN') {
+        this.#state = 'again';
+      } else {
+        this.#state = 'error';
+        this.#error = error;
+        this.#cnt[siftrs.siftrs_write_errors]!++;
+      }
+      return false;
+    }
+    this.#lines += this.#bufLines;
+    this.#cnt[siftrs.siftrs_lines]! += this.#bufLines;
+    this.#bufLines = 0;
+    this.#len = 0;
+    this.#done = 0;
+    this.#setOk();
+    return true;
+  }
+
+  #setOk(): void {
+    this.#state = 'ok';
+    this.#error = null;
+  }
+
+  #drain(): number {
+    const rings = this.#rings;
+    let n = 0;
+    for (let i = 0; i < rings.length; i++) rings[i]!.refresh();
+    for (;;) {
+      const i = this.#earliest();
+      if (i < 0) break;
+      const bound = this.#bound;
+      const ring = rings[i]!;
+      const words = ring.words;
+      let r = ring.peek();
+      // A run of the same ring, up to the next time that another ring has.
+      while (r >= 0 && words[r + R_SEC]! * 1e6 + words[r + R_USEC]! <= bound) {
+        if (this.#len + DATA_LINE_MAX > this.#buf.length && !this.flush()) {
+          ring.release();
+          return n;
+        }
+        this.#record(words, r);
+        ring.advance();
+        n++;
+        if (n % RELEASE_EVERY === 0) ring.release();
+        r = ring.peek();
+      }
+      ring.release();
+    }
+    return n;
+  }
+
+  /** Set by `#earliest`: the time of the second earliest record, µs; Infinity when there is none. */
+  #bound = Infinity;
+
+  /** Index of the ring with the earliest record, -1 when all are empty. */
+  #earliest(): number {
+    const rings = this.#rings;
+    let best = -1;
+    let first = Infinity;
+    let second = Infinity;
+    for (let i = 0; i < rings.length; i++) {
+      const ring = rings[i]!;
+      const r = ring.peek();
+      if (r < 0) continue;
+      const t = ring.words[r + R_SEC]! * 1e6 + ring.words[r + R_USEC]!;
+      if (t < first) {
+        second = first;
+        first = t;
+        best = i;
+      } else if (t < second) {
+        second = t;
+      }
+    }
+    this.#bound = second;
+    return best;
+  }
+
+  #record(words: Uint32Array, r: number): void {
+    const flow = this.#flows.find(words, r);
+    if (!flow.due(this.#cfg[CFG_PPL]! >>> 0)) {
+      this.#suppressed++;
+      const out = (words[r + R_KIND]! & KIND_OUT) !== 0;
+      this.#cnt[out ? siftrs.siftrs_ppl_out : siftrs.siftrs_ppl_in]!++;
+      return;
+    }
+    this.#len = putDataLine(this.#buf, this.#len, words, r, flow.text);
+    this.#bufLines++;
+  }
+
+  /** Gives up what was not written: the rest of the buffer and the records in the rings. */
+  #dropAll(): void {
+    let lost = 0;
+    for (let i = this.#done; i < this.#len; i++) if (this.#buf[i] === LF) lost++;
+    const written = this.#bufLines - lost;
+    this.#lines += written;
+    this.#cnt[siftrs.siftrs_lines]! += written;
+    for (const ring of this.#rings) {
+      lost += ring.refresh();
+      while (ring.peek() >= 0) ring.advance();
+      ring.release();
+    }
+    this.#lost += lost;
+    this.#cnt[siftrs.siftrs_lost]! += lost;
+    this.#bufLines = 0;
+    this.#len = 0;
+    this.#done = 0;
+  }
+}
