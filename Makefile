@@ -29,7 +29,7 @@ apt-test:
 
 # None of the packages needs an install script, so none may run one.
 node_modules/.installed: package.json package-lock.json
-	npm ci --ignore-scripts --no-audit --no-fund
+	npm ci --ignore-scripts --no-audit --no-fund --loglevel error
 	@touch $@
 
 # npm_config_nodedir: cmake-js takes the headers (node_api.h, uv.h) of the pinned Node from there and downloads none.
