@@ -1,0 +1,157 @@
+import { readdirSync } from 'node:fs';
+import { request } from 'node:http';
+import { SystemError, UserError } from '../daemon/errors.ts';
+import { RUN_DIR } from '../daemon/paths.ts';
+
+/** How commands find a running xsiftr and talk to it: HTTP on its control socket (DESIGN.md, "Control"). */
+
+/** What an instance says of itself on `GET /info`. */
+export interface InstanceInfo {
+  readonly version: string;
+  readonly pid: number;
+  readonly iface: string;
+  readonly netns: string | null;
+  readonly queues: number;
+  readonly addresses: readonly string[];
+  /** Seconds since it was started. */
+  readonly uptime: number;
+  /** It forwards packets; false while it is still being set up or already stops. */
+  readonly ready: boolean;
+}
+
+/** A running instance and where it listens. */
+export interface Instance {
+  readonly path: string;
+  readonly info: InstanceInfo;
+}
+
+/** The answer of an instance. */
+export interface Reply {
+  readonly status: number;
+  readonly text: string;
+}
+
+/** Options that every command for a running instance has. */
+export interface ClientOptions {
+  readonly iface?: string;
+  readonly control?: string;
+}
+
+/**
+ * One request to the control socket at `path`. `body` is sent as JSON.
+ * @throws Error with the `code` of the socket (ENOENT, ECONNREFUSED, EACCES) when nobody answers
+ */
+export function call(path: string, method: 'GET' | 'POST', url: string, body?: unknown): Promise<Reply> {
+  return new Promise((resolve, reject) => {
+    const payload = body === undefined ? undefined : JSON.stringify(body);
+    const headers = payload === undefined ? {} : { 'content-type': 'application/json' };
+    const req = request({ socketPath: path, method, path: url, headers, timeout: 10_000 }, (res) => {
+      const chunks: Buffer[] = [];
+      res.on('data', (c: Buffer) => chunks.push(c));
+      res.on('end', () => resolve({ status: res.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }));
+      res.on('error', reject);
+    });
+    req.on('timeout', () => req.destroy(new Error('no answer within 10 s')));
+    req.on('error', reject);
+    req.end(payload);
+  });
+}
+
+/** The instance behind `path`, or null when nobody answers there. */
+export async function probe(path: string): Promise<Instance | null> {
+  try {
+    const reply = await call(path, 'GET', '/info');
+    return reply.status === 200 ? { path, info: JSON.parse(reply.text) as InstanceInfo } : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Every instance whose socket lies in the run directory and answers, by interface name. */
+export async function instances(dir: string = RUN_DIR): Promise<Instance[]> {
+  let names: string[];
+  try {
+    names = readdirSync(dir);
+  } catch {
+    return [];
+  }
+  const found = await Promise.all(names.filter((n) => n.endsWith('.sock')).map((n) => probe(`${dir}/${n}`)));
+  return found.filter((i) => i !== null).sort((a, b) => (a.info.iface < b.info.iface ? -1 : 1));
+}
+
+/** One line an instance, for people. */
+export function describe(i: Instance): string {
+  const where = i.info.netns === null ? '' : ` in namespace ${i.info.netns}`;
+  const addr = i.info.addresses.length === 0 ? 'no address' : i.info.addresses.join(' ');
+  return `${i.info.iface}${where}: pid ${i.info.pid}, ${i.info.queues} queue${i.info.queues === 1 ? '' : 's'}, ${addr}, control ${i.path}`;
+}
+
+/**
+ * The instance that the options name: `--control` or XSIFTR_CONTROL (a path), `--iface`, or the only one there is.
+ * @throws UserError when there is none or more than one to choose from, with what there is; SystemError without permission
+ */
+export async function findInstance(opts: ClientOptions, env: NodeJS.ProcessEnv = process.env): Promise<Instance> {
+  const path = opts.control ?? (opts.iface === undefined ? env.XSIFTR_CONTROL : undefined);
+  if (path !== undefined && path !== '') {
+    const found = await probe(path);
+    if (found !== null) return found;
+    const from = opts.control === undefined ? `XSIFTR_CONTROL=${path}` : `--control ${path}`;
+    throw new SystemError(`${from}: no xsiftr answers there${await reason(path)}; ${await whatThereIs()}`);
+  }
+  const all = await instances();
+  if (opts.iface !== undefined) {
+    const matching = all.filter((i) => i.info.iface === opts.iface);
+    if (matching.length === 1) return matching[0]!;
+    if (matching.length === 0) {
+      throw new UserError(`--iface ${opts.iface}: no running xsiftr serves it; ${await whatThereIs(all)}`);
+    }
+    throw new UserError(
+      `--iface ${opts.iface}: ${matching.length} running instances have an interface of that name; choose one with --control: ${matching.map((i) => i.path).join(', ')}`,
+    );
+  }
+  if (all.length === 1) return all[0]!;
+  if (all.length === 0) throw new UserError(`no xsiftr is running${await deniedHint()}; start one with xsiftr --iface IF`);
+  throw new UserError(`${all.length} instances are running; choose one with --iface or --control: ${all.map((i) => i.info.iface).join(', ')}`);
+}
+
+/** The text of a request that must succeed; a refusal of the instance becomes the UserError or SystemError that it stands for. */
+export async function ask(i: Instance, method: 'GET' | 'POST', url: string, body?: unknown): Promise<string> {
+  let reply: Reply;
+  try {
+    reply = await call(i.path, method, url, body);
+  } catch (err) {
+    throw new SystemError(`${i.info.iface}: the instance at ${i.path} does not answer: ${(err as Error).message}`);
+  }
+  if (reply.status === 200) return reply.text;
+  const message = messageOf(reply);
+  throw reply.status === 400 ? new UserError(message) : new SystemError(message);
+}
+
+function messageOf(reply: Reply): string {
+  try {
+    const parsed = JSON.parse(reply.text) as { message?: unknown };
+    if (typeof parsed.message === 'string') return parsed.message;
+  } catch {
+    // Not JSON: the text itself says what there is to say.
+  }
+  return reply.text.trim() || `the instance answered with status ${reply.status}`;
+}
+
+async function whatThereIs(known?: readonly Instance[]): Promise<string> {
+  const all = known ?? (await instances());
+  return all.length === 0 ? 'none is running' : `running: ${all.map((i) => i.info.iface).join(', ')}`;
+}
+
+async function reason(path: string): Promise<string> {
+  try {
+    await call(path, 'GET', '/info');
+    return '';
+  } catch (err) {
+    const code = (err as NodeJS.ErrnoException).code;
+    return code === 'EACCES' ? ' (permission denied; it is for root only)' : code === undefined ? '' : ` (${code})`;
+  }
+}
+
+async function deniedHint(): Promise<string> {
+  return process.getuid?.() === 0 ? '' : ' that this user may talk to (control sockets are for root)';
+}

@@ -1,0 +1,4 @@
+import { main } from './program.ts';
+
+/** Entry of `bin/xsiftr`. */
+await main(process.argv.slice(2));

@@ -1,0 +1,107 @@
+import { Command, CommanderError, Option } from 'commander';
+import { exitCodeOf, isRefusal, oneLine, UserError } from '../daemon/errors.ts';
+import { CONFIG_FLAGS, optionMetas, unknownOption } from '../daemon/options.ts';
+import { VERSION } from '../daemon/version.ts';
+import { describe, instances } from './client.ts';
+import { kstatCommand } from './kstat.ts';
+import { netstatCommand } from './netstat.ts';
+import { restoreCommand } from './restore.ts';
+import { sysctlCommand } from './sysctl.ts';
+import { waitCommand } from './wait.ts';
+
+const EXAMPLES = `
+Examples:
+  xsiftr --iface ix1 --queues 4        take four queues over, with the addresses that the kernel gave ix1
+  xsiftr -i ix1 -n                     print all that this would change, and touch nothing
+  xsiftr -i ix1 -a 192.0.2.1/24        an address of our own; the kernel's stay reachable
+  xsiftr -i ix1 --siftr-log - -t 10s   ten seconds of SIFTR lines on standard output
+  xsiftr netstat -s -s                 counters of the running instance that are not zero
+  xsiftr kstat txq                     its transmit queues
+  xsiftr restore                       undo what a killed instance left behind
+
+Exit status: 0 done, 1 the system refused or something broke, 2 wrong usage. Refusals: docs/troubleshooting.md.`;
+
+function buildProgram(): Command {
+  const program = new Command('xsiftr');
+  program
+    .description('Takes queues of a network interface over (AF_XDP), runs a TCP/IP stack on them and shows what every layer does.')
+    .usage('--iface IF [--queues N] [options]\n       xsiftr COMMAND [options]')
+    .version(VERSION, '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand(false)
+    .enablePositionalOptions()
+    .allowExcessArguments()
+    .configureHelp({ helpWidth: 110 })
+    .addHelpText('after', EXAMPLES);
+  for (const { meta } of optionMetas()) {
+    const opt = new Option(meta.flags, meta.help).helpGroup(`${meta.group}:`);
+    if (meta.repeat === true) opt.argParser((v: string, list: string[] | undefined) => [...(list ?? []), v]);
+    // Commander gives a --no-x option the default true; leaving it undefined keeps a config file's word.
+    if (opt.negate) opt.default(undefined);
+    program.addOption(opt);
+  }
+  program.addOption(
+    new Option(CONFIG_FLAGS, 'YAML file of options under the names of this list; the command line wins').helpGroup('Running:'),
+  );
+  program.action(async (opts: Record<string, unknown>, cmd: Command) => {
+    const word = cmd.args[0];
+    if (word !== undefined) {
+      const names = program.commands.map((c) => c.name()).join(', ');
+      throw new UserError(`unknown command ${word}; allowed are ${names}, or --iface IF to start`);
+    }
+    if (Object.values(opts).every((v) => v === undefined)) return bare(program);
+    const { runCommand } = await import('./run.ts');
+    process.exitCode = await runCommand(opts);
+  });
+  for (const make of [sysctlCommand, kstatCommand, netstatCommand, waitCommand, restoreCommand]) {
+    program.addCommand(make().helpOption('-h, --help', 'print this help').configureHelp({ helpWidth: 110 }));
+  }
+  return program;
+}
+
+/** Without any argument: the help, what is running, and exit status 2, as nothing was asked for. */
+async function bare(program: Command): Promise<void> {
+  program.outputHelp({ error: true });
+  const all = await instances();
+  process.stderr.write(all.length === 0 ? '\nRunning: none\n' : `\nRunning:\n${all.map((i) => `  ${describe(i)}\n`).join('')}`);
+  process.exitCode = 2;
+}
+
+function quiet(cmd: Command): void {
+  cmd.exitOverride();
+  cmd.configureOutput({ outputError: () => {} });
+  cmd.commands.forEach(quiet);
+}
+
+/** Commander's own complaint as one line in the manner of ours. */
+function usageMessage(err: CommanderError, program: Command, argv: readonly string[]): string {
+  const given = /'([^']*)'/.exec(err.message)?.[1] ?? '';
+  const sub = program.commands.find((c) => c.name() === argv[0]);
+  if (err.code === 'commander.unknownOption') {
+    if (sub === undefined) return unknownOption(given);
+    return `unknown option ${given}; xsiftr ${sub.name()} --help lists what there is`;
+  }
+  if (err.code === 'commander.optionMissingArgument') return `${given}: its value is missing; see --help`;
+  return err.message.replace(/^error: /, '');
+}
+
+/**
+ * Runs the command line `argv` (without interpreter and script). Sets `process.exitCode`; prints a refusal as one line on
+ * standard error.
+ */
+export async function main(argv: readonly string[]): Promise<void> {
+  const program = buildProgram();
+  quiet(program);
+  try {
+    await program.parseAsync(argv, { from: 'user' });
+  } catch (err) {
+    if (err instanceof CommanderError) {
+      if (err.exitCode === 0) return;
+      process.stderr.write(`xsiftr: ${usageMessage(err, program, argv)}\n`);
+      process.exitCode = 2;
+      return;
+    }
+    process.exitCode = exitCodeOf(err);
+    process.stderr.write(isRefusal(err) ? `xsiftr: ${oneLine(err)}\n` : `xsiftr: ${(err as Error)?.stack ?? String(err)}\n`);
+  }
+}

@@ -1,0 +1,14 @@
+import { parseRunOptions, readConfig } from '../daemon/options.ts';
+
+/**
+ * `xsiftr --iface …`: checks the options and runs until it is told to stop.
+ * @param given values by camelCase key, as commander gives them
+ * @returns the exit status
+ */
+export async function runCommand(given: Readonly<Record<string, unknown>>): Promise<number> {
+  const { config, ...rest } = given;
+  const file = typeof config === 'string' ? { name: config, values: readConfig(config) } : undefined;
+  const options = parseRunOptions(rest, file);
+  const { runDaemon } = await import('../daemon/daemon.ts');
+  return runDaemon(options);
+}

@@ -1,0 +1,63 @@
+import { Command } from 'commander';
+import { UserError } from '../daemon/errors.ts';
+import { ask, type ClientOptions, findInstance } from './client.ts';
+import { clientOptions } from './common.ts';
+
+/** One row of `GET /sysctl`. */
+interface Row {
+  readonly name: string;
+  readonly value: string;
+  readonly description: string;
+}
+
+/** One answer of `POST /sysctl`: the values before and after, or why it was refused. */
+interface Change {
+  readonly name: string;
+  readonly old: string;
+  readonly new?: string;
+  readonly error?: string;
+}
+
+/** `xsiftr sysctl`: output as sysctl(8) of FreeBSD has it (spec/siftr.md 10). */
+export function sysctlCommand(): Command {
+  return clientOptions(new Command('sysctl'))
+    .description('read and set the tunables of a running instance')
+    .argument('[name[=value]...]', 'names (or the beginning of some) to print, assignments to make')
+    .option('-a, --all', 'print all')
+    .option('-d, --describe', 'print descriptions instead of values')
+    .option('-n, --values', 'print values without names')
+    .action(async (words: string[], opts: ClientOptions & { all?: boolean; describe?: boolean; values?: boolean }) => {
+      if (words.length === 0 && !opts.all && !opts.describe) {
+        throw new UserError('sysctl: name something to print, set one with name=value, or list all with -a');
+      }
+      const instance = await findInstance(opts);
+      const rows = JSON.parse(await ask(instance, 'GET', '/sysctl')) as Row[];
+      const print = (row: Row): void => {
+        const shown = opts.describe === true ? row.description : row.value;
+        process.stdout.write(opts.values === true ? `${shown}\n` : `${row.name}: ${shown}\n`);
+      };
+      if (words.length === 0) rows.forEach(print);
+      for (const word of words) {
+        const eq = word.indexOf('=');
+        if (eq > 0) {
+          const change = JSON.parse(
+            await ask(instance, 'POST', '/sysctl', { name: word.slice(0, eq), value: word.slice(eq + 1) }),
+          ) as Change;
+          if (change.error === undefined) {
+            process.stdout.write(`${change.name}: ${change.old} -> ${change.new}\n`);
+          } else {
+            process.stdout.write(`${change.name}: ${change.old}\n`);
+            process.stderr.write(`sysctl: ${word}: ${change.error}\n`);
+            process.exitCode = 1;
+          }
+          continue;
+        }
+        const hits = rows.filter((r) => r.name === word || r.name.startsWith(`${word}.`));
+        if (hits.length === 0) {
+          process.stderr.write(`sysctl: unknown oid '${word}'\n`);
+          process.exitCode = 1;
+        }
+        hits.forEach(print);
+      }
+    });
+}

@@ -1,0 +1,120 @@
+import { chmodSync, mkdirSync, unlinkSync } from 'node:fs';
+import { connect } from 'node:net';
+import { dirname } from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import { z } from 'zod';
+import { SystemError, UserError } from './errors.ts';
+
+/**
+ * The control server: HTTP on a Unix socket of mode 0600 for every command that talks to a running stack (DESIGN.md, "Control").
+ *
+ *   GET  /info                    what runs here (InstanceInfo of src/cli/client.ts)
+ *   GET  /sysctl                  every tunable: name, value, description
+ *   POST /sysctl                  {name, value} → {name, old, new} or {name, old, error}
+ *   GET  /kstat?sel=…&sel=…       text of kstat(1)
+ *   GET  /netstat?s=0|1|2&a=0|1&p=NAME   text of netstat(1)
+ */
+
+export interface SysctlRow {
+  readonly name: string;
+  readonly value: string;
+  readonly description: string;
+}
+
+export interface SysctlChange {
+  readonly name: string;
+  readonly old: string;
+  readonly new?: string;
+  /** Why it was refused, as strerror words it. */
+  readonly error?: string;
+}
+
+/** What the routes call; the daemon implements it. `UserError` becomes status 400. */
+export interface ControlHandlers {
+  info(): object;
+  sysctlList(): SysctlRow[];
+  sysctlSet(name: string, value: string): Promise<SysctlChange>;
+  kstat(selectors: readonly string[]): string;
+  /** @param statistics 0 connections, 1 `-s`, 2 `-ss` */
+  netstat(statistics: number, all: boolean, protocol: string | null): Promise<string>;
+}
+
+const sysctlBody = z.strictObject({ name: z.string().min(1), value: z.string() });
+const kstatQuery = z.object({ sel: z.union([z.string(), z.array(z.string())]).optional() });
+const netstatQuery = z.object({
+  s: z.enum(['0', '1', '2']).default('0'),
+  a: z.enum(['0', '1']).default('0'),
+  p: z.string().optional(),
+});
+
+/** Checks a request's input; what does not fit is the client's mistake. */
+function checked<T>(schema: z.ZodType<T>, value: unknown): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0]!;
+  throw new UserError(`${issue.path.join('.') || 'request'}: ${issue.message}`);
+}
+
+/** Routes of the control server on a fresh fastify instance. */
+export async function controlServer(handlers: ControlHandlers): Promise<FastifyInstance> {
+  const { fastify } = await import('fastify');
+  const app = fastify({ logger: false, forceCloseConnections: true });
+  app.setErrorHandler((err, _req, reply) => {
+    const status = err instanceof UserError ? 400 : ((err as { statusCode?: number }).statusCode ?? 500);
+    return reply.status(status).send({ message: (err as Error).message });
+  });
+  app.get('/info', async () => handlers.info());
+  app.get('/sysctl', async () => handlers.sysctlList());
+  app.post('/sysctl', async (req) => {
+    const body = checked(sysctlBody, req.body);
+    return handlers.sysctlSet(body.name, body.value);
+  });
+  app.get('/kstat', async (req, reply) => {
+    const { sel } = checked(kstatQuery, req.query);
+    return reply.type('text/plain').send(handlers.kstat(sel === undefined ? [] : Array.isArray(sel) ? sel : [sel]));
+  });
+  app.get('/netstat', async (req, reply) => {
+    const q = checked(netstatQuery, req.query);
+    return reply.type('text/plain').send(await handlers.netstat(Number(q.s), q.a === '1', q.p ?? null));
+  });
+  return app;
+}
+
+/** True when somebody accepts connections at the Unix socket `path`. */
+export function answers(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const s = connect(path);
+    s.on('connect', () => {
+      s.destroy();
+      resolve(true);
+    });
+    s.on('error', () => resolve(false));
+  });
+}
+
+/**
+ * Makes `app` listen at `path` with mode 0600 (its directory 0755). A socket that a dead process left is replaced.
+ * @throws UserError when another process listens there; SystemError when the system refuses
+ */
+export async function listenControl(app: FastifyInstance, path: string): Promise<void> {
+  if (await answers(path)) {
+    throw new UserError(`--control ${path}: another process listens there; give this instance a path of its own with --control`);
+  }
+  const mask = process.umask(0o177);
+  try {
+    process.umask(0o022);
+    mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+    process.umask(0o177);
+    try {
+      unlinkSync(path);
+    } catch (err) {
+      if ((err as NodeJS.ErrnoException).code !== 'ENOENT') throw err;
+    }
+    await app.listen({ path });
+    chmodSync(path, 0o600);
+  } catch (err) {
+    throw new SystemError(`--control ${path}: cannot listen there: ${(err as Error).message}`);
+  } finally {
+    process.umask(mask);
+  }
+}

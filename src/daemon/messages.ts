@@ -1,0 +1,40 @@
+/** What the main thread and a shard's worker say to each other. Every request gets exactly one reply with its `seq`. */
+
+/** A connection or listener for `netstat -an`. Addresses are dotted quads, `*` for any. */
+export interface PcbRow {
+  readonly proto: 'tcp';
+  readonly recvq: number;
+  readonly sendq: number;
+  readonly laddr: string;
+  readonly lport: number;
+  readonly faddr: string;
+  readonly fport: number;
+  /** FSM state 0..10 (spec/siftr.md 3.1). */
+  readonly state: number;
+  readonly shard: number;
+}
+
+export type ShardRequest =
+  | { readonly op: 'pcbs' }
+  /** Sets fields of `Tunables`. */
+  | { readonly op: 'tune'; readonly fields: Readonly<Record<string, number>> }
+  /** Links or unlinks the SIFTR hook; `enableUs` is the wall time of the enable line, µs. */
+  | { readonly op: 'siftr'; readonly on: boolean; readonly enableUs: number }
+  /** Stops the services, resets what is left and sends what is queued; the shard forwards nothing afterwards. */
+  | { readonly op: 'stop' }
+  /** Answers when the loop is alive. */
+  | { readonly op: 'ping' };
+
+/** A message of the services' bus, or a resolved neighbour, from one shard to all others through the main thread. */
+export type Broadcast =
+  | { readonly kind: 'bus'; readonly topic: string; readonly msg: unknown }
+  | { readonly kind: 'arp'; readonly ifIndex: number; readonly addr: number; readonly macHi: number; readonly macLo: number };
+
+export type ToShard = ({ readonly kind: 'request'; readonly seq: number } & ShardRequest) | Broadcast;
+
+export type FromShard =
+  | { readonly kind: 'reply'; readonly seq: number; readonly value?: unknown; readonly error?: string }
+  /** The shard forwards packets. */
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly text: string }
+  | Broadcast;

@@ -1,0 +1,402 @@
+import { readFileSync } from 'node:fs';
+import { parse as parseYaml } from 'yaml';
+import { z } from 'zod';
+import { SystemError, UserError } from './errors.ts';
+import { defaultServices, services } from './services/index.ts';
+import { formatIpv4, maskOf, nearest, parseDuration, parseIpv4, parseSize } from './units.ts';
+
+/**
+ * The options of `xsiftr --iface …`, declared once: this schema checks the command line and the YAML file of `--config` alike, and
+ * its metadata makes the help text (src/cli/program.ts). Every refusal is one line: what was given, what is allowed, what to do.
+ */
+
+/** An interface address of our own, `--addr 192.0.2.1/24`. */
+export interface AddressOption {
+  /** int32 in host order. */
+  readonly addr: number;
+  readonly prefixLen: number;
+}
+
+/** What `--force` can override, in the order of the help text. */
+export const FORCE_REASONS = ['default-route', 'connections', 'listeners', 'ssh'] as const;
+export type ForceReason = (typeof FORCE_REASONS)[number];
+
+/** HOST:PORT of `--metrics`. */
+export interface HostPort {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Longest packet that fits a frame of 4096 bytes behind the kernel's headroom of 256, with an Ethernet header and one VLAN tag. */
+export const MAX_MTU = 3822;
+
+/** What the help text shows about an option; `group` is its heading. */
+export interface OptionMeta {
+  readonly flags: string;
+  readonly help: string;
+  readonly group: 'Interface' | 'Addresses and services' | 'SIFTR' | 'Watching' | 'Running';
+  readonly repeat?: boolean;
+}
+
+/** Thrown by the parsers below; the schema prefixes it with the option and the value that was given. */
+class Bad extends Error {}
+
+/** One option: its help and the parser of its value, which gets a string from the command line and any YAML value from a file. */
+function option<T>(meta: OptionMeta, parse: (given: unknown) => T) {
+  return z
+    .unknown()
+    .transform((given, ctx): T => {
+      try {
+        return parse(given);
+      } catch (err) {
+        if (!(err instanceof Bad)) throw err;
+        ctx.addIssue({ code: 'custom', message: err.message, params: { given } });
+        return z.NEVER;
+      }
+    })
+    .meta({ ...meta });
+}
+
+function text(given: unknown, allowed: string): string {
+  if (typeof given === 'number') return String(given);
+  if (typeof given !== 'string' || given === '') throw new Bad(allowed);
+  return given;
+}
+
+function whole(given: unknown, min: number, max: number, allowed: string): number {
+  const n = typeof given === 'number' ? given : /^\d+$/.test(String(given)) ? Number(given) : Number.NaN;
+  if (!Number.isInteger(n) || n < min || n > max) throw new Bad(allowed);
+  return n;
+}
+
+function flag(given: unknown): boolean {
+  if (typeof given !== 'boolean') throw new Bad('allowed are true and false');
+  return given;
+}
+
+function oneOf<T extends string>(given: unknown, words: readonly T[], aliases: Readonly<Record<string, T>> = {}): T {
+  // YAML reads a bare on/off as a word but true/false as a boolean; both are meant.
+  const word = given === true ? 'on' : given === false ? 'off' : String(given);
+  const found = words.find((w) => w === word) ?? aliases[word];
+  if (found === undefined) throw new Bad(`allowed are ${words.join(', ')}`);
+  return found;
+}
+
+/** The items of a list option: repeated on the command line, a YAML list or one value, each item split at commas when asked. */
+function items(given: unknown, split: boolean): unknown[] {
+  const list = Array.isArray(given) ? given : [given];
+  return split ? list.flatMap((v) => (typeof v === 'string' ? v.split(',').filter((s) => s !== '') : [v])) : list;
+}
+
+function address(given: unknown): AddressOption {
+  const s = String(given);
+  if (s.includes(':')) throw new Bad('IPv6 addresses are not supported yet; give an IPv4 address as A.B.C.D/LEN');
+  const slash = s.indexOf('/');
+  if (slash < 0) throw new Bad(`the prefix length is missing; write ${parseIpv4(s) === null ? 'A.B.C.D/LEN' : `${s}/24`}`);
+  const addr = parseIpv4(s.slice(0, slash));
+  if (addr === null) throw new Bad('not an IPv4 address; write A.B.C.D/LEN, for example 192.0.2.1/24');
+  const len = s.slice(slash + 1);
+  if (!/^\d{1,2}$/.test(len) || Number(len) < 1 || Number(len) > 32) throw new Bad('the prefix length must be 1 to 32');
+  const prefixLen = Number(len);
+  unicast(addr);
+  const host = addr & ~maskOf(prefixLen);
+  if (prefixLen < 31 && host === 0) throw new Bad('this is the address of the network itself; choose a host address in it');
+  if (prefixLen < 31 && host === ~maskOf(prefixLen)) throw new Bad('this is the broadcast address of the network; choose a host address in it');
+  return { addr, prefixLen };
+}
+
+function unicast(addr: number): void {
+  const top = addr >>> 24;
+  if (top === 0 || top === 127 || top >= 224) {
+    throw new Bad(`${formatIpv4(addr)} is no unicast address of a host (0/8, 127/8 and 224.0.0.0 up are excluded)`);
+  }
+}
+
+function hostPort(given: unknown): HostPort | null {
+  const allowed = 'allowed is HOST:PORT with a port from 1 to 65535, for example 127.0.0.1:9464, or none';
+  const s = text(given, allowed);
+  if (s === 'none') return null;
+  const m = /^(?:\[([0-9a-fA-F:.]+)\]|([^:\s]+)):(\d{1,5})$/.exec(s);
+  if (m === null || Number(m[3]) < 1 || Number(m[3]) > 65535) throw new Bad(allowed);
+  return { host: m[1] ?? m[2]!, port: Number(m[3]) };
+}
+
+function serveList(given: unknown): string[] {
+  const names = services.map((s) => s.name);
+  const words = items(given, true).map(String);
+  if (words.length === 1 && words[0] === 'none') return [];
+  if (words.length === 0) throw new Bad(`no service named; allowed are ${names.join(', ')}, or none`);
+  for (const word of words) {
+    if (names.includes(word)) continue;
+    const near = nearest(word, names);
+    throw new Bad(`unknown service ${word}${near === null ? '' : ` (${near}?)`}; allowed are ${names.join(', ')}, or none alone`);
+  }
+  return [...new Set(words)];
+}
+
+function force(given: unknown): ForceReason[] {
+  if (given === true) return ['default-route', 'connections', 'listeners'];
+  if (given === false) return [];
+  return items(given, true).map((word) => {
+    const found = FORCE_REASONS.find((r) => r === word);
+    if (found === undefined) throw new Bad(`unknown reason ${word}; allowed are ${FORCE_REASONS.join(', ')}`);
+    return found;
+  });
+}
+
+function assignment(given: unknown): { name: string; value: string } {
+  const m = /^([a-z][\w.]*)=(.*)$/s.exec(String(given));
+  if (m === null) throw new Bad('allowed is name=value, for example net.inet.tcp.keepidle=600000; xsiftr sysctl -a lists the names');
+  return { name: m[1]!, value: m[2]! };
+}
+
+const iface = (given: unknown): string => {
+  const allowed = 'allowed is the name of one interface (1 to 15 characters, as ip link shows it)';
+  const s = text(given, allowed);
+  if (s.length > 15 || /[/\s,]/.test(s) || s === '.' || s === '..') throw new Bad(allowed);
+  return s;
+};
+
+const path = (given: unknown): string => text(given, 'allowed is a path');
+
+/** The schema. Keys are the option names in camelCase, as commander gives them; a YAML file has the names of the command line. */
+export const runSchema = z.strictObject({
+  iface: option({ flags: '-i, --iface <IF>', help: 'the interface to take over', group: 'Interface' }, iface),
+  queues: option(
+    {
+      flags: '-q, --queues <N>',
+      help: 'serve its receive queues 0 to N-1, one thread each (default: all it has); fewer than all narrows its RSS while we run',
+      group: 'Interface',
+    },
+    (g) => whole(g, 1, 256, 'allowed is a whole number from 1 up to the receive queues of the interface; leave it out to use all of them'),
+  ).optional(),
+  netns: option(
+    { flags: '--netns <NAME>', help: 'network namespace that the interface lives in; metrics and control stay here', group: 'Interface' },
+    (g) => {
+      const allowed = 'allowed is a name that ip netns list shows';
+      const s = text(g, allowed);
+      if (s.includes('/') || s === '.' || s === '..') throw new Bad(allowed);
+      return s;
+    },
+  ).optional(),
+  xdp: option({ flags: '--xdp <MODE>', help: 'auto, native or generic (drv and skb are accepted); auto tries native first', group: 'Interface' }, (g) =>
+    oneOf(g, ['auto', 'native', 'generic'] as const, { drv: 'native', skb: 'generic' }),
+  ).default('auto'),
+  zeroCopy: option({ flags: '--zero-copy <MODE>', help: 'auto, on or off; auto tries zero-copy first', group: 'Interface' }, (g) =>
+    oneOf(g, ['auto', 'on', 'off'] as const),
+  ).default('auto'),
+  exclusive: option(
+    { flags: '--exclusive', help: 'claim every frame of the interface, not only those for our addresses', group: 'Interface' },
+    flag,
+  ).default(false),
+  ringSize: option({ flags: '--ring-size <N>', help: 'descriptors in each ring, a power of two (default 2048)', group: 'Interface' }, (g) => {
+    const allowed = 'allowed is a power of two from 64 to 16384';
+    const n = whole(g, 64, 16384, allowed);
+    if ((n & (n - 1)) !== 0) throw new Bad(allowed);
+    return n;
+  }).default(2048),
+  mtu: option({ flags: '--mtu <BYTES>', help: 'set the MTU of the interface while we run (default: as it is)', group: 'Interface' }, (g) =>
+    whole(g, 576, MAX_MTU, `allowed is a whole number from 576 to ${MAX_MTU} (a packet must fit one frame with its headroom)`),
+  ).optional(),
+  rxcsum: option(
+    {
+      flags: '--rxcsum <RULE>',
+      help: 'what to do with received checksums: auto, strict, accept-partial or ignore; auto accepts partial ones on a veth only',
+      group: 'Interface',
+    },
+    (g) => oneOf(g, ['auto', 'strict', 'accept-partial', 'ignore'] as const),
+  ).default('auto'),
+  keepChannels: option(
+    { flags: '--keep-channels', help: 'refuse to narrow RSS for fewer queues; name the ethtool line instead', group: 'Interface' },
+    flag,
+  ).default(false),
+  force: option(
+    {
+      flags: '--force [REASONS]',
+      help: `take the interface although it carries ${FORCE_REASONS.join(', ')} (a list; alone: all but ssh, which needs --duration too)`,
+      group: 'Interface',
+    },
+    force,
+  ).default([]),
+
+  addr: option(
+    {
+      flags: '-a, --addr <A/LEN>',
+      help: "an address of our own, repeatable; the kernel's stay reachable (default: adopt the kernel's addresses, MTU and routes)",
+      group: 'Addresses and services',
+      repeat: true,
+    },
+    (g) => items(g, false).map(address),
+  ).default([]),
+  gateway: option({ flags: '-g, --gateway <A>', help: 'default route of our stack', group: 'Addresses and services' }, (g) => {
+    const addr = parseIpv4(String(g));
+    if (addr === null) throw new Bad('not an IPv4 address; write A.B.C.D');
+    unicast(addr);
+    return addr;
+  }).optional(),
+  serve: option(
+    {
+      flags: '-s, --serve <LIST>',
+      help: `built-in services, or none: ${services.map((v) => `${v.name} ${v.port}`).join(', ')} (default ${defaultServices.join(',')})`,
+      group: 'Addresses and services',
+    },
+    serveList,
+  ).default([...defaultServices]),
+  sysctl: option(
+    {
+      flags: '--sysctl <NAME=VALUE>',
+      help: 'set a sysctl before the first packet, repeatable; xsiftr sysctl -ad lists and describes them',
+      group: 'Addresses and services',
+      repeat: true,
+    },
+    (g) => items(g, false).map(assignment),
+  ).default([]),
+
+  siftrLog: option({ flags: '--siftr-log <FILE>', help: 'where SIFTR writes; - is standard output (default /var/log/siftr.log)', group: 'SIFTR' }, path).default(
+    '/var/log/siftr.log',
+  ),
+  siftrLimit: option(
+    {
+      flags: '--siftr-limit <SIZE>',
+      help: 'stop logging when the file reaches SIZE, as 500M or 2G (default: the lesser of 4G and a tenth of the free space)',
+      group: 'SIFTR',
+    },
+    (g) => {
+      const n = typeof g === 'number' ? Math.floor(g) : parseSize(String(g));
+      if (n === null || n < 4096) throw new Bad('allowed is a size of at least 4K, as 500M or 2G');
+      return n;
+    },
+  ).optional(),
+  siftr: option({ flags: '--no-siftr', help: 'start with SIFTR off; xsiftr sysctl net.inet.siftr.enabled=1 turns it on', group: 'SIFTR' }, flag).default(true),
+  siftrPpl: option({ flags: '--siftr-ppl <N>', help: 'log every N-th packet of a connection (default 1)', group: 'SIFTR' }, (g) =>
+    whole(g, 1, 0xffffffff, 'allowed is a whole number from 1 to 4294967295'),
+  ).optional(),
+  siftrPortFilter: option(
+    { flags: '--siftr-port-filter <P>', help: 'log only packets from or to TCP port P (default 0: all)', group: 'SIFTR' },
+    (g) => whole(g, 0, 65535, 'allowed is a port from 1 to 65535, or 0 for all'),
+  ).optional(),
+
+  metrics: option({ flags: '--metrics <HOST:PORT>', help: 'serve /metrics and /healthz there, or none (default 127.0.0.1:9464)', group: 'Watching' }, hostPort).default({
+    host: '127.0.0.1',
+    port: 9464,
+  }),
+  control: option({ flags: '--control <PATH>', help: 'control socket (default /run/xsiftr/IF.sock)', group: 'Watching' }, (g) => {
+    const s = path(g);
+    if (Buffer.byteLength(s) > 107) throw new Bad('the path of a Unix socket has at most 107 bytes');
+    return s;
+  }).optional(),
+  logLevel: option({ flags: '--log-level <LEVEL>', help: 'diagnostics on standard error: debug, info, warn, error or silent (default info)', group: 'Watching' }, (g) =>
+    oneOf(g, ['debug', 'info', 'warn', 'error', 'silent'] as const, { off: 'silent' }),
+  ).default('info'),
+  json: option({ flags: '--json', help: 'print the summary at the end as one JSON object', group: 'Watching' }, flag).default(false),
+
+  busyPoll: option({ flags: '--busy-poll', help: 'never sleep: each queue keeps a core busy', group: 'Running' }, flag).default(false),
+  duration: option({ flags: '-t, --duration <TIME>', help: 'stop after TIME, as 10s, 5m or 1h30m (a bare number is seconds)', group: 'Running' }, (g) => {
+    const ms = parseDuration(String(g));
+    if (ms === null || ms <= 0 || ms > 0x7fffffff) throw new Bad('allowed is a time up to 24 days, as 10s, 5m or 1h30m');
+    return ms;
+  }).optional(),
+  user: option({ flags: '-u, --user <NAME>', help: 'run as this user after set-up (capabilities are dropped either way)', group: 'Running' }, (g) => {
+    const s = text(g, 'allowed is the name of a user');
+    if (/[:\s]/.test(s)) throw new Bad('allowed is the name of a user');
+    return s;
+  }).optional(),
+  dryRun: option({ flags: '-n, --dry-run', help: 'print all that would change and touch nothing', group: 'Running' }, flag).default(false),
+});
+
+/** The checked options of a run. */
+export type RunOptions = z.output<typeof runSchema>;
+
+/** What help and the readers of names need of each option, in the order of declaration. */
+export function optionMetas(): { key: string; name: string; meta: OptionMeta }[] {
+  return Object.entries(runSchema.shape).map(([key, field]) => {
+    // `.optional()` and `.default()` wrap the schema that carries the metadata.
+    const inner = 'unwrap' in field ? field.unwrap() : field;
+    const meta = inner.meta() as unknown as OptionMeta;
+    return { key, name: /--(?:no-)?([a-z-]+)/.exec(meta.flags)![1]!, meta };
+  });
+}
+
+/** Options of the command line that are no part of the schema because they say where to find the rest. */
+export const CONFIG_FLAGS = '-c, --config <FILE>';
+
+/**
+ * Reads a YAML file of options. The names are those of the command line (`siftr-log: /tmp/a.log`, `no-siftr: true`).
+ * @returns values by the schema's camelCase keys, unchecked
+ * @throws UserError for a file that is not YAML, not a map or names an unknown option; SystemError for one that cannot be read
+ */
+export function readConfig(file: string): Record<string, unknown> {
+  let source: string;
+  try {
+    source = readFileSync(file, 'utf8');
+  } catch (err) {
+    throw new SystemError(`--config ${file}: cannot be read (${(err as NodeJS.ErrnoException).code}); give a readable YAML file`);
+  }
+  let doc: unknown;
+  try {
+    doc = parseYaml(source);
+  } catch (err) {
+    throw new UserError(`--config ${file}: not YAML: ${(err as Error).message.split('\n')[0]}`);
+  }
+  if (doc === null || doc === undefined) return {};
+  if (typeof doc !== 'object' || Array.isArray(doc)) throw new UserError(`--config ${file}: allowed is a map of options, as "iface: ix1"`);
+  const keys = new Map(optionMetas().map((o) => [o.name, o.key]));
+  const out: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(doc)) {
+    if (name === 'no-siftr') {
+      out.siftr = value === true ? false : value === false ? true : value;
+      continue;
+    }
+    const key = keys.get(name);
+    if (key === undefined) throw new UserError(`--config ${file}: ${unknownOption(name, false)}`);
+    out[key] = value;
+  }
+  return out;
+}
+
+/** The refusal of an option that does not exist. */
+export function unknownOption(name: string, dashes = true): string {
+  const d = dashes ? '--' : '';
+  const names = optionMetas().map((o) => (o.key === 'siftr' ? 'no-siftr' : o.name));
+  const near = nearest(name.replace(/^-+/, ''), names);
+  return `unknown option ${d}${name.replace(/^-+/, '')}${near === null ? '' : ` (${d}${near}?)`}; allowed are ${names.map((n) => d + n).join(', ')}`;
+}
+
+/**
+ * Checks the options of a run. What the command line says wins over the file.
+ * @param given  values by camelCase key, as commander gives them
+ * @param file   values of `--config` by camelCase key, and its name for messages
+ * @throws UserError with one line for the first thing that is wrong
+ */
+export function parseRunOptions(given: Readonly<Record<string, unknown>>, file?: { name: string; values: Record<string, unknown> }): RunOptions {
+  const merged: Record<string, unknown> = { ...file?.values };
+  for (const [key, value] of Object.entries(given)) if (value !== undefined) merged[key] = value;
+  if (merged.iface === undefined) {
+    throw new UserError('--iface is missing: name the interface to take over, as in xsiftr --iface ix1; ip -br link lists them');
+  }
+  const result = runSchema.safeParse(merged);
+  if (!result.success) {
+    const issue = result.error.issues[0]!;
+    const key = String(issue.path[0] ?? '');
+    const found = optionMetas().find((o) => o.key === key);
+    const fromFile = file !== undefined && given[key] === undefined;
+    const name = key === 'siftr' ? 'no-siftr' : (found?.name ?? key);
+    if (found === undefined) throw new UserError(unknownOption(name, !fromFile));
+    const where = fromFile ? `--config ${file.name}: ${name}` : `--${name}`;
+    throw new UserError(`${where}${show(merged[key])}: ${issue.message}`);
+  }
+  const opts = result.data;
+  if (opts.force.includes('ssh') && opts.duration === undefined) {
+    throw new UserError('--force=ssh: needs --duration too, so that the session comes back by itself; add for example --duration 60s');
+  }
+  const gw = opts.gateway;
+  if (gw !== undefined && opts.addr.length > 0 && !opts.addr.some((a) => ((gw ^ a.addr) & maskOf(a.prefixLen)) === 0)) {
+    throw new UserError(`--gateway ${formatIpv4(gw)}: lies on no network of --addr; give an address that the gateway shares a network with`);
+  }
+  return opts;
+}
+
+function show(given: unknown): string {
+  const words = Array.isArray(given) ? given.join(',') : given === true || given === '' ? '' : String(given);
+  return words === '' ? '' : ` ${words}`;
+}

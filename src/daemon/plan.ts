@@ -1,0 +1,163 @@
+import { type Finding, checkFree, preflight, refused } from '../driver/preflight.ts';
+import { checkMtu, type KernelNeighbour, type Netdev, readNeighbours, readNetdev } from '../driver/netdev.ts';
+import { type Account, checkPrivileges, lookupUser } from '../driver/privileges.ts';
+import { checkQueues, type NarrowPlan, planNarrow } from '../driver/rss.ts';
+import { FRAME_SIZE } from '../rings/link.ts';
+import { parseAssignment, type SysctlAssignment } from '../stack/sysctl.ts';
+import { UserError } from './errors.ts';
+import { type AddressOption, MAX_MTU, type RunOptions } from './options.ts';
+import { controlPath } from './paths.ts';
+import { formatIpv4, formatSize, maskOf, parseIpv4 } from './units.ts';
+
+/** A route of the stack that no interface address implies. */
+export interface PlanRoute {
+  /** First address of the destination, int32; 0 with prefix length 0 is the default route. */
+  readonly dst: number;
+  readonly prefixLen: number;
+  /** Next hop, or 0 for a destination on the link. */
+  readonly gateway: number;
+  /** Source address for new flows, or 0 for the interface's best. */
+  readonly src: number;
+}
+
+/** Everything that a start will do, decided before anything is touched. */
+export interface Plan {
+  readonly options: RunOptions;
+  readonly dev: Netdev;
+  readonly queues: number;
+  readonly narrow: NarrowPlan;
+  readonly addrs: readonly AddressOption[];
+  /** The addresses are the kernel's. */
+  readonly adopted: boolean;
+  readonly routes: readonly PlanRoute[];
+  readonly neighbours: readonly KernelNeighbour[];
+  readonly mtu: number;
+  readonly rxcsum: 'strict' | 'accept-partial' | 'ignore';
+  /** Frames of the UMEM, all queues together. */
+  readonly frames: number;
+  readonly controlPath: string;
+  readonly sysctls: readonly SysctlAssignment[];
+  readonly account: Account | null;
+  /** What speaks against it, forced or not. */
+  readonly findings: readonly Finding[];
+}
+
+/** Frames of the UMEM that each queue gets: its fill ring full, and as many again for transmission and reassembly. */
+export function framesPerQueue(ringSize: number): number {
+  return 2 * ringSize;
+}
+
+/**
+ * Reads the interface and decides. Changes nothing.
+ * @throws UserError, SystemError, DriverError or SysctlError, each with one line
+ */
+export function makePlan(options: RunOptions): Plan {
+  const sysctls = options.sysctl.map((a) => parseAssignment(`${a.name}=${a.value}`, 'boot'));
+  const account = options.user === undefined ? null : lookupUser(options.user);
+  const netns = options.netns ?? null;
+  const dev = readNetdev(options.iface, netns);
+  if (dev.loopback || !dev.ethernet) {
+    throw new UserError(`--iface ${dev.name}: is no Ethernet interface (${dev.driver}); choose one that ip -br link shows with a hardware address`);
+  }
+  const queues = checkQueues(dev, options.queues);
+  const narrow = planNarrow(dev, queues, options.keepChannels);
+  if (options.mtu !== undefined) checkMtu(dev, options.mtu);
+  const mtu = options.mtu ?? dev.mtu;
+  if (mtu > MAX_MTU) {
+    throw new UserError(`--iface ${dev.name}: its MTU is ${mtu}; at most ${MAX_MTU} fits a frame, so add --mtu 1500`);
+  }
+  const adopted = options.addr.length === 0;
+  const addrs = adopted ? kernelAddresses(dev) : options.addr;
+  checkPrivileges(netns);
+  if (!dev.up) {
+    const enter = netns === null ? '' : `ip netns exec ${netns} `;
+    throw new UserError(`--iface ${dev.name}: the interface is down; bring it up with ${enter}ip link set ${dev.name} up`);
+  }
+  checkFree(dev);
+  return {
+    options,
+    dev,
+    queues,
+    narrow,
+    addrs,
+    adopted,
+    routes: planRoutes(dev, addrs, adopted, options.gateway ?? null),
+    neighbours: adopted ? readNeighbours(dev.name, netns) : [],
+    mtu,
+    rxcsum: options.rxcsum === 'auto' ? (dev.driver === 'veth' ? 'accept-partial' : 'strict') : options.rxcsum,
+    frames: queues * framesPerQueue(options.ringSize),
+    controlPath: options.control ?? controlPath(dev.name, netns),
+    sysctls,
+    account,
+    findings: preflight({ dev, claimed: addrs.map((a) => formatIpv4(a.addr)), exclusive: options.exclusive }),
+  };
+}
+
+/** The findings that stand in the way. */
+export function obstacles(plan: Plan): Finding[] {
+  return refused(plan.findings, new Set(plan.options.force), plan.options.duration ?? null);
+}
+
+function kernelAddresses(dev: Netdev): AddressOption[] {
+  const out: AddressOption[] = [];
+  for (const a of dev.addresses) {
+    const addr = parseIpv4(a.address);
+    if (addr !== null) out.push({ addr, prefixLen: a.prefix });
+  }
+  if (out.length === 0) {
+    throw new UserError(`--iface ${dev.name}: it has no IPv4 address to adopt; give the stack one of its own, as --addr 192.0.2.1/24`);
+  }
+  return out;
+}
+
+function planRoutes(dev: Netdev, addrs: readonly AddressOption[], adopted: boolean, gateway: number | null): PlanRoute[] {
+  const routes: PlanRoute[] = [];
+  if (adopted) {
+    const best = [...dev.routes].sort((a, b) => a.metric - b.metric);
+    for (const r of best) {
+      const dst = parseIpv4(r.network);
+      const gw = r.gateway === null ? 0 : parseIpv4(r.gateway);
+      if (dst === null || gw === null) continue;
+      const connected = gw === 0 && addrs.some((a) => a.prefixLen === r.prefix && ((a.addr ^ dst) & maskOf(r.prefix)) === 0);
+      if (connected || routes.some((known) => known.dst === dst && known.prefixLen === r.prefix)) continue;
+      routes.push({ dst, prefixLen: r.prefix, gateway: gw, src: r.prefsrc === null ? 0 : (parseIpv4(r.prefsrc) ?? 0) });
+    }
+  }
+  if (gateway !== null) {
+    const others = routes.filter((r) => r.prefixLen !== 0);
+    return [...others, { dst: 0, prefixLen: 0, gateway, src: 0 }];
+  }
+  return routes;
+}
+
+/** What a start would do, a line each, for --dry-run. */
+export function planLines(plan: Plan, undoFile: string): string[] {
+  const { options: o, dev } = plan;
+  const where = dev.netns === null ? '' : ` in namespace ${dev.netns}`;
+  const lines = [
+    `${dev.name}${where}: ${dev.driver}${dev.busInfo === '' ? '' : ` at ${dev.busInfo}`}, ${dev.queues} receive queue${dev.queues === 1 ? '' : 's'}, MTU ${dev.mtu}, address ${dev.mac}`,
+    `would attach an XDP program to it (${o.xdp === 'auto' ? 'native, else generic' : o.xdp}; zero-copy ${o.zeroCopy}) with sockets on ${plan.queues === 1 ? 'queue 0' : `queues 0 to ${plan.queues - 1}`}`,
+    `would map ${formatSize(plan.frames * FRAME_SIZE)} of packet memory (${plan.frames} frames, rings of ${o.ringSize})`,
+  ];
+  if (o.exclusive) lines.push('would claim every frame: the kernel sees nothing of this interface');
+  else {
+    const names = plan.addrs.map((a) => `${formatIpv4(a.addr)}/${a.prefixLen}`).join(', ');
+    lines.push(
+      `would claim frames for ${names}, ARP included (${plan.adopted ? "the kernel's addresses, adopted" : "of its own; the kernel's stay reachable"}), and leave everything else to the kernel`,
+    );
+  }
+  for (const r of plan.routes) {
+    lines.push(`would route ${r.prefixLen === 0 ? 'default' : `${formatIpv4(r.dst)}/${r.prefixLen}`} ${r.gateway === 0 ? 'on the link' : `by ${formatIpv4(r.gateway)}`} (inside our stack only)`);
+  }
+  if (plan.narrow.how !== 'none') lines.push(`would narrow ${dev.queues} receive queues to ${plan.queues}, as ${plan.narrow.command} does; undone at the end`);
+  if (plan.narrow.nativeBlocked !== null && o.xdp !== 'generic') lines.push(`note: ${plan.narrow.nativeBlocked}`);
+  if (plan.mtu !== dev.mtu) lines.push(`would set its MTU to ${plan.mtu}; undone at the end`);
+  lines.push(`would write ${undoFile} (what to undo, held by a guard process) and listen on ${plan.controlPath}`);
+  if (o.siftr) lines.push(`would ${o.siftrLog === '-' ? 'print SIFTR lines on standard output' : `append SIFTR lines to ${o.siftrLog}`}`);
+  if (o.metrics !== null) lines.push(`would serve metrics at http://${o.metrics.host}:${o.metrics.port}/metrics`);
+  lines.push(o.serve.length === 0 ? 'would serve nothing' : `would serve ${o.serve.join(', ')}`);
+  for (const s of plan.sysctls) lines.push(`would set ${s.decl.name}=${s.value}`);
+  lines.push(`would give up every capability${plan.account === null ? '' : ` and run as ${plan.account.name}`} after set-up`);
+  if (o.duration !== undefined) lines.push(`would stop by itself after ${o.duration / 1000} s`);
+  return lines;
+}

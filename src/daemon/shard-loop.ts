@@ -1,0 +1,149 @@
+import type { Native } from '../driver/native.ts';
+import type { ShardClock } from './shard-clock.ts';
+
+/** What the loop drives: the work of one shard. */
+export interface ShardWork {
+  /** One pass over everything that may have something to do; true when there was. The clock is up to date on return. */
+  pass(): boolean;
+  /** µs until the next timer is due (0 or less: now), or -1 when none is armed. */
+  untilTimer(): number;
+  /** Tells the other shards that this one sleeps, or no longer does. */
+  setSleeping(on: boolean): void;
+  /** There is work that no file descriptor announces: packets in a hand-over ring, frames that wait to be sent. */
+  hasWork(): boolean;
+}
+
+export interface ShardLoopOptions {
+  /** Queue handles of this thread. */
+  readonly queues: Int32Array;
+  /** Eventfd by which others wake this shard, or -1. */
+  readonly eventfd: number;
+  /** Never sleep. */
+  readonly busyPoll: boolean;
+  /** How long passes may find nothing before the loop goes to sleep, µs. */
+  readonly idleUs?: number;
+}
+
+/** Passes in a row before the event loop gets its turn (messages, timers of the application). */
+const PASSES_A_TURN = 16;
+const IDLE_US = 30;
+
+/**
+ * The event loop of a shard (DESIGN.md, "Shards"): it spins while there is work; idle, it sleeps in the thread's event loop on its
+ * sockets, its eventfd and one timerfd armed for the timing wheel's next deadline.
+ *
+ *   spinning --(idle for 30 µs)--> sleeping flag set, hand-over rings looked at again --(empty)--> asleep
+ *      ^                                                                            |              |
+ *      +------------------------------(not empty)-----------------------------------+              |
+ *      +--------------------(socket, eventfd, timerfd or wake())---------------------------------- +
+ */
+export class ShardLoop {
+  readonly #native: Native;
+  readonly #work: ShardWork;
+  readonly #clock: ShardClock;
+  readonly #poll: number;
+  readonly #busyPoll: boolean;
+  readonly #idleUs: number;
+  readonly #turn: () => void;
+  #state: 'stopped' | 'spinning' | 'asleep';
+  #inPass: boolean;
+  /** `clock.us` of the last pass that had work. */
+  #lastWork: number;
+  #onError: ((err: unknown) => void) | null;
+
+  constructor(native: Native, work: ShardWork, clock: ShardClock, options: ShardLoopOptions) {
+    this.#native = native;
+    this.#work = work;
+    this.#clock = clock;
+    this.#busyPoll = options.busyPoll;
+    this.#idleUs = options.idleUs ?? IDLE_US;
+    this.#poll = native.openPoll(options.queues, options.eventfd, clock.page, (mask) => this.#woken(mask));
+    this.#turn = () => this.#spin();
+    this.#state = 'stopped';
+    this.#inPass = false;
+    this.#lastWork = 0;
+    this.#onError = null;
+  }
+
+  /** Called with what a pass throws; the loop has stopped then. */
+  set onError(fn: ((err: unknown) => void) | null) {
+    this.#onError = fn;
+  }
+
+  start(): void {
+    if (this.#state !== 'stopped') return;
+    this.#state = 'asleep';
+    this.wake();
+  }
+
+  /**
+   * Called before the stack is used from outside a pass (a message, a timer of the application): sets the clock, and makes sure that
+   * a pass follows which sends what is queued.
+   */
+  wake(): void {
+    if (this.#inPass || this.#state === 'stopped') return;
+    this.#clock.read(this.#native);
+    if (this.#state === 'spinning') return;
+    this.#native.pollStop(this.#poll);
+    this.#work.setSleeping(false);
+    this.#state = 'spinning';
+    this.#lastWork = this.#clock.us;
+    setImmediate(this.#turn);
+  }
+
+  /** Ends the loop; idempotent. */
+  stop(): void {
+    if (this.#state === 'stopped') return;
+    if (this.#state === 'asleep') this.#native.pollStop(this.#poll);
+    this.#state = 'stopped';
+    this.#work.setSleeping(false);
+    this.#native.closePoll(this.#poll);
+  }
+
+  #woken(_mask: number): void {
+    if (this.#state !== 'asleep') return;
+    this.#native.pollStop(this.#poll);
+    this.#work.setSleeping(false);
+    this.#clock.sync();
+    this.#state = 'spinning';
+    this.#lastWork = this.#clock.us;
+    this.#spin();
+  }
+
+  #spin(): void {
+    if (this.#state !== 'spinning') return;
+    try {
+      this.#inPass = true;
+      for (let i = 0; i < PASSES_A_TURN; i++) {
+        if (this.#work.pass()) this.#lastWork = this.#clock.us;
+        else if (((this.#clock.us - this.#lastWork) | 0) > this.#idleUs) break;
+      }
+    } catch (err) {
+      this.stop();
+      if (this.#onError === null) throw err;
+      this.#onError(err);
+      return;
+    } finally {
+      this.#inPass = false;
+    }
+    if (this.#busyPoll || ((this.#clock.us - this.#lastWork) | 0) <= this.#idleUs || !this.#sleep()) {
+      setImmediate(this.#turn);
+    }
+  }
+
+  /** Goes to sleep unless something came in meanwhile. */
+  #sleep(): boolean {
+    const work = this.#work;
+    work.setSleeping(true);
+    // Others look at the flag after they have put something into a ring: what was put there before the flag is seen now.
+    if (work.hasWork()) {
+      work.setSleeping(false);
+      return false;
+    }
+    this.#native.armTimer(this.#poll, work.untilTimer());
+    this.#native.pollStart(this.#poll);
+    this.#state = 'asleep';
+    return true;
+  }
+}
+
