@@ -64,6 +64,7 @@ export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSe
   {
     name: 'siftrs_ppl_in',
     unit: 'packets',
+    process: true,
     ext: true,
     label: '\tN inbound packet{s} suppressed by ppl',
     help: 'Inbound packets without a record: net.inet.siftr.ppl',
@@ -71,6 +72,7 @@ export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSe
   {
     name: 'siftrs_ppl_out',
     unit: 'packets',
+    process: true,
     ext: true,
     label: '\tN outbound packet{s} suppressed by ppl',
     help: 'Outbound packets without a record: net.inet.siftr.ppl',
@@ -99,6 +101,7 @@ export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSe
   {
     name: 'siftrs_lines',
     unit: 'records',
+    process: true,
     ext: true,
     label: '\tN data line{s} written',
     help: 'Data lines written to the log',
@@ -107,6 +110,7 @@ export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSe
   {
     name: 'siftrs_write_errors',
     unit: 'events',
+    process: true,
     ext: true,
     label: '\tN write error{s}',
     help: 'Writes to the log that failed',
@@ -114,6 +118,7 @@ export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSe
   {
     name: 'siftrs_lost',
     unit: 'records',
+    process: true,
     ext: true,
     label: '\tN record{s} lost to write errors',
     help: 'Records that a failed write or a stopped log lost',
@@ -121,6 +126,7 @@ export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSe
   {
     name: 'siftrs_limit_reached',
     unit: 'events',
+    process: true,
     ext: true,
     label: '\tN time{s} the size limit was reached',
     help: 'Times that the log reached its size limit and was closed',

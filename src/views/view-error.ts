@@ -1,0 +1,5 @@
+/** A question that a view cannot answer because it is wrong: one line for the user; commands end with status 2. */
+export class ViewError extends Error {
+  override readonly name = 'ViewError';
+  readonly exitCode = 2;
+}
