@@ -58,4 +58,4 @@ dist: node_modules/.installed
 	$(NODE) node_modules/typescript/bin/tsc -p tsconfig.build.json
 
 clean:
-	rm -rf build dist $(RESULTS)
+	rm -rf build dist $(RESULTS) demo-output
