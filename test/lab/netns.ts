@@ -199,12 +199,18 @@ function optionValue(words: readonly string[], name: string): string | undefined
   return words[at] === name ? words[at + 1] : words[at]!.slice(name.length + 1);
 }
 
+export interface StartOptions extends RunOptions {
+  /** Another xsiftr than the checkout's. */
+  readonly program?: string;
+}
+
 /**
  * Starts `xsiftr --iface ix1 --queues N --netns … ARGS` and waits until it answers. Control socket, SIFTR log and metrics port
  * are the lab's own unless `args` name them, so that labs do not meet.
  */
-export async function startXsiftr(lab: Lab, args: readonly string[] = [], options?: RunOptions): Promise<Xsiftr> {
-  const words = [XSIFTR, '--iface', 'ix1', '--netns', lab.nearNs, ...args];
+export async function startXsiftr(lab: Lab, args: readonly string[] = [], options: StartOptions = {}): Promise<Xsiftr> {
+  const program = options.program ?? XSIFTR;
+  const words = [program, '--iface', 'ix1', '--netns', lab.nearNs, ...args];
   const orElse = (name: string, value: () => string): string => {
     const given = optionValue(args, name);
     if (given !== undefined) return given;
@@ -221,7 +227,7 @@ export async function startXsiftr(lab: Lab, args: readonly string[] = [], option
   const running = lab.keep(new Running(words, options));
   const attachLine = await running.waitLine(/^\S+ at .+ queue/);
   const command = (more: readonly string[], runOptions?: RunOptions) =>
-    run([XSIFTR, ...more, '--control', control], runOptions);
+    run([program, ...more, '--control', control], { env: options.env, ...runOptions });
   await command(['wait', '--timeout', '20']);
   return {
     running,

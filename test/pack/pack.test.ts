@@ -1,0 +1,104 @@
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { delimiter, dirname, join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { labMissing, NEAR_ADDRESS, ROOT, startXsiftr, withLab } from '../lab/netns.ts';
+import { run } from '../lab/process.ts';
+
+/**
+ * The package as a user gets it: packed, installed into an empty folder, run as compiled JavaScript by a Node 24 that is found
+ * on the PATH.
+ */
+
+const dir = mkdtempSync(join(tmpdir(), 'xsiftr-pack-'));
+const app = join(dir, 'app');
+const installed = join(app, 'node_modules/xsiftr');
+const program = join(app, 'node_modules/.bin/xsiftr');
+const env = { ...process.env, PATH: `${dirname(process.execPath)}${delimiter}${process.env.PATH}` };
+
+beforeAll(async () => {
+  mkdirSync(app);
+  writeFileSync(join(app, 'package.json'), '{ "private": true, "type": "module" }\n');
+  await run(['npm', 'pack', '--pack-destination', dir, '--loglevel', 'error'], {
+    cwd: ROOT,
+    env: { ...process.env, NO_APT: '1' },
+    timeout: 200_000,
+  });
+  const tarball = readdirSync(dir).find((name) => name.endsWith('.tgz'))!;
+  const flags = ['--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel', 'error'];
+  await run(['npm', 'install', ...flags, join(dir, tarball)], { cwd: app, env, timeout: 200_000 });
+});
+
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+describe('the published package', () => {
+  test('holds compiled JavaScript, the addon, the XDP program and the guard, and no sources or tests', () => {
+    expect(readdirSync(installed).sort()).toEqual(
+      ['CHANGELOG.md', 'LICENSE', 'README.md', 'bin', 'build', 'dist', 'package.json'].sort(),
+    );
+    const release = readdirSync(join(installed, 'build/Release'));
+    expect(release).toEqual(expect.arrayContaining(['xsiftr.node', 'xsiftr-guard']));
+    expect(existsSync(join(installed, 'dist/cli/main.js'))).toBe(true);
+    const dist = readdirSync(join(installed, 'dist'), { recursive: true, encoding: 'utf8' });
+    expect(dist.filter((name) => name.endsWith('.ts') && !name.endsWith('.d.ts'))).toEqual([]);
+  });
+
+  test('prints its version', async () => {
+    const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
+    expect((await run([program, '--version'], { env })).stdout).toBe(version);
+  });
+
+  test('refuses an older Node in one line, exit status 1', async () => {
+    const old = join(dir, 'old');
+    mkdirSync(old);
+    writeFileSync(join(old, 'node'), '#!/bin/sh\necho v20.1.0\n');
+    chmodSync(join(old, 'node'), 0o755);
+    const result = await run([program, '--version'], {
+      env: { ...process.env, PATH: `${old}${delimiter}${process.env.PATH}` },
+      check: false,
+    });
+    expect(result).toEqual({
+      stdout: '',
+      stderr: 'xsiftr: needs Node 24 or newer as node on the PATH; found v20.1.0',
+      code: 1,
+    });
+  });
+
+  test('makes nothing public but what exports names', async () => {
+    const code = `await import('xsiftr/dist/cli/main.js').then(() => console.log('open'), (e) => console.log(e.code));`;
+    const result = await run([process.execPath, '--input-type=module', '-e', code], { cwd: app });
+    expect(result.stdout).toBe('ERR_PACKAGE_PATH_NOT_EXPORTED');
+  });
+
+  test.skipIf(labMissing('ping', 'curl', 'iperf3'))('runs the core of the demo', async () => {
+    await withLab('pack', { queues: 2 }, async (lab) => {
+      const xsiftr = await startXsiftr(lab, [], { program, env });
+      expect(xsiftr.attachLine).toMatch(/^ix1 at /);
+      expect((await lab.far(`ping -c 3 -i 0.2 ${NEAR_ADDRESS}`)).stdout).toContain(' 3 received');
+      const curl = await lab.far(
+        `curl -sS -m 20 -o /dev/null -w '%{http_code} %{size_download}' http://${NEAR_ADDRESS}/bytes/5000000`,
+      );
+      expect(curl.stdout).toBe('200 5000000');
+      expect((await lab.far(`iperf3 -c ${NEAR_ADDRESS} -P 2 -t 1`)).stdout).toMatch(/\[SUM\].*receiver/);
+      expect(await (await fetch(`${xsiftr.metrics}/metrics`)).text()).toMatch(
+        /^xsiftr_rxq_packets_total\{.*queue="1".*\} /m,
+      );
+      expect((await xsiftr.command(['kstat', 'rxq'])).stdout).toMatch(/^ix1:0:rxq:1$/m);
+      expect(await xsiftr.stop()).toBe(0);
+
+      const log = readFileSync(xsiftr.siftrLog, 'latin1').trimEnd().split('\n');
+      const number = (key: string) => Number(new RegExp(`\\b${key}=(\\d+)`).exec(log.at(-1)!)?.[1]);
+      expect(log.length - 2).toBe(number('total_tcp_pkts') - number('total_skipped_tcp_pkts'));
+      expect(log.length).toBeGreaterThan(1000);
+    });
+  });
+});
