@@ -47,6 +47,8 @@ export class SiftrControl {
   #logfile: string;
   /** The open log; null while disabled. */
   #log: LogFile | null;
+  /** Bytes that the open log may take. */
+  #limit: number;
   #enableUs: number;
   /** Counters at the start of the cycle: the shards' counters never go back to 0. */
   #start: CycleCounts;
@@ -57,10 +59,11 @@ export class SiftrControl {
     this.#o = options;
     this.#logfile = options.logfile;
     this.#log = null;
+    this.#limit = Infinity;
     this.#enableUs = 0;
     this.#start = this.#read();
     this.#last = Promise.resolve();
-    options.writer.onLimit = () => void this.#limitReached();
+    options.writer.onLimit = (fd) => void this.#limitReached(fd);
     options.writer.onWriteError = (text) => this.#writeError(text);
   }
 
@@ -165,7 +168,8 @@ export class SiftrControl {
       this.#enableUs = o.nowUs();
       writeText(log, enableLine(this.#enableUs, o.ident));
       this.#start = this.#read();
-      await o.writer.begin(log.fd, this.#limitOf(log));
+      this.#limit = this.#limitOf(log);
+      await o.writer.begin(log.fd, this.#limit);
     } catch (err) {
       closeLog(log);
       throw err;
@@ -231,7 +235,8 @@ export class SiftrControl {
   }
 
   async #switch(old: LogFile, log: LogFile): Promise<void> {
-    await this.#o.writer.switchTo(log.fd, this.#limitOf(log));
+    this.#limit = this.#limitOf(log);
+    await this.#o.writer.switchTo(log.fd, this.#limit);
     this.#log = log;
     closeLog(old);
   }
@@ -246,14 +251,17 @@ export class SiftrControl {
     return this.#o.limit ?? defaultLimit(log);
   }
 
-  async #limitReached(): Promise<void> {
-    const log = this.#log;
-    if (log === null) return;
-    this.#o.cnt[siftrs.siftrs_limit_reached]!++;
-    await this.disable();
-    this.#o.warn(
-      `SIFTR log ${log.path} has reached its limit of ${this.#limitOf(log)} bytes and was closed; start again with ${PREFIX}enabled=1, allow more with --siftr-limit`,
-    );
+  /** The shards go on until they are unhooked, so the file ends a little beyond its limit, but with every line and its last one. */
+  #limitReached(fd: number): Promise<void> {
+    return this.#inTurn(async () => {
+      const log = this.#log;
+      if (log === null || log.fd !== fd) return;
+      this.#o.cnt[siftrs.siftrs_limit_reached]!++;
+      await this.#disable();
+      this.#o.warn(
+        `SIFTR log ${log.path} has taken its limit of ${this.#limit} bytes and was closed; start again with ${PREFIX}enabled=1, allow more with --siftr-limit`,
+      );
+    });
   }
 
   #writeError(text: string | null): void {

@@ -1,10 +1,10 @@
 import { siftrs } from '../metrics/layout.ts';
 import { M_SIFTR, type Mbuf } from '../rings/mbuf.ts';
 import { FlowKey } from '../stack/flow.ts';
-import { PFIL_OUT, PFIL_PASS, type PfilCtx, type PfilHook } from '../stack/net/pfil.ts';
+import { PFIL_PASS, type PfilCtx, type PfilHook, type Verdict } from '../stack/net/pfil.ts';
 import { SockBuf } from '../stack/socket/sockbuf.ts';
 import type { Stack } from '../stack/stack.ts';
-import { tcbLookup } from '../stack/tcp/tcb.ts';
+import { type Inpcb, tcbLookup } from '../stack/tcp/tcb.ts';
 import { TCPS_ESTABLISHED } from '../stack/tcp/tcp-fsm.ts';
 import {
   KIND_FLOWTYPE_SHIFT,
@@ -38,6 +38,7 @@ export class SiftrHook implements PfilHook {
   readonly mod = 'siftr';
   readonly rul = 'default';
   readonly type = 'inet';
+  readonly flags = 0;
   readonly #st: Stack;
   readonly #cnt: Float64Array;
   readonly #dv: DataView;
@@ -78,23 +79,25 @@ export class SiftrHook implements PfilHook {
     if (this.#hooked) return;
     this.#lastUs = enableUs;
     this.#secUs = Infinity;
-    this.#st.pfil.inet.link(this);
+    const pfil = this.#st.pfil;
+    pfil.addHook(this);
+    pfil.link(pfil.inet, this, { in: true, out: true });
     this.#hooked = true;
   }
 
   /** Takes the hook off both directions. Records already made stay in the ring. */
   unhook(): void {
     if (!this.#hooked) return;
-    this.#st.pfil.inet.unlink(this);
+    this.#st.pfil.removeHook(this);
     this.#hooked = false;
   }
 
-  mbuf(m: Mbuf, ctx: PfilCtx): number {
+  mbuf(m: Mbuf, ctx: PfilCtx): Verdict {
     const dv = this.#dv;
-    const ip = m.l3;
+    const ip = m.pos;
     if (dv.getUint8(ip + IP_P) !== IPPROTO_TCP) return PFIL_PASS;
     const cnt = this.#cnt;
-    const out = ctx.dir === PFIL_OUT;
+    const out = ctx.dir === 'out';
 
     // Fragments are not looked for, as in the original; a packet cut short of its ports counts with ports 0.
     const th = ip + ((dv.getUint8(ip) & 0x0f) << 2);
@@ -114,7 +117,7 @@ export class SiftrHook implements PfilHook {
     m.mflags |= M_SIFTR;
     cnt[out ? siftrs.siftrs_n_out : siftrs.siftrs_n_in]!++;
 
-    let inp = ctx.inp;
+    let inp = ctx.inp as Inpcb | null;
     if (inp === null && whole) {
       const src = dv.getInt32(ip + IP_SRC);
       const dst = dv.getInt32(ip + IP_DST);

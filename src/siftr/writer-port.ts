@@ -13,8 +13,8 @@ export interface WriterPort {
   end(): Promise<CycleEnd>;
   /** Ends the thread. */
   close(): Promise<void>;
-  /** The byte limit of the current descriptor is reached; once a descriptor. */
-  onLimit: (() => void) | null;
+  /** The byte limit of a descriptor is reached; once a descriptor. */
+  onLimit: ((fd: number) => void) | null;
   /** A write failed (once an episode), and later the first one that succeeded again (text null). */
   onWriteError: ((text: string | null) => void) | null;
   /** The thread died; no promise is answered any more. */
@@ -32,7 +32,7 @@ export function startWriterThread(data: WriterData): WriterPort {
 }
 
 class ThreadPort implements WriterPort {
-  onLimit: (() => void) | null = null;
+  onLimit: ((fd: number) => void) | null = null;
   onWriteError: ((text: string | null) => void) | null = null;
   onDeath: ((err: Error) => void) | null = null;
   readonly #worker: Worker;
@@ -92,7 +92,7 @@ class ThreadPort implements WriterPort {
         this.#waiting.delete(r.seq);
         break;
       case 'limit':
-        this.onLimit?.();
+        this.onLimit?.(r.fd);
         break;
       case 'write-error':
         this.onWriteError?.(r.text);

@@ -23,7 +23,7 @@ export type WriterCommand =
 /** Answer to a command, or something that happened. */
 export type WriterReport =
   | { readonly kind: 'done'; readonly seq: number; readonly end: CycleEnd | null }
-  | { readonly kind: 'limit' }
+  | { readonly kind: 'limit'; readonly fd: number }
   | { readonly kind: 'write-error'; readonly text: string }
   | { readonly kind: 'write-ok' };
 
@@ -54,6 +54,7 @@ function run(): void {
   const writer = new SiftrWriter(rings, cfg, cnt);
   let active = false;
   let looping = false;
+  let fd = -1;
   let limitTold = false;
   let errorTold = false;
   let pause = PAUSE_BUSY;
@@ -63,7 +64,7 @@ function run(): void {
   const tellState = (): void => {
     if (writer.limitReached && !limitTold) {
       limitTold = true;
-      report({ kind: 'limit' });
+      report({ kind: 'limit', fd });
     }
     if (writer.state === 'error' && !errorTold) {
       errorTold = true;
@@ -98,8 +99,9 @@ function run(): void {
     let end: CycleEnd | null = null;
     switch (cmd.op) {
       case 'begin':
+        fd = cmd.fd;
         limitTold = false;
-        writer.begin(new FdOutput(cmd.fd), cmd.limit);
+        writer.begin(new FdOutput(fd), cmd.limit);
         active = true;
         if (!looping) {
           looping = true;
@@ -107,8 +109,9 @@ function run(): void {
         }
         break;
       case 'switch':
+        fd = cmd.fd;
         limitTold = false;
-        writer.switchTo(new FdOutput(cmd.fd), cmd.limit);
+        writer.switchTo(new FdOutput(fd), cmd.limit);
         tellState();
         break;
       case 'end': {
@@ -122,10 +125,10 @@ function run(): void {
       }
       case 'stop':
         active = false;
-        port.close();
         break;
     }
     report({ kind: 'done', seq: cmd.seq, end });
+    if (cmd.op === 'stop') port.close();
   });
 }
 

@@ -1,0 +1,478 @@
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { COUNTER_SLOTS, siftrs } from '../../../src/metrics/layout.ts';
+import { SiftrControl, type SiftrControlOptions } from '../../../src/siftr/control.ts';
+import { siftrIdent } from '../../../src/siftr/format.ts';
+import { SiftrError } from '../../../src/siftr/logfile.ts';
+import { createRing, RecordProducer } from '../../../src/siftr/record.ts';
+import { CFG_PORT_FILTER, CFG_PPL, createSiftrShared } from '../../../src/siftr/shared.ts';
+import { type CycleEnd, SiftrWriter } from '../../../src/siftr/writer.ts';
+import type { WriterPort } from '../../../src/siftr/writer-port.ts';
+import { startWriterThread } from '../../../src/siftr/writer-port.ts';
+import { push, type RecordValues, tuple } from './records.ts';
+
+let dir: string;
+beforeEach(() => {
+  dir = mkdtempSync(join(tmpdir(), 'xsiftr-siftr-'));
+});
+afterEach(() => {
+  rmSync(dir, { recursive: true });
+});
+
+/** The writer without its thread: passes happen when a command comes or a test asks. */
+class DirectPort implements WriterPort {
+  onLimit: ((fd: number) => void) | null = null;
+  onWriteError: ((text: string | null) => void) | null = null;
+  onDeath: ((err: Error) => void) | null = null;
+  readonly #writer: SiftrWriter;
+  #fd = -1;
+
+  constructor(writer: SiftrWriter) {
+    this.#writer = writer;
+  }
+
+  async begin(fd: number, limit: number): Promise<void> {
+    this.#fd = fd;
+    this.#writer.begin({ write: (buf, off, len) => writeSync(fd, buf, off, len) }, limit);
+  }
+
+  async switchTo(fd: number, limit: number): Promise<void> {
+    this.#fd = fd;
+    this.#writer.switchTo({ write: (buf, off, len) => writeSync(fd, buf, off, len) }, limit);
+  }
+
+  async end(): Promise<CycleEnd> {
+    return this.#writer.end(() => false);
+  }
+
+  async close(): Promise<void> {}
+
+  pass(): void {
+    this.#writer.pass();
+    if (this.#writer.limitReached) this.onLimit?.(this.#fd);
+  }
+}
+
+function setUp(over: Partial<SiftrControlOptions> = {}, records = 64) {
+  const cfg = createSiftrShared();
+  const buf = createRing(records);
+  const ring = new RecordProducer(buf);
+  const shard = new Float64Array(COUNTER_SLOTS);
+  const cnt = new Float64Array(COUNTER_SLOTS);
+  const port = new DirectPort(new SiftrWriter([buf], cfg, new Float64Array(COUNTER_SLOTS)));
+  const events: string[] = [];
+  const said: string[] = [];
+  const log = join(dir, 'siftr.log');
+  let now = 1685191807160752;
+  const control = new SiftrControl({
+    shards: [
+      {
+        hook: async (us) => void events.push(`hook ${us} ${readFileSync(log, 'utf8').split('\t')[0]}`),
+        unhook: async () => void events.push('unhook'),
+      },
+    ],
+    counters: [shard],
+    cnt,
+    cfg,
+    writer: port,
+    nowUs: () => now++,
+    lockFile: () => true,
+    ident: siftrIdent('0.1.0'),
+    logfile: log,
+    limit: null,
+    warn: (line) => said.push(`warn ${line}`),
+    error: (line) => said.push(`error ${line}`),
+    ...over,
+  });
+  /** What the hook does with one packet that has a control block. */
+  const packet = (values: RecordValues = {}): void => {
+    const out = ((values.kind ?? 0) & 1) !== 0;
+    shard[out ? siftrs.siftrs_n_out : siftrs.siftrs_n_in]!++;
+    const ok = push(ring, { ...tuple('192.0.2.1', 1, '192.0.2.2', 5001), flowid: 7, sec: 1685191808, ...values });
+    if (!ok) shard[out ? siftrs.siftrs_nskip_out_malloc : siftrs.siftrs_nskip_in_malloc]!++;
+  };
+  return { control, cfg, cnt, shard, ring, port, events, said, log, packet };
+}
+
+const read = (path: string): string[] => readFileSync(path, 'utf8').split('\n').slice(0, -1);
+const ENABLE =
+  'enable_time_secs=1685191807\tenable_time_usecs=160752\tsiftrver=1.3.0\tsysname=xsiftr\tsysver=1000100\tipmode=4';
+
+describe('enable and disable', () => {
+  test('the enable line is in the file before any hook is linked, with the time that the hooks are told (spec/siftr.md section 13 rule 1)', async () => {
+    const t = setUp();
+    await t.control.enable();
+    expect(t.events).toEqual(['hook 1685191807160752 enable_time_secs=1685191807']);
+    expect(read(t.log)).toEqual([ENABLE]);
+    expect(t.control.enabled).toBe(true);
+  });
+
+  test('a cycle without packets gives zero counters and an empty flow list (section 13 rule 10 g)', async () => {
+    const t = setUp();
+    await t.control.enable();
+    await t.control.disable();
+    const text = readFileSync(t.log, 'utf8');
+    expect(text.endsWith('\ttotal_skipped_tcp_pkts=0\tflow_list=\n')).toBe(true);
+    const last = read(t.log)[1]!.split('\t');
+    expect(last).toHaveLength(13);
+    expect(last[0]).toMatch(/^disable_time_secs=/);
+    expect(t.events.at(-1)).toBe('unhook');
+    expect(t.said).toEqual([]);
+  });
+
+  test('records still in the ring are written before the disable line (section 9)', async () => {
+    const t = setUp();
+    await t.control.enable();
+    t.packet();
+    t.packet({ kind: 1 });
+    await t.control.disable();
+    const lines = read(t.log);
+    expect(lines.map((l) => l.slice(0, 2))).toEqual(['en', 'i,', 'o,', 'di']);
+    expect(lines[3]).toContain('num_inbound_tcp_pkts=1\tnum_outbound_tcp_pkts=1\ttotal_tcp_pkts=2\t');
+    expect(lines[3]).toContain('flow_list=192.0.2.1;1-192.0.2.2;5001,');
+  });
+
+  test('counters of the disable line start at 0 with each cycle while the shards count on', async () => {
+    const t = setUp();
+    await t.control.enable();
+    t.packet();
+    t.shard[siftrs.siftrs_n_in]! += 1;
+    t.shard[siftrs.siftrs_nskip_in_tcpcb]! += 1;
+    await t.control.disable();
+    await t.control.enable();
+    t.packet({ kind: 1 });
+    await t.control.disable();
+    const [first, second] = read(t.log).filter((l) => l.startsWith('disable'));
+    expect(first).toContain('total_tcp_pkts=2\t');
+    expect(first).toContain('num_inbound_skipped_pkts_tcpcb=1\t');
+    expect(second).toContain('num_inbound_tcp_pkts=0\tnum_outbound_tcp_pkts=1\ttotal_tcp_pkts=1\t');
+    expect(second).toContain('num_inbound_skipped_pkts_tcpcb=0\t');
+    expect(t.shard[siftrs.siftrs_n_in]).toBe(2);
+  });
+
+  test('enabling twice and disabling twice changes nothing (section 10: same value as now)', async () => {
+    const t = setUp();
+    await t.control.disable();
+    expect(existsSync(t.log)).toBe(false);
+    await t.control.enable();
+    await t.control.enable();
+    await t.control.disable();
+    await t.control.disable();
+    expect(read(t.log)).toHaveLength(2);
+    expect(t.events.filter((e) => e === 'unhook')).toHaveLength(1);
+  });
+
+  test('the file is made with mode 0644 and appended to, with a warning that some readers want one cycle a file (section 13 rule 4)', async () => {
+    const t = setUp();
+    await t.control.enable();
+    await t.control.disable();
+    expect(statSync(t.log).mode & 0o777).toBe(0o644 & ~process.umask());
+    expect(t.said).toEqual([]);
+    await t.control.enable();
+    await t.control.disable();
+    expect(read(t.log)).toHaveLength(4);
+    expect(t.said).toEqual([expect.stringMatching(/^warn SIFTR log .*siftr\.log already holds \d+ bytes/)]);
+  });
+
+  test('a file that cannot be opened refuses the enabling with the errno, and SIFTR stays off', async () => {
+    const t = setUp({ logfile: join(dir, 'missing', 'siftr.log') });
+    await expect(t.control.enable()).rejects.toMatchObject({ code: 'ENOENT', exitCode: 1 });
+    expect(t.control.enabled).toBe(false);
+    expect(t.events).toEqual([]);
+  });
+
+  test('a symbolic link as last component is refused (section 1)', async () => {
+    const target = join(dir, 'elsewhere');
+    writeFileSync(target, '');
+    symlinkSync(target, join(dir, 'siftr.log'));
+    const t = setUp();
+    await expect(t.control.enable()).rejects.toMatchObject({ code: 'ELOOP' });
+    expect(readFileSync(target, 'utf8')).toBe('');
+  });
+
+  test('a file that another process has locked is refused and left as it was', async () => {
+    writeFileSync(join(dir, 'siftr.log'), 'theirs\n');
+    const t = setUp({ lockFile: () => false });
+    await expect(t.control.enable()).rejects.toMatchObject({ code: 'EWOULDBLOCK' });
+    expect(readFileSync(t.log, 'utf8')).toBe('theirs\n');
+  });
+
+  test('a log that cannot take the enable line refuses the enabling', async () => {
+    const t = setUp({ logfile: '/dev/full' });
+    await expect(t.control.enable()).rejects.toMatchObject({ code: 'ENOSPC' });
+    expect(t.control.enabled).toBe(false);
+  });
+});
+
+describe('the sum rule (spec/siftr.md section 7)', () => {
+  /** Lines, total and skipped of the last cycle in a file. */
+  const figures = (path: string) => {
+    const lines = read(path);
+    const last = Object.fromEntries(
+      lines
+        .at(-1)!
+        .split('\t')
+        .map((p) => p.split('=') as [string, string]),
+    );
+    return {
+      data: lines.filter((l) => /^[io],/.test(l)).length,
+      total: Number(last['total_tcp_pkts']),
+      skipped: Number(last['total_skipped_tcp_pkts']),
+      malloc: [Number(last['num_inbound_skipped_pkts_malloc']), Number(last['num_outbound_skipped_pkts_malloc'])],
+    };
+  };
+
+  test('holds when a tiny ring overflows: what found no room is skipped_malloc of its direction', async () => {
+    const t = setUp({}, 8);
+    await t.control.enable();
+    for (let i = 0; i < 11; i++) t.packet({ kind: 0, usec: i });
+    for (let i = 0; i < 4; i++) t.packet({ kind: 1, usec: 20 + i });
+    t.port.pass();
+    t.packet();
+    await t.control.disable();
+    expect(figures(t.log)).toEqual({ data: 9, total: 16, skipped: 7, malloc: [3, 4] });
+    expect(t.cnt[siftrs.siftrs_sum_mismatch]).toBe(0);
+    expect(t.said).toEqual([]);
+  });
+
+  test('holds with ppl once the suppressed records are added', async () => {
+    const t = setUp();
+    await t.control.setSysctl('net.inet.siftr.ppl', 3);
+    await t.control.enable();
+    for (let i = 0; i < 10; i++) t.packet();
+    await t.control.disable();
+    expect(figures(t.log)).toMatchObject({ data: 3, total: 10, skipped: 0 });
+    expect(t.cnt[siftrs.siftrs_sum_mismatch]).toBe(0);
+  });
+
+  test('a packet that nothing accounts for is reported and counted', async () => {
+    const t = setUp();
+    await t.control.enable();
+    t.packet();
+    t.shard[siftrs.siftrs_n_in]! += 1;
+    await t.control.disable();
+    expect(t.cnt[siftrs.siftrs_sum_mismatch]).toBe(1);
+    expect(t.said).toEqual(['error SIFTR: 2 packets seen, but 1 lines + 0 skipped + 0 suppressed + 0 lost are 1']);
+  });
+});
+
+describe('the size limit', () => {
+  test('ends the cycle with a normal disable line, one warning and a count', async () => {
+    const t = setUp({ limit: 300 });
+    await t.control.enable();
+    for (let i = 0; i < 5; i++) t.packet();
+    t.port.pass();
+    t.port.pass();
+    await t.control.disable();
+    expect(t.control.enabled).toBe(false);
+    expect(read(t.log).map((l) => l.slice(0, 2))).toEqual(['en', 'i,', 'i,', 'i,', 'i,', 'i,', 'di']);
+    expect(t.cnt[siftrs.siftrs_limit_reached]).toBe(1);
+    expect(t.said).toEqual([
+      expect.stringMatching(/^warn SIFTR log .* has taken its limit of 300 bytes and was closed/),
+    ]);
+  });
+});
+
+describe('net.inet.siftr.logfile (spec/siftr.md section 10.1)', () => {
+  test('while enabled: earlier records go to the old file, later ones to the new, and only the cycle has an enable and a disable line', async () => {
+    const t = setUp();
+    const next = join(dir, 'next.log');
+    await t.control.enable();
+    t.packet();
+    await t.control.setSysctl('net.inet.siftr.logfile', next);
+    t.packet({ kind: 1 });
+    await t.control.disable();
+    expect(read(t.log).map((l) => l.slice(0, 2))).toEqual(['en', 'i,']);
+    expect(read(next).map((l) => l.slice(0, 2))).toEqual(['o,', 'di']);
+    expect(t.control.getSysctl('net.inet.siftr.logfile')).toBe(next);
+    expect(t.said).toEqual([]);
+  });
+
+  test('while disabled: the file is made empty and the name kept for the next enable', async () => {
+    const t = setUp();
+    const next = join(dir, 'next.log');
+    await t.control.setLogfile(next);
+    expect(readFileSync(next, 'utf8')).toBe('');
+    expect(existsSync(t.log)).toBe(false);
+    expect(t.control.logfile).toBe(next);
+  });
+
+  test('a file that cannot be opened leaves the old one in use', async () => {
+    const t = setUp();
+    await t.control.enable();
+    await expect(t.control.setLogfile(join(dir, 'missing', 'x'))).rejects.toBeInstanceOf(SiftrError);
+    t.packet();
+    await t.control.disable();
+    expect(read(t.log)).toHaveLength(3);
+    expect(t.control.logfile).toBe(t.log);
+  });
+
+  test('the name in use, and another name of the same file, change nothing', async () => {
+    const t = setUp();
+    await t.control.enable();
+    await t.control.setLogfile(t.log);
+    await t.control.setLogfile(join(dir, '.', 'siftr.log'));
+    t.packet();
+    await t.control.disable();
+    expect(read(t.log)).toHaveLength(3);
+    expect(t.cnt[siftrs.siftrs_opened]).toBe(1);
+  });
+
+  test('an empty name is refused', async () => {
+    const t = setUp();
+    await expect(t.control.setLogfile('')).rejects.toMatchObject({ code: 'EINVAL', exitCode: 2 });
+  });
+});
+
+describe('reopening for log rotation', () => {
+  test('goes on in a new file that begins with the enable line of the cycle', async () => {
+    const t = setUp();
+    await t.control.enable();
+    t.packet();
+    renameSync(t.log, `${t.log}.0`);
+    await t.control.reopen();
+    t.packet({ kind: 1 });
+    await t.control.disable();
+    expect(read(`${t.log}.0`).map((l) => l.slice(0, 2))).toEqual(['en', 'i,']);
+    expect(read(t.log).map((l) => l.slice(0, 2))).toEqual(['en', 'o,', 'di']);
+    expect(read(t.log)[0]).toBe(ENABLE);
+  });
+
+  test('does nothing while the path leads to the open file, or while disabled', async () => {
+    const t = setUp();
+    await t.control.reopen();
+    expect(existsSync(t.log)).toBe(false);
+    await t.control.enable();
+    await t.control.reopen();
+    await t.control.disable();
+    expect(read(t.log)).toHaveLength(2);
+  });
+
+  test('keeps the old file when the path cannot be opened', async () => {
+    const t = setUp();
+    await t.control.enable();
+    renameSync(t.log, `${t.log}.0`);
+    symlinkSync('nowhere', t.log);
+    await expect(t.control.reopen()).rejects.toMatchObject({ code: 'ELOOP' });
+    t.packet();
+    await t.control.disable();
+    expect(read(`${t.log}.0`)).toHaveLength(3);
+  });
+});
+
+describe('the sysctls (spec/siftr.md section 10)', () => {
+  test('have their defaults', () => {
+    const { control, log } = setUp();
+    expect(['enabled', 'ppl', 'logfile', 'port_filter'].map((n) => control.getSysctl(`net.inet.siftr.${n}`))).toEqual([
+      0,
+      1,
+      log,
+      0,
+    ]);
+  });
+
+  test('enabled takes 0 and 1 and nothing else', async () => {
+    const t = setUp();
+    await t.control.setSysctl('net.inet.siftr.enabled', 1);
+    expect(t.control.getSysctl('net.inet.siftr.enabled')).toBe(1);
+    await t.control.setSysctl('net.inet.siftr.enabled', '0');
+    expect(t.control.getSysctl('net.inet.siftr.enabled')).toBe(0);
+    for (const bad of [2, -1, 0.5, '', 'x']) {
+      await expect(t.control.setSysctl('net.inet.siftr.enabled', bad)).rejects.toMatchObject({ code: 'EINVAL' });
+    }
+  });
+
+  test('ppl takes every 32-bit value and port_filter every 16-bit one, and both reach the shared words', async () => {
+    const t = setUp();
+    await t.control.setSysctl('net.inet.siftr.ppl', 4294967295);
+    expect(t.control.getSysctl('net.inet.siftr.ppl')).toBe(4294967295);
+    expect(t.cfg[CFG_PPL]! >>> 0).toBe(4294967295);
+    await t.control.setSysctl('net.inet.siftr.ppl', 0);
+    expect(t.control.getSysctl('net.inet.siftr.ppl')).toBe(0);
+    await t.control.setSysctl('net.inet.siftr.port_filter', 65535);
+    expect(t.cfg[CFG_PORT_FILTER]).toBe(65535);
+  });
+
+  test('values beyond are refused, not truncated', async () => {
+    const t = setUp();
+    await expect(t.control.setSysctl('net.inet.siftr.ppl', 4294967296)).rejects.toMatchObject({ code: 'EINVAL' });
+    await expect(t.control.setSysctl('net.inet.siftr.port_filter', 70000)).rejects.toThrow(
+      'net.inet.siftr.port_filter=70000: allowed is a whole number from 0 to 65535',
+    );
+    expect(t.control.getSysctl('net.inet.siftr.port_filter')).toBe(0);
+  });
+
+  test('genhashes is unknown, as in 1.3.0', async () => {
+    const t = setUp();
+    expect(() => t.control.getSysctl('net.inet.siftr.genhashes')).toThrow("unknown oid 'net.inet.siftr.genhashes'");
+    await expect(t.control.setSysctl('net.inet.siftr.genhashes', 1)).rejects.toMatchObject({ code: 'ENOENT' });
+  });
+});
+
+describe('the writer thread', () => {
+  test('writes what a ring gets while it runs, switches files, and says when the limit is reached', async () => {
+    const cfg = createSiftrShared();
+    const bufs = [createRing(1024), createRing(1024)];
+    const rings = bufs.map((b) => new RecordProducer(b));
+    const cnt = new Float64Array(new SharedArrayBuffer(COUNTER_SLOTS * 8));
+    const port = startWriterThread({ rings: bufs, cfg, cnt });
+    const t = setUp({ writer: port, limit: 20000 });
+    const next = join(dir, 'next.log');
+    const record = (i: number): void => {
+      t.shard[siftrs.siftrs_n_in]!++;
+      const values = { ...tuple('192.0.2.1', 1 + (i & 1), '192.0.2.2', 5001), flowid: 1 + (i & 1), sec: 1, usec: i };
+      expect(push(rings[i & 1]!, values)).toBe(true);
+    };
+    try {
+      await t.control.enable();
+      for (let i = 0; i < 50; i++) record(i);
+      await expect.poll(() => read(t.log).length, { timeout: 5000 }).toBe(51);
+      await t.control.setLogfile(next);
+      for (let i = 50; i < 1000; i++) record(i);
+      await expect.poll(() => t.control.enabled, { timeout: 5000 }).toBe(false);
+      const lines = read(next);
+      expect(lines).toHaveLength(951);
+      expect(lines.at(-1)).toContain('total_tcp_pkts=1000\t');
+      expect(lines.at(-1)).toContain('flow_list=192.0.2.1;1-192.0.2.2;5001,192.0.2.1;2-192.0.2.2;5001,');
+      expect(cnt[siftrs.siftrs_lines]).toBe(1000);
+      expect(t.cnt[siftrs.siftrs_sum_mismatch]).toBe(0);
+    } finally {
+      await t.control.close();
+    }
+  });
+
+  test('a log that takes no data is reported once, and the cycle ends with the records counted as lost', async () => {
+    const cfg = createSiftrShared();
+    const buf = createRing(64);
+    const ring = new RecordProducer(buf);
+    const cnt = new Float64Array(new SharedArrayBuffer(COUNTER_SLOTS * 8));
+    const port = startWriterThread({ rings: [buf], cfg, cnt });
+    const errors: (string | null)[] = [];
+    port.onWriteError = (text) => errors.push(text);
+    const { openSync, closeSync } = await import('node:fs');
+    const fd = openSync('/dev/full', 'w');
+    try {
+      await port.begin(fd, Infinity);
+      push(ring, { sec: 1 });
+      await expect.poll(() => errors.length, { timeout: 5000 }).toBe(1);
+      expect(errors[0]).toMatch(/^ENOSPC/);
+      push(ring, { sec: 2 });
+      expect(await port.end()).toMatchObject({ lines: 0, lost: 2 });
+    } finally {
+      closeSync(fd);
+      await port.close();
+    }
+  });
+});
