@@ -1,0 +1,83 @@
+/**
+ * What the `net` API and the services need of a TCP, as interfaces: the callback API of src/stack/socket fits them as it is, and so do
+ * the fakes of the tests. All calls are synchronous and single-threaded.
+ */
+
+/** A connection. Events reach the `handler`; `ctx` is the user's own. */
+export interface StreamSocket {
+  handler: StreamHandler;
+  ctx: unknown;
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  /** Bytes that `send` would take now. */
+  readonly sendSpace: number;
+  /** Bytes in the send buffer: unsent and unacknowledged. */
+  readonly sendQueued: number;
+  /** Copies bytes u8[off, off+len) into the send buffer; returns how many it took (0..len), or -EPIPE after `shutdown`. */
+  send(u8: Uint8Array, off: number, len: number): number;
+  /** Offers bytes that `data` left behind again. */
+  resume(): void;
+  /** FIN after what is queued; receiving goes on. */
+  shutdown(): void;
+  /** FIN after what is queued; data that arrives later is answered with RST. */
+  close(): void;
+  /** RST now. */
+  abort(): void;
+  setNoDelay(on: boolean): void;
+  setKeepAlive(on: boolean, idleMs: number): void;
+  /** Sizes of send and receive buffer in bytes. */
+  setBuffers(snd: number, rcv: number): void;
+  /** The control block while there is one. */
+  readonly tp: { readonly snd_rexmitpack: number } | null;
+}
+
+/** Receiver of a connection's events. */
+export interface StreamHandler {
+  /** The active open completed, or a passive one was accepted. */
+  connected(so: StreamSocket): void;
+  /** In-sequence bytes u8[off, off+len), valid only during the call; returns how many were taken. The rest waits for `resume()`. */
+  data(so: StreamSocket, u8: Uint8Array, off: number, len: number): number;
+  /** There is send space again after `send` took less than it was offered. */
+  writable(so: StreamSocket): void;
+  /** The peer's FIN; everything before it was taken. */
+  end(so: StreamSocket): void;
+  /** The last event, exactly once: 0 for an orderly end, else an errno. */
+  closed(so: StreamSocket, errno: number): void;
+}
+
+/** A listening port. */
+export interface StreamListener {
+  readonly port: number;
+  close(): void;
+}
+
+/** Local end of a listener; `addr` is int32 in host order (192.0.2.1 is 0xc0000201 | 0), 0 any. */
+export interface ListenOptions {
+  addr: number;
+  port: number;
+  backlog?: number;
+  reuse?: boolean;
+}
+
+/** Ends of an active open; the address and port that are left out are chosen by the stack. */
+export interface ConnectOptions {
+  faddr: number;
+  fport: number;
+  laddr?: number;
+  lport?: number;
+}
+
+/** A TCP to build on: a shard's stack, or a test's fake. */
+export interface Transport {
+  /** Throws an Error with `code` EADDRINUSE or EADDRNOTAVAIL. */
+  listen(opts: ListenOptions, accept: (so: StreamSocket) => StreamHandler): StreamListener;
+  /** Throws an Error with `code` EADDRINUSE, EADDRNOTAVAIL or ENETUNREACH; later failures reach `closed`. */
+  connect(opts: ConnectOptions, handler: StreamHandler): StreamSocket;
+  /**
+   * To be called before socket calls that are made outside of a socket event (from the event loop: a timer, a message, a stream's
+   * tick): brings the stack's clock up to date and sees to it that what the calls queue is sent. Cheap, and harmless inside an event.
+   */
+  enter(): void;
+}
