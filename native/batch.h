@@ -1,0 +1,9 @@
+#pragma once
+#include <napi.h>
+
+namespace xsiftr {
+
+// receive, transmit, reclaim, txRoom, readClock.
+void InitBatch(Napi::Env env, Napi::Object exports);
+
+}  // namespace xsiftr
