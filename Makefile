@@ -28,7 +28,7 @@ apt-test:
 	@tools/apt-install build test
 
 # None of the packages needs an install script, so none may run one.
-node_modules/.installed: package.json package-lock.json
+node_modules/.installed: package-lock.json
 	npm ci --ignore-scripts --no-audit --no-fund --loglevel error
 	@touch $@
 
