@@ -1,5 +1,7 @@
 /*
- * xsiftr-guard UNDOFILE RUNDIR [NETNS]
+ * xsiftr-guard UNDOFILE RUNDIR NETNS|- PEERNETNS|-
+ *
+ * NETNS is the interface's network namespace, PEERNETNS that of a veth's far end, - the one it is started in.
  *
  * Gives an interface back when the process that took it cannot. xsiftr starts it before it gives up its own rights, with one end
  * of a socket as standard input whose other end only xsiftr holds. The guard then sits in read(2) with CAP_NET_ADMIN and
@@ -74,12 +76,12 @@ static int keep_net_admin(void) {
   return (int)syscall(SYS_capset, &head, data);
 }
 
-static enum undo_status undo_patiently(const char *file, const char *run_dir) {
+static enum undo_status undo_patiently(const char *file, const char *run_dir, int peer_fd) {
   const struct timespec pause = {0, PAUSE_NS};
   for (int i = 1;; i++) {
     reported = 0;
     report[0] = 0;
-    enum undo_status r = undo_apply(file, run_dir, note, NULL);
+    enum undo_status r = undo_apply(file, run_dir, peer_fd, note, NULL);
     if (r == UNDO_MALFORMED) note(NULL, 1, "the undo file is malformed");
     if (r != UNDO_FAILED || i == ATTEMPTS) return r;
     nanosleep(&pause, NULL);
@@ -87,8 +89,8 @@ static enum undo_status undo_patiently(const char *file, const char *run_dir) {
 }
 
 int main(int argc, char **argv) {
-  if (argc < 3 || argc > 4) {
-    fprintf(stderr, "xsiftr-guard UNDOFILE RUNDIR [NETNS]: is started by xsiftr, not by hand\n");
+  if (argc != 5) {
+    fprintf(stderr, "xsiftr-guard UNDOFILE RUNDIR NETNS|- PEERNETNS|-: is started by xsiftr, not by hand\n");
     return 2;
   }
   const char *file = argv[1], *run_dir = argv[2];
@@ -97,7 +99,9 @@ int main(int argc, char **argv) {
   setsid();
   syscall(SYS_close_range, 3u, ~0u, 0u);
   if (chdir("/") != 0) return give_up("chdir /");
-  if (argc == 4 && enter(argv[3]) != 0) return give_up(argv[3]);
+  if (strcmp(argv[3], "-") != 0 && enter(argv[3]) != 0) return give_up(argv[3]);
+  int peer_fd = -1;
+  if (strcmp(argv[4], "-") != 0 && (peer_fd = undo_socket(argv[4])) < 0) return give_up(argv[4]);
   if (keep_net_admin() != 0) return give_up("giving up capabilities");
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   if (printf("ready\n") < 0 || fflush(stdout) != 0) return 1;
@@ -110,7 +114,7 @@ int main(int argc, char **argv) {
   int asked = n > 0 && command == 'u';
   done_prefix = asked ? "done " : "xsiftr-guard: xsiftr is gone; undone: ";
   failed_prefix = asked ? "failed " : "xsiftr-guard: xsiftr is gone; not undone: ";
-  enum undo_status r = undo_patiently(file, run_dir);
+  enum undo_status r = undo_patiently(file, run_dir, peer_fd);
   FILE *to = asked ? stdout : stderr;
   fputs(report, to);
   if (asked) fputs("end\n", to);

@@ -264,7 +264,7 @@ Value UndoApply(const CallbackInfo &info) {
   if (!text(info, 0, path) || !text(info, 1, run_dir)) return wrong(env, "an undo file and a run folder are expected");
   UndoLines lines;
   const undo_status status = undo_apply(
-      path.c_str(), run_dir.c_str(),
+      path.c_str(), run_dir.c_str(), -1,
       [](void *ctx, int failed, const char *line) {
         UndoLines *l = static_cast<UndoLines *>(ctx);
         (failed ? l->failed : l->done).push_back(line);

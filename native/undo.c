@@ -6,8 +6,10 @@
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <sched.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -19,22 +21,31 @@
 #define ACTIONS_MAX 64
 #define SLOTS_MAX 4096
 
-enum kind { MTU, INDIR, CHANNELS, UNLINK };
+enum kind { MTU, INDIR, CHANNELS, PEER, UNLINK };
+
+struct device {
+  char name[IFNAMSIZ];
+  uint32_t index;
+};
 
 struct action {
   enum kind kind;
-  const char *text; /* the line's arguments */
+  char *text; /* the line's arguments */
   uint32_t n[4];
+  /* PEER only */
+  const char *netns;
+  uint64_t inode;
+  struct device peer;
 };
 
 struct undo {
   const char *run_dir;
   undo_line line;
   void *ctx;
-  int fd; /* socket for the ioctls */
+  int fd;      /* socket for the ioctls */
+  int peer_fd; /* the same in the peer's namespace, -1: none yet */
   int failed;
-  char ifname[IFNAMSIZ];
-  uint32_t ifindex;
+  struct device dev;
   unsigned count;
   struct action actions[ACTIONS_MAX];
 };
@@ -76,9 +87,33 @@ static int slots(const char *s, uint32_t *out) {
 }
 
 /* What follows `word` and one blank in the line, or NULL when it begins otherwise. */
-static const char *after(const char *line, const char *word) {
+static char *after(char *line, const char *word) {
   size_t n = strlen(word);
   return strncmp(line, word, n) == 0 && line[n] == ' ' ? line + n + 1 : NULL;
+}
+
+/* Reads an interface's name and index; what follows them goes to `rest` (NULL: nothing may follow). */
+static int device(char *s, struct device *dev, char **rest) {
+  char *blank = strchr(s, ' ');
+  if (!blank || blank == s || blank - s >= IFNAMSIZ) return -1;
+  memcpy(dev->name, s, (size_t)(blank - s));
+  char *end = (char *)number(blank + 1, &dev->index);
+  if (!end || *end != (rest ? ' ' : '\0')) return -1;
+  if (rest) *rest = end + 1;
+  return 0;
+}
+
+/* `PATH|- INODE NAME INDEX RX TX OTHER COMBINED` */
+static int peer(char *s, struct action *a) {
+  char *inode = strchr(s, ' ');
+  if (!inode) return -1;
+  *inode++ = 0;
+  a->netns = s;
+  char *name;
+  a->inode = strtoull(inode, &name, 10);
+  if (name == inode || *name != ' ') return -1;
+  char *counts;
+  return device(name + 1, &a->peer, &counts) == 0 ? numbers(counts, a->n, 4) : -1;
 }
 
 /* A file directly in the run folder. */
@@ -89,7 +124,7 @@ static int in_run_dir(const char *path, const char *run_dir) {
   return *name && !strchr(name, '/') && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
-static int parse_action(struct undo *u, const char *line) {
+static int parse_action(struct undo *u, char *line) {
   uint32_t table[SLOTS_MAX];
   if (u->count == ACTIONS_MAX) return -1;
   struct action *a = &u->actions[u->count++];
@@ -100,6 +135,10 @@ static int parse_action(struct undo *u, const char *line) {
   if ((a->text = after(line, "channels"))) {
     a->kind = CHANNELS;
     return numbers(a->text, a->n, 4);
+  }
+  if ((a->text = after(line, "peer"))) {
+    a->kind = PEER;
+    return peer(a->text, a);
   }
   if ((a->text = after(line, "indir"))) {
     a->kind = INDIR;
@@ -121,7 +160,7 @@ static int parse(struct undo *u, char *text, size_t length) {
     if (!nl) return -1;
     *nl = 0;
     next = nl + 1;
-    const char *rest;
+    char *rest;
     switch (row) {
       case 0:
         if (strcmp(line, "xsiftr-undo 1") != 0) return -1;
@@ -129,14 +168,9 @@ static int parse(struct undo *u, char *text, size_t length) {
       case 1: /* the namespace is entered by the caller */
         if (!after(line, "netns")) return -1;
         break;
-      case 2: {
-        if (!(rest = after(line, "iface"))) return -1;
-        const char *blank = strchr(rest, ' ');
-        if (!blank || blank == rest || blank - rest >= IFNAMSIZ) return -1;
-        memcpy(u->ifname, rest, (size_t)(blank - rest));
-        if (numbers(blank + 1, &u->ifindex, 1) != 0) return -1;
+      case 2:
+        if (!(rest = after(line, "iface")) || device(rest, &u->dev, NULL) != 0) return -1;
         break;
-      }
       case 3: /* whether the owner lives is for the caller to know */
         if (!after(line, "owner")) return -1;
         break;
@@ -148,27 +182,35 @@ static int parse(struct undo *u, char *text, size_t length) {
   return -1;
 }
 
-static int ethtool(struct undo *u, void *command) {
+static int ethtool(int fd, const struct device *dev, void *command) {
   struct ifreq ifr;
   memset(&ifr, 0, sizeof ifr);
-  memcpy(ifr.ifr_name, u->ifname, IFNAMSIZ);
+  memcpy(ifr.ifr_name, dev->name, IFNAMSIZ);
   ifr.ifr_data = command;
-  return ioctl(u->fd, SIOCETHTOOL, &ifr);
+  return ioctl(fd, SIOCETHTOOL, &ifr);
+}
+
+/* Whether the name still means the interface that was changed: another one has settings of its own. */
+static int same(int fd, const struct device *dev) {
+  struct ifreq ifr;
+  memset(&ifr, 0, sizeof ifr);
+  memcpy(ifr.ifr_name, dev->name, IFNAMSIZ);
+  return ioctl(fd, SIOCGIFINDEX, &ifr) == 0 && (uint32_t)ifr.ifr_ifindex == dev->index;
 }
 
 static int undo_mtu(struct undo *u, const struct action *a) {
   struct ifreq ifr;
   memset(&ifr, 0, sizeof ifr);
-  memcpy(ifr.ifr_name, u->ifname, IFNAMSIZ);
+  memcpy(ifr.ifr_name, u->dev.name, IFNAMSIZ);
   ifr.ifr_mtu = (int)a->n[0];
   return ioctl(u->fd, SIOCSIFMTU, &ifr);
 }
 
-static int undo_channels(struct undo *u, const struct action *a) {
+static int undo_channels(int fd, const struct device *dev, const struct action *a) {
   struct ethtool_channels c;
   memset(&c, 0, sizeof c);
   c.cmd = ETHTOOL_GCHANNELS;
-  if (ethtool(u, &c) != 0) return -1;
+  if (ethtool(fd, dev, &c) != 0) return -1;
   /* Setting what is set already would reset some NICs and take their link down. */
   if (c.rx_count == a->n[0] && c.tx_count == a->n[1] && c.other_count == a->n[2] && c.combined_count == a->n[3]) return 0;
   c.cmd = ETHTOOL_SCHANNELS;
@@ -176,7 +218,38 @@ static int undo_channels(struct undo *u, const struct action *a) {
   c.tx_count = a->n[1];
   c.other_count = a->n[2];
   c.combined_count = a->n[3];
-  return ethtool(u, &c);
+  return ethtool(fd, dev, &c);
+}
+
+int undo_socket(const char *netns) {
+  int home = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+  if (home < 0) return -1;
+  int there = open(netns, O_RDONLY | O_CLOEXEC);
+  int fd = -1;
+  if (there >= 0 && setns(there, CLONE_NEWNET) == 0) {
+    fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int err = errno;
+    /* Coming back needs what going needed, and that is still held. */
+    if (setns(home, CLONE_NEWNET) != 0) err = errno;
+    errno = err;
+  }
+  int err = errno;
+  if (there >= 0) close(there);
+  close(home);
+  errno = err;
+  return fd;
+}
+
+/* The far end of a veth pair, perhaps in another namespace; an end that is gone needs nothing. */
+static int undo_peer(struct undo *u, const struct action *a) {
+  int fd = u->fd;
+  if (strcmp(a->netns, "-") != 0) {
+    struct stat st;
+    if (stat(a->netns, &st) != 0 || (uint64_t)st.st_ino != a->inode) return 0;
+    if (u->peer_fd < 0 && (u->peer_fd = undo_socket(a->netns)) < 0) return -1;
+    fd = u->peer_fd;
+  }
+  return same(fd, &a->peer) ? undo_channels(fd, &a->peer, a) : 0;
 }
 
 static int undo_indir(struct undo *u, const struct action *a) {
@@ -185,7 +258,7 @@ static int undo_indir(struct undo *u, const struct action *a) {
   t[1] = 0;
   if (strcmp(a->text, "default") != 0) {
     t[0] = ETHTOOL_GRXFHINDIR;
-    if (ethtool(u, t) != 0) return -1;
+    if (ethtool(u->fd, &u->dev, t) != 0) return -1;
     if (slots(a->text, t + 2) != (int)t[1]) {
       errno = EINVAL;
       return -1;
@@ -193,7 +266,7 @@ static int undo_indir(struct undo *u, const struct action *a) {
   }
   /* Size 0 asks for the driver's own default. */
   t[0] = ETHTOOL_SRXFHINDIR;
-  return ethtool(u, t);
+  return ethtool(u->fd, &u->dev, t);
 }
 
 static int undo_unlink(const struct action *a) {
@@ -210,7 +283,11 @@ static void undo_one(struct undo *u, const struct action *a) {
       break;
     case CHANNELS:
       snprintf(what, sizeof what, "channels rx %u tx %u other %u combined %u", a->n[0], a->n[1], a->n[2], a->n[3]);
-      r = undo_channels(u, a);
+      r = undo_channels(u->fd, &u->dev, a);
+      break;
+    case PEER:
+      snprintf(what, sizeof what, "peer %s channels rx %u tx %u other %u combined %u", a->peer.name, a->n[0], a->n[1], a->n[2], a->n[3]);
+      r = undo_peer(u, a);
       break;
     case INDIR:
       snprintf(what, sizeof what, "RSS indirection table%s", strcmp(a->text, "default") == 0 ? " (default)" : "");
@@ -240,13 +317,14 @@ static ssize_t load(const char *path, char *text) {
   return length;
 }
 
-enum undo_status undo_apply(const char *path, const char *run_dir, undo_line line, void *ctx) {
+enum undo_status undo_apply(const char *path, const char *run_dir, int peer_fd, undo_line line, void *ctx) {
   char text[FILE_MAX];
   struct undo u;
   memset(&u, 0, sizeof u);
   u.run_dir = run_dir;
   u.line = line;
   u.ctx = ctx;
+  u.peer_fd = peer_fd;
   ssize_t length = load(path, text);
   if (length == 0) return UNDO_NONE;
   if (length < 0 || parse(&u, text, (size_t)length) != 0) return UNDO_MALFORMED;
@@ -256,12 +334,13 @@ enum undo_status undo_apply(const char *path, const char *run_dir, undo_line lin
     report(&u, 1, "socket", strerror(errno));
     return UNDO_FAILED;
   }
-  /* Another index under the same name is another interface: it has settings of its own. */
-  int gone = if_nametoindex(u.ifname) != u.ifindex;
+  int gone = !same(u.fd, &u.dev);
   for (unsigned i = u.count; i-- > 0;) {
-    if (u.actions[i].kind == UNLINK || !gone) undo_one(&u, &u.actions[i]);
+    enum kind kind = u.actions[i].kind;
+    if (!gone || kind == UNLINK || kind == PEER) undo_one(&u, &u.actions[i]);
   }
   close(u.fd);
+  if (u.peer_fd >= 0 && peer_fd < 0) close(u.peer_fd);
   if (!u.failed && unlink(path) != 0 && errno != ENOENT) report(&u, 1, path, strerror(errno));
   return u.failed ? UNDO_FAILED : UNDO_DONE;
 }

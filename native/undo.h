@@ -22,10 +22,14 @@ typedef void (*undo_line)(void *ctx, int failed, const char *text);
 /*
  * Undoes the file at `path` in the calling thread's network namespace, from its last line to its first, and removes it when
  * all went well. The file must be a regular one of ours or root's that nobody else can write. `unlink` lines may name files
- * directly in `run_dir` only. Interfaces that are gone, or whose name another one has now, count as undone. Uses no heap and
- * some 96 KiB of stack. Needs CAP_NET_ADMIN for the settings.
+ * directly in `run_dir` only. Interfaces that are gone, or whose name another one has now, count as undone. `peer_fd` is a
+ * socket of undo_socket() in the namespace that `peer` lines name; with -1 that namespace is entered, which needs
+ * CAP_SYS_ADMIN. Uses no heap and some 96 KiB of stack. The settings need CAP_NET_ADMIN.
  */
-enum undo_status undo_apply(const char *path, const char *run_dir, undo_line line, void *ctx);
+enum undo_status undo_apply(const char *path, const char *run_dir, int peer_fd, undo_line line, void *ctx);
+
+/* A socket in the network namespace at `netns`, through which its interfaces can be set from outside; -1 with errno. */
+int undo_socket(const char *netns);
 
 #ifdef __cplusplus
 }

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { DriverError } from './driver-error.ts';
-import { netnsHandle } from './netns.ts';
+import { netnsPath } from './netns.ts';
 import type { UndoFile } from './undo.ts';
 
 /** What the guard put back (`mtu 1500`) and what it could not. */
@@ -36,8 +36,10 @@ function guardPath(): string {
  */
 export async function startGuard(undo: UndoFile, options: GuardOptions = {}): Promise<Guard> {
   const exe = options.exe ?? guardPath();
-  const ns = undo.target.netns === null ? null : netnsHandle(undo.target.netns);
-  const args = [undo.path, undo.runDir, ...(ns?.path ? [ns.path] : [])];
+  const { netns, peer } = undo.target;
+  const path = (name: string | null | undefined): string => (name ? netnsPath(name) : '-');
+  // A peer without a namespace of its own is in the interface's, where the guard will be.
+  const args = [undo.path, undo.runDir, path(netns), path(peer?.netns)];
   const child = spawn(exe, args, { stdio: ['pipe', 'pipe', 'inherit'], detached: true, env: {}, cwd: '/' });
   const guard = new Guard(child, options.onLost);
   await guard.ready();

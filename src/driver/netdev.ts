@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { DriverError } from './driver-error.ts';
 import { loadNative } from './native.ts';
 import type { NativeChannels } from './native-sys.ts';
-import { netnsPath, withNetns } from './netns.ts';
+import { withNetns } from './netns.ts';
 
 /** An IPv4 address of an interface with the length of its network's prefix (0..32). */
 export interface KernelAddress {
@@ -31,10 +31,11 @@ export interface KernelNeighbour {
 /** The other end of a veth pair, where it could be found. */
 export interface VethPeer {
   name: string;
+  index: number;
   /** Name of its network namespace, null for the one of the interface itself. */
   netns: string | null;
-  /** Transmit queues that it uses now; null where it did not say. */
-  txQueues: number | null;
+  /** Its queue counts; the kernel receives on queue k what it sends on its queue k. */
+  channels: NativeChannels;
 }
 
 /** Everything that set-up wants to know of an interface, read at one moment. */
@@ -231,32 +232,25 @@ function routesThrough(routes: readonly IpRoute[], dev: string): KernelRoute[] {
 
 /** The other end of a veth: by name in the same namespace, else in the named one that the kernel numbers `link_netnsid`. */
 function vethPeer(link: IpLink): VethPeer | null {
-  if (link.link !== undefined) {
-    return { name: link.link, netns: null, txQueues: txQueuesOrNull(link.link) };
-  }
-  if (link.link_netnsid === undefined || link.link_index === undefined) return null;
   try {
+    if (link.link !== undefined) return peerHere(link.link, null);
+    if (link.link_netnsid === undefined || link.link_index === undefined) return null;
     const ids = ipJson<{ nsid: number; name?: string }>(['netns', 'list-id']);
     const netns = ids.find((i) => i.nsid === link.link_netnsid)?.name;
     if (netns === undefined) return null;
-    netnsPath(netns);
     return withNetns(netns, () => {
       const name = ipJson<IpLink>(['link', 'show']).find((l) => l.ifindex === link.link_index)?.ifname;
-      return name === undefined ? null : { name, netns, txQueues: txQueuesOrNull(name) };
+      return name === undefined ? null : peerHere(name, netns);
     });
   } catch {
-    // Only a better message depends on the peer: not seeing it is no error.
+    // A peer that cannot be seen is one that cannot be set either: set-up does without.
     return null;
   }
 }
 
-function txQueuesOrNull(name: string): number | null {
-  try {
-    const c = loadNative().sysChannels(name);
-    return c === null ? null : c.tx + c.combined;
-  } catch {
-    return null;
-  }
+function peerHere(name: string, netns: string | null): VethPeer | null {
+  const channels = loadNative().sysChannels(name);
+  return channels === null ? null : { name, index: loadNative().sysIfIndex(name), netns, channels };
 }
 
 /**

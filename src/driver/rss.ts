@@ -13,17 +13,14 @@ export interface NarrowPlan {
   /** Receive queues in use before and after. */
   from: number;
   to: number;
-  /** What it was, for the undo file; null for `none`. */
-  undo: UndoAction | null;
-  /** The ethtool line that does the same; empty for `none`. */
-  command: string;
-  /** What the attach line says of it (`of 4, RSS narrowed`); empty for `none`. */
+  /** What it was, for the undo file, in the order of the changes; empty for `none`. */
+  undo: UndoAction[];
+  /** The ethtool lines that do the same; none for `none`. */
+  commands: string[];
+  /** What the attach line says of it (`of 4 (RSS narrowed)`); empty for `none`. */
   shown: string;
-  /**
-   * Why native XDP cannot be attached after it, and what helps; null when nothing is known against it. A veth takes a native program only
-   * while it receives on as many queues as its peer sends on (drivers/net/veth.c, veth_xdp_set).
-   */
-  nativeBlocked: string | null;
+  /** Why native XDP may be refused afterwards, and what helps; null when nothing is known against it. */
+  hint: string | null;
 }
 
 /**
@@ -64,25 +61,25 @@ export function planNarrow(dev: Netdev, queues: number, keepChannels = false): N
     netns: dev.netns,
     from: dev.queues,
     to: queues,
-    undo: null,
-    command: '',
+    undo: [],
+    commands: [],
     shown: '',
-    nativeBlocked: null,
+    hint: null,
   };
   if (queues >= dev.queues) return plan;
   if (dev.indir !== null && dev.indir.length > 0) {
     if (dev.indir.every((q) => q < queues)) return plan;
     plan.how = 'indir';
-    plan.undo = { kind: 'indir', table: isDefaultTable(dev.indir, dev.queues) ? null : dev.indir };
-    plan.command = `ethtool -X ${dev.name} equal ${queues}`;
-    plan.shown = `of ${dev.queues}, RSS narrowed`;
+    plan.undo.push({ kind: 'indir', table: isDefaultTable(dev.indir, dev.queues) ? null : dev.indir });
+    plan.commands.push(`ethtool -X ${dev.name} equal ${queues}`);
+    plan.shown = `of ${dev.queues} (RSS narrowed)`;
   } else if (dev.channels !== null) {
     const c = dev.channels;
     plan.how = 'channels';
-    plan.undo = { kind: 'channels', rx: c.rx, tx: c.tx, other: c.other, combined: c.combined };
-    plan.command = `ethtool -L ${dev.name} ${c.combined > 0 ? 'combined' : 'rx'} ${queues}`;
-    plan.shown = `of ${dev.queues}, channels narrowed`;
-    plan.nativeBlocked = vethBlock(dev, queues);
+    planPeer(plan, dev, queues);
+    plan.undo.push({ kind: 'channels', rx: c.rx, tx: c.tx, other: c.other, combined: c.combined });
+    plan.commands.push(`ethtool -L ${dev.name} ${c.combined > 0 ? 'combined' : 'rx'} ${queues}`);
+    plan.shown = `of ${dev.queues} (channels narrowed)`;
   } else {
     throw new DriverError(
       'ENARROW',
@@ -92,17 +89,27 @@ export function planNarrow(dev: Netdev, queues: number, keepChannels = false): N
   if (keepChannels) {
     throw new DriverError(
       'ENARROW',
-      `--queues ${queues} --keep-channels: ${dev.name} spreads frames over ${dev.queues} queues; use --queues ${dev.queues}, or narrow it first with ${plan.command}`,
+      `--queues ${queues} --keep-channels: ${dev.name} spreads frames over ${dev.queues} queues; use --queues ${dev.queues}, or narrow it first with ${plan.commands.join(' and ')}`,
     );
   }
   return plan;
 }
 
-function vethBlock(dev: Netdev, queues: number): string | null {
+/**
+ * A veth receives on queue k what its peer sends on queue k, so what spreads the frames is the peer's number of transmit queues; and a native
+ * XDP program is refused while the peer has more of them than we receive on (drivers/net/veth.c, veth_xdp_set).
+ */
+function planPeer(plan: NarrowPlan, dev: Netdev, queues: number): void {
+  if (dev.driver !== 'veth') return;
   const peer = dev.peer;
-  if (peer === null || peer.txQueues === null || peer.txQueues <= queues) return null;
-  const prefix = peer.netns === null ? '' : `ip netns exec ${peer.netns} `;
-  return `native XDP on a veth needs a peer that sends on at most ${queues} queue${queues === 1 ? '' : 's'}: ${prefix}ethtool -L ${peer.name} tx ${queues}`;
+  if (peer === null) {
+    plan.hint = `native XDP on a veth needs a peer that sends on at most ${queues} queue${queues === 1 ? '' : 's'}, and the peer of ${dev.name} cannot be seen from here: on its side, ethtool -L PEER tx ${queues}`;
+  } else if (peer.channels.tx > queues) {
+    plan.undo.push({ kind: 'peer', peer });
+    plan.commands.push(
+      `${peer.netns === null ? '' : `ip netns exec ${peer.netns} `}ethtool -L ${peer.name} tx ${queues}`,
+    );
+  }
 }
 
 /** ethtool_rxfh_indir_default: slot i goes to queue i modulo the number of queues. */
@@ -110,31 +117,42 @@ function isDefaultTable(table: readonly number[], queues: number): boolean {
   return table.every((q, i) => q === i % queues);
 }
 
-/** Carries the plan out, the undo file first. Do it before the XDP program is attached. Throws DriverError ENARROW, ENOPERM or EUNDO. */
+/**
+ * Carries the plan out, each step written to the undo file first. Do it before the XDP program is attached. Throws DriverError ENARROW,
+ * ENOPERM or EUNDO; what was done until then stands in the undo file.
+ */
 export function applyNarrow(plan: NarrowPlan, dev: Netdev, undo: UndoFile): void {
-  if (plan.how === 'none' || plan.undo === null) return;
-  undo.record(plan.undo);
-  try {
-    withNetns(plan.netns, () => {
-      if (plan.how === 'indir') {
-        loadNative().sysSetIndir(
-          plan.ifname,
-          Uint32Array.from(dev.indir!, (_, i) => i % plan.to),
-        );
-      } else {
-        const c = dev.channels!;
-        const combined = c.combined > 0;
-        // Receive-only channels beside combined ones would be queues past the ones wanted.
-        loadNative().sysSetChannels(plan.ifname, combined ? 0 : plan.to, c.tx, c.other, combined ? plan.to : 0);
+  for (const [i, action] of plan.undo.entries()) {
+    undo.record(action);
+    try {
+      narrowStep(action, plan, dev);
+    } catch (err) {
+      const code = (err as NodeJS.ErrnoException).code;
+      if (code === 'EPERM') {
+        throw new DriverError('ENOPERM', `--queues ${plan.to}: narrowing ${plan.ifname} needs root (CAP_NET_ADMIN)`);
       }
-    });
-  } catch (err) {
-    const code = (err as NodeJS.ErrnoException).code;
-    if (code === 'EPERM')
-      throw new DriverError('ENOPERM', `--queues ${plan.to}: narrowing ${plan.ifname} needs root (CAP_NET_ADMIN)`);
-    throw new DriverError(
-      'ENARROW',
-      `--queues ${plan.to}: ${plan.ifname} (${dev.driver}) refuses ${plan.command}: ${code}; use --queues ${plan.from}`,
+      throw new DriverError(
+        'ENARROW',
+        `--queues ${plan.to}: ${plan.ifname} (${dev.driver}) cannot be narrowed, ${plan.commands[i]} fails with ${code ?? (err as Error).message}; use --queues ${plan.from}`,
+      );
+    }
+  }
+}
+
+function narrowStep(action: UndoAction, plan: NarrowPlan, dev: Netdev): void {
+  const native = loadNative();
+  const { to } = plan;
+  if (action.kind === 'peer') {
+    const { name, netns, channels: c } = action.peer;
+    withNetns(netns ?? plan.netns, () => native.sysSetChannels(name, c.rx, to, c.other, c.combined));
+  } else if (action.kind === 'indir') {
+    const table = Uint32Array.from(dev.indir!, (_, i) => i % to);
+    withNetns(plan.netns, () => native.sysSetIndir(plan.ifname, table));
+  } else if (action.kind === 'channels') {
+    const combined = action.combined > 0;
+    // Receive-only channels beside combined ones would be queues past the ones wanted.
+    withNetns(plan.netns, () =>
+      native.sysSetChannels(plan.ifname, combined ? 0 : to, action.tx, action.other, combined ? to : 0),
     );
   }
 }

@@ -15,6 +15,7 @@ import { join } from 'node:path';
 import { DriverError } from './driver-error.ts';
 import { loadNative } from './native.ts';
 import type { NativeUndoResult } from './native-sys.ts';
+import type { VethPeer } from './netdev.ts';
 import { netnsHandle, withNetns } from './netns.ts';
 
 /** Folder of undo files, control sockets and the like. */
@@ -30,6 +31,7 @@ export type UndoAction =
   | { kind: 'mtu'; mtu: number }
   | { kind: 'indir'; table: readonly number[] | null }
   | { kind: 'channels'; rx: number; tx: number; other: number; combined: number }
+  | { kind: 'peer'; peer: VethPeer }
   | { kind: 'unlink'; path: string };
 
 /** What must be known of an interface to give it back. */
@@ -37,6 +39,8 @@ export interface UndoTarget {
   name: string;
   netns: string | null;
   index: number;
+  /** Far end of a veth, which narrowing may set too. */
+  peer?: VethPeer | null;
 }
 
 /** Head of an undo file. */
@@ -87,6 +91,7 @@ export function processStartTime(pid: number): string | null {
  * mtu 1500
  * channels 4 4 0 0                       (rx, tx, other, combined)
  * indir 0 1 2 3 …                        (or: indir default)
+ * peer - 0 peer0 4 4 4 0 0               (namespace as above or - for the same, interface, channels)
  * unlink /run/xsiftr/ix1.sock
  * end
  * ```
@@ -113,8 +118,9 @@ export class UndoFile {
   }
 
   /**
-   * Claims the interface for this process. Run `restore` for it before: a file that a dead process left is replaced here without being
-   * applied. Throws DriverError EINUSE when a living process holds it and EUNDO when the folder cannot be written.
+   * Claims the interface for this process. Run `restore` for it before reading its facts: what a dead process left is undone here too, but
+   * then those facts are stale. Throws DriverError EINUSE when a living process holds it, EUNDO when the folder cannot be written or an old
+   * file cannot be undone.
    */
   static open(target: UndoTarget, runDir: RunDir = defaultRunDir()): UndoFile {
     const file = new UndoFile(target, runDir);
@@ -134,7 +140,8 @@ export class UndoFile {
               `--iface ${target.name}: xsiftr (pid ${owner}) runs on it already; stop that one first, or choose another interface`,
             );
           }
-          removeIfThere(file.path);
+          const old = restoreFile(file.path, target.name, readHeader(file.path), runDir);
+          if (old.state === 'failed') throw new DriverError('EUNDO', `a dead xsiftr left ${old.text}`);
         }
       }
     } catch (err) {
@@ -201,6 +208,11 @@ function formatAction(a: UndoAction): string {
       return `indir ${a.table === null ? 'default' : a.table.join(' ')}`;
     case 'channels':
       return `channels ${a.rx} ${a.tx} ${a.other} ${a.combined}`;
+    case 'peer': {
+      const c = a.peer.channels;
+      const ns = a.peer.netns === null ? null : netnsHandle(a.peer.netns);
+      return `peer ${ns?.path ?? '-'} ${ns?.inode ?? 0} ${a.peer.name} ${a.peer.index} ${c.rx} ${c.tx} ${c.other} ${c.combined}`;
+    }
     case 'unlink':
       return `unlink ${a.path}`;
   }
