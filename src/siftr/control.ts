@@ -235,8 +235,14 @@ export class SiftrControl {
   }
 
   async #switch(old: LogFile, log: LogFile): Promise<void> {
-    this.#limit = this.#limitOf(log);
-    await this.#o.writer.switchTo(log.fd, this.#limit);
+    try {
+      const limit = this.#limitOf(log);
+      await this.#o.writer.switchTo(log.fd, limit);
+      this.#limit = limit;
+    } catch (err) {
+      closeLog(log);
+      throw err;
+    }
     this.#log = log;
     closeLog(old);
   }

@@ -4,7 +4,7 @@ import { FlowKey } from '../stack/flow.ts';
 import { PFIL_PASS, type PfilCtx, type PfilHook, type Verdict } from '../stack/net/pfil.ts';
 import { SockBuf } from '../stack/socket/sockbuf.ts';
 import type { Stack } from '../stack/stack.ts';
-import { type Inpcb, tcbLookup } from '../stack/tcp/tcb.ts';
+import type { Inpcb } from '../stack/tcp/tcb.ts';
 import { TCPS_ESTABLISHED } from '../stack/tcp/tcp-fsm.ts';
 import {
   KIND_FLOWTYPE_SHIFT,
@@ -123,7 +123,7 @@ export class SiftrHook implements PfilHook {
       const dst = dv.getInt32(ip + IP_DST);
       if (out) this.#key.setV4(src, sport, dst, dport);
       else this.#key.setV4(dst, dport, src, sport);
-      inp = tcbLookup(this.#st.tcp, this.#key);
+      inp = this.#st.tcp.tcb.lookup(this.#key);
     }
     if (inp === null) {
       cnt[out ? siftrs.siftrs_nskip_out_inpcb : siftrs.siftrs_nskip_in_inpcb]!++;
