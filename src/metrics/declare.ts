@@ -44,7 +44,7 @@ export interface CounterDecl {
   /** How shards combine: default the sum. */
   readonly agg?: 'sum' | 'max';
   /** Counted once for the process and not shard by shard: the metric has no label `shard`. */
-  readonly process?: true;
+  readonly perProcess?: true;
   /** An addition of this project: printed in a section of its own after BSD's. */
   readonly ext?: true;
   /** That section, where it is not the group's `extSection`. */

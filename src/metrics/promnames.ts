@@ -32,7 +32,7 @@ const isGauge = (kv: KvDecl): boolean => !kv.type.startsWith('counter');
 
 function counterMetric(group: Group, decl: CounterDecl): CounterMetric {
   const base = `xsiftr_${group.name}_${decl.prom ?? decl.name.slice(group.prefix.length)}`;
-  const labels = decl.process ? [] : ['shard'];
+  const labels = decl.perProcess ? [] : ['shard'];
   if (decl.span !== undefined) labels.push('type');
   return {
     metric: decl.gauge ? base : `${base}_total`,

@@ -66,7 +66,7 @@ function register(
 
 function counterSamples(metric: CounterMetric, snapshot: MetricsSnapshot, combined: Float64Array): Sample[] {
   const { decl } = metric;
-  const blocks: { labels: Labels; values: Float64Array }[] = decl.process
+  const blocks: { labels: Labels; values: Float64Array }[] = decl.perProcess
     ? [{ labels: {}, values: combined }]
     : snapshot.shards.map((values, shard) => ({ labels: { shard: String(shard) }, values }));
   if (decl.span === undefined) {

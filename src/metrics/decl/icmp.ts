@@ -61,17 +61,17 @@ export const icmpGroup = declareGroup({ name: 'icmp', prefix: 'icps_', extSectio
     help: 'Echo requests to broadcast or multicast not answered (net.inet.icmp.bmcastecho)',
   },
   {
-    name: 'icps_reflect',
-    unit: 'messages',
-    label: '\tN message response{s} generated',
-    help: 'Replies built for echo requests',
-  },
-  {
     name: 'icps_inhist',
     unit: 'messages',
     span: ICMP_MAXTYPE + 1,
     prom: 'in_messages',
     help: 'ICMP messages received with a good checksum, by type',
+  },
+  {
+    name: 'icps_reflect',
+    unit: 'messages',
+    label: '\tN message response{s} generated',
+    help: 'Replies built for echo requests',
   },
   {
     name: 'icps_bmcasterror',
@@ -107,6 +107,13 @@ export const icmpGroup = declareGroup({ name: 'icmp', prefix: 'icps_', extSectio
     ext: true,
     label: '\tN request{s} from an address that cannot be answered',
     help: 'Requests not answered: source is broadcast, multicast or unspecified',
+  },
+  {
+    name: 'icps_echoreply',
+    unit: 'messages',
+    ext: true,
+    label: '\tN echo repl{y/ies} without a request of ours',
+    help: 'Echo replies received: this host sends no requests',
   },
   {
     name: 'icps_unhandled',

@@ -64,7 +64,7 @@ export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSe
   {
     name: 'siftrs_ppl_in',
     unit: 'packets',
-    process: true,
+    perProcess: true,
     ext: true,
     label: '\tN inbound packet{s} suppressed by ppl',
     help: 'Inbound packets without a record: net.inet.siftr.ppl',
@@ -72,7 +72,7 @@ export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSe
   {
     name: 'siftrs_ppl_out',
     unit: 'packets',
-    process: true,
+    perProcess: true,
     ext: true,
     label: '\tN outbound packet{s} suppressed by ppl',
     help: 'Outbound packets without a record: net.inet.siftr.ppl',
@@ -101,16 +101,23 @@ export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSe
   {
     name: 'siftrs_lines',
     unit: 'records',
-    process: true,
+    perProcess: true,
     ext: true,
     label: '\tN data line{s} written',
     help: 'Data lines written to the log',
   },
-  { name: 'siftrs_bytes', unit: 'bytes', ext: true, label: '\tN byte{s} written', help: 'Bytes written to the log' },
+  {
+    name: 'siftrs_bytes',
+    unit: 'bytes',
+    perProcess: true,
+    ext: true,
+    label: '\tN byte{s} written',
+    help: 'Bytes written to the log',
+  },
   {
     name: 'siftrs_write_errors',
     unit: 'events',
-    process: true,
+    perProcess: true,
     ext: true,
     label: '\tN write error{s}',
     help: 'Writes to the log that failed',
@@ -118,7 +125,7 @@ export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSe
   {
     name: 'siftrs_lost',
     unit: 'records',
-    process: true,
+    perProcess: true,
     ext: true,
     label: '\tN record{s} lost to write errors',
     help: 'Records that a failed write or a stopped log lost',
@@ -126,7 +133,7 @@ export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSe
   {
     name: 'siftrs_limit_reached',
     unit: 'events',
-    process: true,
+    perProcess: true,
     ext: true,
     label: '\tN time{s} the size limit was reached',
     help: 'Times that the log reached its size limit and was closed',
@@ -134,6 +141,7 @@ export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSe
   {
     name: 'siftrs_opened',
     unit: 'events',
+    perProcess: true,
     ext: true,
     label: '\tN time{s} a log was opened',
     help: 'Times that a log file was opened',
@@ -141,6 +149,7 @@ export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSe
   {
     name: 'siftrs_sum_mismatch',
     unit: 'events',
+    perProcess: true,
     ext: true,
     label: '\tN cycle{s} in which packets were not accounted for',
     help: 'Cycles at whose end packets seen differed from lines, skipped, suppressed and lost together',

@@ -45,6 +45,20 @@ export const stackGroup = declareGroup({ name: 'stack', prefix: 'stks_', extSect
     help: 'Dropped: EtherType that no protocol takes',
   },
   {
+    name: 'stks_ether_llc',
+    unit: 'frames',
+    ext: true,
+    label: '\tN IEEE 802.2 frame{s} dropped',
+    help: 'Dropped: IEEE 802.2 frame, whose type field is a length',
+  },
+  {
+    name: 'stks_ether_netdown',
+    unit: 'frames',
+    ext: true,
+    label: '\tN frame{s} not sent because the interface is down',
+    help: 'Output dropped: interface not running',
+  },
+  {
     name: 'stks_ether_noip6',
     unit: 'frames',
     ext: true,
