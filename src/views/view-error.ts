@@ -2,4 +2,6 @@
 export class ViewError extends Error {
   override readonly name = 'ViewError';
   readonly exitCode = 2;
+  /** HTTP status when the question came over the control socket. */
+  readonly statusCode = 400;
 }

@@ -88,13 +88,6 @@ export const icmpGroup = declareGroup({ name: 'icmp', prefix: 'icps_', extSectio
     help: 'Errors not sent: the packet was a fragment other than the first',
   },
   {
-    name: 'icps_nobufs',
-    unit: 'messages',
-    ext: true,
-    label: '\tN message{s} not generated because no frame was free',
-    help: 'Messages not sent: no free frame',
-  },
-  {
     name: 'icps_echolimited',
     unit: 'messages',
     ext: true,

@@ -311,13 +311,6 @@ export const ipGroup = declareGroup({ name: 'ip', prefix: 'ips_', extSection: 'x
     help: 'Dropped: a fragment for this host, which does not reassemble',
   },
   {
-    name: 'ips_ttlexpired',
-    unit: 'packets',
-    ext: true,
-    label: '\tN packet{s} dropped because the TTL expired',
-    help: 'Dropped: TTL ran out while forwarding',
-  },
-  {
     name: 'ips_noroute_dst',
     unit: 'packets',
     ext: true,
