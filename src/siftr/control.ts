@@ -71,6 +71,11 @@ export class SiftrControl {
     return this.#log !== null;
   }
 
+  /** Wall time of the running cycle's enable line, µs; null while disabled. For shards that start while it runs. */
+  get enableUs(): number | null {
+    return this.#log === null ? null : this.#enableUs;
+  }
+
   /** `net.inet.siftr.logfile`. */
   get logfile(): string {
     return this.#logfile;

@@ -1,3 +1,4 @@
+import { CopyText } from './format.ts';
 import { R_F0, R_FLOWID, R_L0, R_PORTS } from './record.ts';
 
 /** A flow seen since the last enable (`struct flow_hash_node`). */
@@ -14,7 +15,7 @@ export class Flow {
   /** Local port in the upper half, foreign in the lower. */
   readonly ports: number;
   /** Fields 3 to 6 of a data line with a comma before and after, made at first sight. */
-  readonly text: Uint8Array;
+  readonly text: CopyText;
   /** Packets since the last one logged, 16 bits as in FreeBSD (spec/siftr.md section 6). */
   nth: number;
   /** Next in the bucket: older. */
@@ -31,9 +32,7 @@ export class Flow {
     this.f2 = rec[r + R_F0 + 2]!;
     this.f3 = rec[r + R_F0 + 3]!;
     this.ports = rec[r + R_PORTS]!;
-    this.text = new TextEncoder().encode(
-      `,${dotted(this.l3)},${this.ports >>> 16},${dotted(this.f3)},${this.ports & 0xffff},`,
-    );
+    this.text = new CopyText(`,${dotted(this.l3)},${this.ports >>> 16},${dotted(this.f3)},${this.ports & 0xffff},`);
     this.nth = 0;
     this.next = next;
   }

@@ -37,116 +37,135 @@ export const DATA_LINE_MAX = 320;
 const TF_SACK_PERMIT = 0x200;
 
 const ZERO = 0x30;
-const COMMA = 0x2c;
 const DOT = 0x2e;
 const LF = 0x0a;
+/** A digit's code and a comma behind it, as a little-endian pair of bytes. */
+const DIGIT_COMMA = 0x2c30;
+const I_COMMA = 0x2c69;
+const O_COMMA = 0x2c6f;
 
-/** The two digits of 0..99. */
-const TENS = new Uint8Array(100);
-const ONES = new Uint8Array(100);
-for (let i = 0; i < 100; i++) {
-  TENS[i] = ZERO + Math.floor(i / 10);
-  ONES[i] = ZERO + (i % 10);
-}
-
-function put2(u8: Uint8Array, p: number, n: number): number {
-  u8[p] = TENS[n]!;
-  u8[p + 1] = ONES[n]!;
-  return p + 2;
-}
-
-function put4(u8: Uint8Array, p: number, n: number): number {
-  const hi = (n / 100) | 0;
-  put2(u8, p, hi);
-  return put2(u8, p + 2, n - hi * 100);
-}
+/** The two digits of 0..99 and the four of 0..9999, as little-endian groups of bytes: one store writes several digits. */
+const DIGITS2 = new Uint16Array(100);
+for (let i = 0; i < 100; i++) DIGITS2[i] = (ZERO + Math.floor(i / 10)) | ((ZERO + (i % 10)) << 8);
+const DIGITS4 = new Uint32Array(10000);
+for (let i = 0; i < 10000; i++) DIGITS4[i] = DIGITS2[Math.floor(i / 100)]! | (DIGITS2[i % 100]! << 16);
 
 /** 0..9999 without padding. */
-function putSmall(u8: Uint8Array, p: number, n: number): number {
+function putSmall(dv: DataView, p: number, n: number): number {
   if (n < 10) {
-    u8[p] = ZERO + n;
+    dv.setUint8(p, ZERO + n);
     return p + 1;
   }
-  if (n < 100) return put2(u8, p, n);
-  const hi = (n / 100) | 0;
-  const lo = n - hi * 100;
-  if (hi < 10) {
-    u8[p] = ZERO + hi;
-    return put2(u8, p + 1, lo);
+  if (n < 100) {
+    dv.setUint16(p, DIGITS2[n]!, true);
+    return p + 2;
   }
-  put2(u8, p, hi);
-  return put2(u8, p + 2, lo);
+  if (n < 1000) {
+    const hi = (n / 100) | 0;
+    dv.setUint8(p, ZERO + hi);
+    dv.setUint16(p + 1, DIGITS2[n - hi * 100]!, true);
+    return p + 3;
+  }
+  dv.setUint32(p, DIGITS4[n]!, true);
+  return p + 4;
 }
 
 /** Writes a uint32 as unsigned decimal without padding at `p`; returns the position after it. */
-export function putU32(u8: Uint8Array, p: number, n: number): number {
-  if (n < 10000) return putSmall(u8, p, n);
+export function putU32(dv: DataView, p: number, n: number): number {
+  if (n < 10000) return putSmall(dv, p, n);
   const hi = (n / 10000) | 0;
   const lo = n - hi * 10000;
-  if (hi < 10000) return put4(u8, putSmall(u8, p, hi), lo);
+  if (hi < 10000) {
+    p = putSmall(dv, p, hi);
+    dv.setUint32(p, DIGITS4[lo]!, true);
+    return p + 4;
+  }
   const top = (hi / 10000) | 0;
-  return put4(u8, put4(u8, putSmall(u8, p, top), hi - top * 10000), lo);
+  p = putSmall(dv, p, top);
+  dv.setUint32(p, DIGITS4[hi - top * 10000]!, true);
+  dv.setUint32(p + 4, DIGITS4[lo]!, true);
+  return p + 8;
 }
 
 /** Writes 0..999999 as exactly six digits. */
-export function put6(u8: Uint8Array, p: number, n: number): number {
+export function put6(dv: DataView, p: number, n: number): number {
   const hi = (n / 10000) | 0;
-  return put4(u8, put2(u8, p, hi), n - hi * 10000);
+  dv.setUint16(p, DIGITS2[hi]!, true);
+  dv.setUint32(p + 2, DIGITS4[n - hi * 10000]!, true);
+  return p + 6;
 }
 
-/** Copies a short text; a loop, because `set` costs more than its bytes. */
-function putBytes(u8: Uint8Array, p: number, text: Uint8Array): number {
-  const n = text.length;
-  for (let i = 0; i < n; i++) u8[p + i] = text[i]!;
-  return p + n;
+function putField(dv: DataView, p: number, n: number): number {
+  if (n < 10) {
+    dv.setUint16(p, DIGIT_COMMA + n, true);
+    return p + 2;
+  }
+  p = putU32(dv, p, n);
+  dv.setUint8(p, 0x2c);
+  return p + 1;
 }
 
-function putField(u8: Uint8Array, p: number, n: number): number {
-  const q = putU32(u8, p, n);
-  u8[q] = COMMA;
-  return q + 1;
+/** A text made once and copied often: its bytes in little-endian words, the last one filled up. */
+export class CopyText {
+  readonly words: Uint32Array;
+  /** Bytes that count. */
+  readonly length: number;
+
+  constructor(text: string) {
+    const bytes = new TextEncoder().encode(text);
+    const dv = new DataView(new ArrayBuffer(Math.ceil(bytes.length / 4) * 4));
+    new Uint8Array(dv.buffer).set(bytes);
+    this.words = new Uint32Array(dv.byteLength / 4);
+    for (let i = 0; i < this.words.length; i++) this.words[i] = dv.getUint32(i * 4, true);
+    this.length = bytes.length;
+  }
+}
+
+/** Writes up to three bytes beyond the text; the caller writes on over them. */
+function putText(dv: DataView, p: number, text: CopyText): number {
+  const words = text.words;
+  for (let i = 0, q = p; i < words.length; i++, q += 4) dv.setUint32(q, words[i]!, true);
+  return p + text.length;
 }
 
 /**
  * Writes one data line, 27 fields and LF.
- * @param u8   output; DATA_LINE_MAX bytes are free at `p`
+ * @param dv   output; DATA_LINE_MAX bytes are free at `p`
  * @param rec  a ring's words
  * @param r    first word of the record
  * @param flow fields 3 to 6 with a comma before and after: `,192.0.2.1,5201,192.0.2.2,40000,`
  * @returns position after the LF
  */
-export function putDataLine(u8: Uint8Array, p: number, rec: Uint32Array, r: number, flow: Uint8Array): number {
+export function putDataLine(dv: DataView, p: number, rec: Uint32Array, r: number, flow: CopyText): number {
   const kind = rec[r + R_KIND]!;
-  u8[p] = (kind & KIND_OUT) !== 0 ? 0x6f : 0x69;
-  u8[p + 1] = COMMA;
-  p = putU32(u8, p + 2, rec[r + R_SEC]!);
-  u8[p] = DOT;
-  p = put6(u8, p + 1, rec[r + R_USEC]!);
-  p = putBytes(u8, p, flow);
-  p = putField(u8, p, rec[r + R_SSTHRESH]!);
-  p = putField(u8, p, rec[r + R_CWND]!);
-  p = putField(u8, p, rec[r + R_FLAGS2]!);
-  p = putField(u8, p, rec[r + R_SND_WND]!);
-  p = putField(u8, p, rec[r + R_RCV_WND]!);
-  p = putField(u8, p, rec[r + R_SND_SCALE]!);
-  p = putField(u8, p, rec[r + R_RCV_SCALE]!);
-  p = putField(u8, p, rec[r + R_STATE]!);
-  p = putField(u8, p, rec[r + R_MAXSEG]!);
-  p = putField(u8, p, rec[r + R_SRTT]!);
+  dv.setUint16(p, (kind & KIND_OUT) !== 0 ? O_COMMA : I_COMMA, true);
+  p = putU32(dv, p + 2, rec[r + R_SEC]!);
+  dv.setUint8(p, DOT);
+  p = put6(dv, p + 1, rec[r + R_USEC]!);
+  p = putText(dv, p, flow);
+  p = putField(dv, p, rec[r + R_SSTHRESH]!);
+  p = putField(dv, p, rec[r + R_CWND]!);
+  p = putField(dv, p, rec[r + R_FLAGS2]!);
+  p = putField(dv, p, rec[r + R_SND_WND]!);
+  p = putField(dv, p, rec[r + R_RCV_WND]!);
+  p = putField(dv, p, rec[r + R_SND_SCALE]!);
+  p = putField(dv, p, rec[r + R_RCV_SCALE]!);
+  p = putField(dv, p, rec[r + R_STATE]!);
+  p = putField(dv, p, rec[r + R_MAXSEG]!);
+  p = putField(dv, p, rec[r + R_SRTT]!);
   const flags = rec[r + R_FLAGS]!;
-  u8[p] = (flags & TF_SACK_PERMIT) !== 0 ? ZERO + 1 : ZERO;
-  u8[p + 1] = COMMA;
-  p = putField(u8, p + 2, flags);
-  p = putField(u8, p, rec[r + R_RXTCUR]!);
-  p = putField(u8, p, rec[r + R_SND_HIWAT]!);
-  p = putField(u8, p, rec[r + R_SND_CC]!);
-  p = putField(u8, p, rec[r + R_RCV_HIWAT]!);
-  p = putField(u8, p, rec[r + R_RCV_CC]!);
-  p = putField(u8, p, rec[r + R_INFLIGHT]!);
-  p = putField(u8, p, rec[r + R_SEGQLEN]!);
-  p = putField(u8, p, rec[r + R_FLOWID]!);
-  p = putU32(u8, p, (kind >>> KIND_FLOWTYPE_SHIFT) & 0xff);
-  u8[p] = LF;
+  p = putField(dv, p, (flags & TF_SACK_PERMIT) !== 0 ? 1 : 0);
+  p = putField(dv, p, flags);
+  p = putField(dv, p, rec[r + R_RXTCUR]!);
+  p = putField(dv, p, rec[r + R_SND_HIWAT]!);
+  p = putField(dv, p, rec[r + R_SND_CC]!);
+  p = putField(dv, p, rec[r + R_RCV_HIWAT]!);
+  p = putField(dv, p, rec[r + R_RCV_CC]!);
+  p = putField(dv, p, rec[r + R_INFLIGHT]!);
+  p = putField(dv, p, rec[r + R_SEGQLEN]!);
+  p = putField(dv, p, rec[r + R_FLOWID]!);
+  p = putU32(dv, p, (kind >>> KIND_FLOWTYPE_SHIFT) & 0xff);
+  dv.setUint8(p, LF);
   return p + 1;
 }
 

@@ -41,6 +41,7 @@ export class SiftrWriter {
   readonly #cnt: Float64Array;
   readonly #flows: FlowTable;
   readonly #buf: Uint8Array;
+  readonly #dv: DataView;
   #out: SiftrOutput | null;
   /** Bytes formatted, and bytes of them written. */
   #len: number;
@@ -68,6 +69,7 @@ export class SiftrWriter {
     this.#cnt = cnt;
     this.#flows = new FlowTable();
     this.#buf = new Uint8Array(bytes);
+    this.#dv = new DataView(this.#buf.buffer);
     this.#out = null;
     this.#len = 0;
     this.#done = 0;
@@ -244,7 +246,7 @@ export class SiftrWriter {
       this.#cnt[out ? siftrs.siftrs_ppl_out : siftrs.siftrs_ppl_in]!++;
       return;
     }
-    this.#len = putDataLine(this.#buf, this.#len, words, r, flow.text);
+    this.#len = putDataLine(this.#dv, this.#len, words, r, flow.text);
     this.#bufLines++;
   }
 

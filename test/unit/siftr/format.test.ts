@@ -21,7 +21,7 @@ function dataLine(values: RecordValues): string {
   const rec = new Uint32Array(RECORD_WORDS);
   fill(rec, 0, values);
   const out = new Uint8Array(DATA_LINE_MAX);
-  return decoder.decode(out.subarray(0, putDataLine(out, 0, rec, 0, new Flow(rec, 0, null).text)));
+  return decoder.decode(out.subarray(0, putDataLine(new DataView(out.buffer), 0, rec, 0, new Flow(rec, 0, null).text)));
 }
 
 /** Straight from the table of spec/siftr.md section 3, with strings. */
@@ -205,12 +205,13 @@ describe('the lines of a SIFTR log', () => {
 
   test('numbers are written without padding at every width', () => {
     const out = new Uint8Array(16);
+    const dv = new DataView(out.buffer);
     for (let digits = 1; digits <= 10; digits++) {
       for (const n of [10 ** (digits - 1), Math.min(10 ** digits - 1, 0xffffffff)]) {
-        expect(decoder.decode(out.subarray(0, putU32(out, 0, n)))).toBe(String(n));
+        expect(decoder.decode(out.subarray(0, putU32(dv, 0, n)))).toBe(String(n));
       }
     }
-    expect(decoder.decode(out.subarray(0, putU32(out, 0, 0)))).toBe('0');
-    expect(decoder.decode(out.subarray(0, put6(out, 0, 999999)))).toBe('999999');
+    expect(decoder.decode(out.subarray(0, putU32(dv, 0, 0)))).toBe('0');
+    expect(decoder.decode(out.subarray(0, put6(dv, 0, 999999)))).toBe('999999');
   });
 });
