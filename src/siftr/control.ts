@@ -76,11 +76,6 @@ export class SiftrControl {
     return this.#log === null ? null : this.#enableUs;
   }
 
-  /** Time of the running cycle's enable line, wall µs; null while disabled. */
-  get enableUs(): number | null {
-    return this.#log === null ? null : this.#enableUs;
-  }
-
   /** `net.inet.siftr.logfile`. */
   get logfile(): string {
     return this.#logfile;
