@@ -110,8 +110,11 @@ export async function findInstance(opts: ClientOptions, env: NodeJS.ProcessEnv =
     );
   }
   if (all.length === 1) return all[0]!;
-  if (all.length === 0) throw new UserError(`no xsiftr is running${await deniedHint()}; start one with xsiftr --iface IF`);
-  throw new UserError(`${all.length} instances are running; choose one with --iface or --control: ${all.map((i) => i.info.iface).join(', ')}`);
+  if (all.length === 0)
+    throw new UserError(`no xsiftr is running${await deniedHint()}; start one with xsiftr --iface IF`);
+  throw new UserError(
+    `${all.length} instances are running; choose one with --iface or --control: ${all.map((i) => i.info.iface).join(', ')}`,
+  );
 }
 
 /** The text of a request that must succeed; a refusal of the instance becomes the UserError or SystemError that it stands for. */

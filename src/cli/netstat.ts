@@ -14,12 +14,18 @@ interface NetstatOptions extends ClientOptions {
 export function netstatCommand(): Command {
   return clientOptions(new Command('netstat'))
     .description('protocol counters and connections of a running instance')
-    .option('-s, --statistics', 'counters of every protocol; twice: only those that are not zero', (_: string, n: number) => n + 1, 0)
+    .option(
+      '-s, --statistics',
+      'counters of every protocol; twice: only those that are not zero',
+      (_: string, n: number) => n + 1,
+      0,
+    )
     .option('-a, --all', 'connections and listening ports (without -s)')
     .option('-n, --numeric', 'addresses and ports as numbers (always so)')
     .option('-p, --protocol <NAME>', 'only this protocol, as tcp')
     .action(async (opts: NetstatOptions, cmd: Command) => {
-      if (cmd.args.length > 0) throw new UserError(`netstat: ${cmd.args[0]}: takes no words; see xsiftr netstat --help`);
+      if (cmd.args.length > 0)
+        throw new UserError(`netstat: ${cmd.args[0]}: takes no words; see xsiftr netstat --help`);
       const query = new URLSearchParams({ s: String(Math.min(2, opts.statistics)), a: opts.all === true ? '1' : '0' });
       if (opts.protocol !== undefined) query.set('p', opts.protocol);
       process.stdout.write(await ask(await findInstance(opts), 'GET', `/netstat?${query}`));

@@ -24,7 +24,9 @@ Exit status: 0 done, 1 the system refused or something broke, 2 wrong usage. Ref
 function buildProgram(): Command {
   const program = new Command('xsiftr');
   program
-    .description('Takes queues of a network interface over (AF_XDP), runs a TCP/IP stack on them and shows what every layer does.')
+    .description(
+      'Takes queues of a network interface over (AF_XDP), runs a TCP/IP stack on them and shows what every layer does.',
+    )
     .usage('--iface IF [--queues N] [options]\n       xsiftr COMMAND [options]')
     .version(VERSION, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
@@ -36,20 +38,22 @@ function buildProgram(): Command {
   for (const { meta } of optionMetas()) {
     const opt = new Option(meta.flags, meta.help).helpGroup(`${meta.group}:`);
     if (meta.repeat === true) opt.argParser((v: string, list: string[] | undefined) => [...(list ?? []), v]);
-    // Commander gives a --no-x option the default true; leaving it undefined keeps a config file's word.
-    if (opt.negate) opt.default(undefined);
     program.addOption(opt);
   }
   program.addOption(
-    new Option(CONFIG_FLAGS, 'YAML file of options under the names of this list; the command line wins').helpGroup('Running:'),
+    new Option(CONFIG_FLAGS, 'YAML file of options under the names of this list; the command line wins').helpGroup(
+      'Running:',
+    ),
   );
-  program.action(async (opts: Record<string, unknown>, cmd: Command) => {
+  program.action(async (all: Record<string, unknown>, cmd: Command) => {
+    // Commander gives a --no-x option a default of its own, which must not win over a config file.
+    const opts = Object.fromEntries(Object.entries(all).filter(([key]) => cmd.getOptionValueSource(key) === 'cli'));
     const word = cmd.args[0];
     if (word !== undefined) {
       const names = program.commands.map((c) => c.name()).join(', ');
       throw new UserError(`unknown command ${word}; allowed are ${names}, or --iface IF to start`);
     }
-    if (Object.values(opts).every((v) => v === undefined)) return bare(program);
+    if (Object.keys(opts).length === 0) return bare(program);
     const { runCommand } = await import('./run.ts');
     process.exitCode = await runCommand(opts);
   });
@@ -63,7 +67,9 @@ function buildProgram(): Command {
 async function bare(program: Command): Promise<void> {
   program.outputHelp({ error: true });
   const all = await instances();
-  process.stderr.write(all.length === 0 ? '\nRunning: none\n' : `\nRunning:\n${all.map((i) => `  ${describe(i)}\n`).join('')}`);
+  process.stderr.write(
+    all.length === 0 ? '\nRunning: none\n' : `\nRunning:\n${all.map((i) => `  ${describe(i)}\n`).join('')}`,
+  );
   process.exitCode = 2;
 }
 
@@ -102,6 +108,8 @@ export async function main(argv: readonly string[]): Promise<void> {
       return;
     }
     process.exitCode = exitCodeOf(err);
-    process.stderr.write(isRefusal(err) ? `xsiftr: ${oneLine(err)}\n` : `xsiftr: ${(err as Error)?.stack ?? String(err)}\n`);
+    process.stderr.write(
+      isRefusal(err) ? `xsiftr: ${oneLine(err)}\n` : `xsiftr: ${(err as Error)?.stack ?? String(err)}\n`,
+    );
   }
 }

@@ -16,6 +16,7 @@ export function restoreCommand(): Command {
       for (const r of reports) process.stdout.write(`${r.text}\n`);
       if (reports.length === 0) process.stdout.write(`${ifname ?? 'restore'}: nothing to undo\n`);
       const failed = reports.filter((r) => r.state === 'failed');
-      if (failed.length > 0) throw new SystemError(`restore: ${failed.length} of ${reports.length} could not be undone`);
+      if (failed.length > 0)
+        throw new SystemError(`restore: ${failed.length} of ${reports.length} could not be undone`);
     });
 }

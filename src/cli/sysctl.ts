@@ -1,22 +1,8 @@
 import { Command } from 'commander';
 import { UserError } from '../daemon/errors.ts';
+import { renderSysctl, renderSysctlChange, type SysctlChange, type SysctlRow } from '../views/sysctl.ts';
 import { ask, type ClientOptions, findInstance } from './client.ts';
 import { clientOptions } from './common.ts';
-
-/** One row of `GET /sysctl`. */
-interface Row {
-  readonly name: string;
-  readonly value: string;
-  readonly description: string;
-}
-
-/** One answer of `POST /sysctl`: the values before and after, or why it was refused. */
-interface Change {
-  readonly name: string;
-  readonly old: string;
-  readonly new?: string;
-  readonly error?: string;
-}
 
 /** `xsiftr sysctl`: output as sysctl(8) of FreeBSD has it (spec/siftr.md 10). */
 export function sysctlCommand(): Command {
@@ -31,10 +17,9 @@ export function sysctlCommand(): Command {
         throw new UserError('sysctl: name something to print, set one with name=value, or list all with -a');
       }
       const instance = await findInstance(opts);
-      const rows = JSON.parse(await ask(instance, 'GET', '/sysctl')) as Row[];
-      const print = (row: Row): void => {
-        const shown = opts.describe === true ? row.description : row.value;
-        process.stdout.write(opts.values === true ? `${shown}\n` : `${row.name}: ${shown}\n`);
+      const rows = JSON.parse(await ask(instance, 'GET', '/sysctl')) as SysctlRow[];
+      const print = (row: SysctlRow): void => {
+        process.stdout.write(renderSysctl(row, opts.describe === true, opts.values === true));
       };
       if (words.length === 0) rows.forEach(print);
       for (const word of words) {
@@ -42,14 +27,11 @@ export function sysctlCommand(): Command {
         if (eq > 0) {
           const change = JSON.parse(
             await ask(instance, 'POST', '/sysctl', { name: word.slice(0, eq), value: word.slice(eq + 1) }),
-          ) as Change;
-          if (change.error === undefined) {
-            process.stdout.write(`${change.name}: ${change.old} -> ${change.new}\n`);
-          } else {
-            process.stdout.write(`${change.name}: ${change.old}\n`);
-            process.stderr.write(`sysctl: ${word}: ${change.error}\n`);
-            process.exitCode = 1;
-          }
+          ) as SysctlChange;
+          const text = renderSysctlChange(change, word);
+          process.stdout.write(text.stdout);
+          process.stderr.write(text.stderr);
+          if (change.error !== undefined) process.exitCode = 1;
           continue;
         }
         const hits = rows.filter((r) => r.name === word || r.name.startsWith(`${word}.`));

@@ -16,7 +16,9 @@ export function waitCommand(): Command {
       const deadline = performance.now() + limit;
       for (;;) {
         const found = path === undefined ? await instances() : [await probe(path)];
-        const fits = found.filter((i) => i?.info.ready === true && (opts.iface === undefined || i.info.iface === opts.iface));
+        const fits = found.filter(
+          (i) => i?.info.ready === true && (opts.iface === undefined || i.info.iface === opts.iface),
+        );
         if (fits.length > 0) return;
         const left = deadline - performance.now();
         if (left <= 0) {

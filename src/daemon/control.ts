@@ -3,7 +3,8 @@ import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
-import { SystemError, UserError } from './errors.ts';
+import type { SysctlChange, SysctlRow } from '../views/sysctl.ts';
+import { exitCodeOf, isRefusal, SystemError, UserError } from './errors.ts';
 
 /**
  * The control server: HTTP on a Unix socket of mode 0600 for every command that talks to a running stack (DESIGN.md, "Control").
@@ -14,20 +15,6 @@ import { SystemError, UserError } from './errors.ts';
  *   GET  /kstat?sel=…&sel=…       text of kstat(1)
  *   GET  /netstat?s=0|1|2&a=0|1&p=NAME   text of netstat(1)
  */
-
-export interface SysctlRow {
-  readonly name: string;
-  readonly value: string;
-  readonly description: string;
-}
-
-export interface SysctlChange {
-  readonly name: string;
-  readonly old: string;
-  readonly new?: string;
-  /** Why it was refused, as strerror words it. */
-  readonly error?: string;
-}
 
 /** What the routes call; the daemon implements it. `UserError` becomes status 400. */
 export interface ControlHandlers {
@@ -60,7 +47,8 @@ export async function controlServer(handlers: ControlHandlers): Promise<FastifyI
   const { fastify } = await import('fastify');
   const app = fastify({ logger: false, forceCloseConnections: true });
   app.setErrorHandler((err, _req, reply) => {
-    const status = err instanceof UserError ? 400 : ((err as { statusCode?: number }).statusCode ?? 500);
+    const refused = isRefusal(err) && exitCodeOf(err) === 2;
+    const status = refused ? 400 : ((err as { statusCode?: number }).statusCode ?? 500);
     return reply.status(status).send({ message: (err as Error).message });
   });
   app.get('/info', async () => handlers.info());
@@ -98,7 +86,9 @@ export function answers(path: string): Promise<boolean> {
  */
 export async function listenControl(app: FastifyInstance, path: string): Promise<void> {
   if (await answers(path)) {
-    throw new UserError(`--control ${path}: another process listens there; give this instance a path of its own with --control`);
+    throw new UserError(
+      `--control ${path}: another process listens there; give this instance a path of its own with --control`,
+    );
   }
   const mask = process.umask(0o177);
   try {

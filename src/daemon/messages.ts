@@ -20,7 +20,9 @@ export type ShardRequest =
   | { readonly op: 'tune'; readonly fields: Readonly<Record<string, number>> }
   /** Links or unlinks the SIFTR hook; `enableUs` is the wall time of the enable line, µs. */
   | { readonly op: 'siftr'; readonly on: boolean; readonly enableUs: number }
-  /** Stops the services, resets what is left and sends what is queued; the shard forwards nothing afterwards. */
+  /** Stops the services, resets the connections that are left and sends what is queued. */
+  | { readonly op: 'drain' }
+  /** Ends the loop and closes the sockets; the shard forwards nothing afterwards. */
   | { readonly op: 'stop' }
   /** Answers when the loop is alive. */
   | { readonly op: 'ping' };
@@ -28,7 +30,13 @@ export type ShardRequest =
 /** A message of the services' bus, or a resolved neighbour, from one shard to all others through the main thread. */
 export type Broadcast =
   | { readonly kind: 'bus'; readonly topic: string; readonly msg: unknown }
-  | { readonly kind: 'arp'; readonly ifIndex: number; readonly addr: number; readonly macHi: number; readonly macLo: number };
+  | {
+      readonly kind: 'arp';
+      readonly ifIndex: number;
+      readonly addr: number;
+      readonly macHi: number;
+      readonly macLo: number;
+    };
 
 export type ToShard = ({ readonly kind: 'request'; readonly seq: number } & ShardRequest) | Broadcast;
 

@@ -7,7 +7,7 @@ export interface MetricsHandlers {
   /** The text of /metrics and its content type. */
   metrics(): Promise<{ contentType: string; body: string }>;
   /** Body of /healthz; `ok` false makes it status 503. */
-  health(): { ok: boolean } & Record<string, unknown>;
+  health(): Promise<{ ok: boolean } & Record<string, unknown>>;
 }
 
 /** Server of `/metrics` and `/healthz`; also the place of the live page. */
@@ -19,7 +19,7 @@ export async function metricsServer(handlers: MetricsHandlers): Promise<FastifyI
     return reply.header('content-type', contentType).send(body);
   });
   app.get('/healthz', async (_req, reply) => {
-    const health = handlers.health();
+    const health = await handlers.health();
     return reply.status(health.ok ? 200 : 503).send(health);
   });
   app.get('/', async (_req, reply) => reply.type('text/plain').send('xsiftr: see /metrics and /healthz\n'));
@@ -36,11 +36,17 @@ export async function listenMetrics(app: FastifyInstance, at: HostPort): Promise
     const code = (err as NodeJS.ErrnoException).code;
     const text = `${at.host}:${at.port}`;
     if (code === 'EADDRINUSE') {
-      throw new SystemError(`--metrics ${text}: port in use; choose another one, as --metrics ${at.host}:${at.port + 1}, or --metrics none`);
+      throw new SystemError(
+        `--metrics ${text}: port in use; choose another one, as --metrics ${at.host}:${at.port + 1}, or --metrics none`,
+      );
     }
     if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND') {
-      throw new SystemError(`--metrics ${text}: ${at.host} is no address of this machine; use 127.0.0.1:${at.port}, or --metrics none`);
+      throw new SystemError(
+        `--metrics ${text}: ${at.host} is no address of this machine; use 127.0.0.1:${at.port}, or --metrics none`,
+      );
     }
-    throw new SystemError(`--metrics ${text}: cannot listen there (${code ?? (err as Error).message}); choose another address, or --metrics none`);
+    throw new SystemError(
+      `--metrics ${text}: cannot listen there (${code ?? (err as Error).message}); choose another address, or --metrics none`,
+    );
   }
 }

@@ -74,7 +74,11 @@ function flag(given: unknown): boolean {
   return given;
 }
 
-function oneOf<T extends string>(given: unknown, words: readonly T[], aliases: Readonly<Record<string, T>> = {}): T {
+function oneOf<T extends string>(
+  given: unknown,
+  words: readonly T[],
+  aliases: Readonly<Record<string, NoInfer<T>>> = {},
+): T {
   // YAML reads a bare on/off as a word but true/false as a boolean; both are meant.
   const word = given === true ? 'on' : given === false ? 'off' : String(given);
   const found = words.find((w) => w === word) ?? aliases[word];
@@ -92,7 +96,8 @@ function address(given: unknown): AddressOption {
   const s = String(given);
   if (s.includes(':')) throw new Bad('IPv6 addresses are not supported yet; give an IPv4 address as A.B.C.D/LEN');
   const slash = s.indexOf('/');
-  if (slash < 0) throw new Bad(`the prefix length is missing; write ${parseIpv4(s) === null ? 'A.B.C.D/LEN' : `${s}/24`}`);
+  if (slash < 0)
+    throw new Bad(`the prefix length is missing; write ${parseIpv4(s) === null ? 'A.B.C.D/LEN' : `${s}/24`}`);
   const addr = parseIpv4(s.slice(0, slash));
   if (addr === null) throw new Bad('not an IPv4 address; write A.B.C.D/LEN, for example 192.0.2.1/24');
   const len = s.slice(slash + 1);
@@ -100,8 +105,10 @@ function address(given: unknown): AddressOption {
   const prefixLen = Number(len);
   unicast(addr);
   const host = addr & ~maskOf(prefixLen);
-  if (prefixLen < 31 && host === 0) throw new Bad('this is the address of the network itself; choose a host address in it');
-  if (prefixLen < 31 && host === ~maskOf(prefixLen)) throw new Bad('this is the broadcast address of the network; choose a host address in it');
+  if (prefixLen < 31 && host === 0)
+    throw new Bad('this is the address of the network itself; choose a host address in it');
+  if (prefixLen < 31 && host === ~maskOf(prefixLen))
+    throw new Bad('this is the broadcast address of the network; choose a host address in it');
   return { addr, prefixLen };
 }
 
@@ -129,7 +136,9 @@ function serveList(given: unknown): string[] {
   for (const word of words) {
     if (names.includes(word)) continue;
     const near = nearest(word, names);
-    throw new Bad(`unknown service ${word}${near === null ? '' : ` (${near}?)`}; allowed are ${names.join(', ')}, or none alone`);
+    throw new Bad(
+      `unknown service ${word}${near === null ? '' : ` (${near}?)`}; allowed are ${names.join(', ')}, or none alone`,
+    );
   }
   return [...new Set(words)];
 }
@@ -146,7 +155,8 @@ function force(given: unknown): ForceReason[] {
 
 function assignment(given: unknown): { name: string; value: string } {
   const m = /^([a-z][\w.]*)=(.*)$/s.exec(String(given));
-  if (m === null) throw new Bad('allowed is name=value, for example net.inet.tcp.keepidle=600000; xsiftr sysctl -a lists the names');
+  if (m === null)
+    throw new Bad('allowed is name=value, for example net.inet.tcp.keepidle=600000; xsiftr sysctl -a lists the names');
   return { name: m[1]!, value: m[2]! };
 }
 
@@ -168,10 +178,20 @@ export const runSchema = z.strictObject({
       help: 'serve its receive queues 0 to N-1, one thread each (default: all it has); fewer than all narrows its RSS while we run',
       group: 'Interface',
     },
-    (g) => whole(g, 1, 256, 'allowed is a whole number from 1 up to the receive queues of the interface; leave it out to use all of them'),
+    (g) =>
+      whole(
+        g,
+        1,
+        256,
+        'allowed is a whole number from 1 up to the receive queues of the interface; leave it out to use all of them',
+      ),
   ).optional(),
   netns: option(
-    { flags: '--netns <NAME>', help: 'network namespace that the interface lives in; metrics and control stay here', group: 'Interface' },
+    {
+      flags: '--netns <NAME>',
+      help: 'network namespace that the interface lives in; metrics and control stay here',
+      group: 'Interface',
+    },
     (g) => {
       const allowed = 'allowed is a name that ip netns list shows';
       const s = text(g, allowed);
@@ -179,24 +199,48 @@ export const runSchema = z.strictObject({
       return s;
     },
   ).optional(),
-  xdp: option({ flags: '--xdp <MODE>', help: 'auto, native or generic (drv and skb are accepted); auto tries native first', group: 'Interface' }, (g) =>
-    oneOf(g, ['auto', 'native', 'generic'] as const, { drv: 'native', skb: 'generic' }),
+  xdp: option(
+    {
+      flags: '--xdp <MODE>',
+      help: 'auto, native or generic (drv and skb are accepted); auto tries native first',
+      group: 'Interface',
+    },
+    (g) => oneOf(g, ['auto', 'native', 'generic'] as const, { drv: 'native', skb: 'generic' }),
   ).default('auto'),
-  zeroCopy: option({ flags: '--zero-copy <MODE>', help: 'auto, on or off; auto tries zero-copy first', group: 'Interface' }, (g) =>
-    oneOf(g, ['auto', 'on', 'off'] as const),
+  zeroCopy: option(
+    { flags: '--zero-copy <MODE>', help: 'auto, on or off; auto tries zero-copy first', group: 'Interface' },
+    (g) => oneOf(g, ['auto', 'on', 'off'] as const),
   ).default('auto'),
   exclusive: option(
-    { flags: '--exclusive', help: 'claim every frame of the interface, not only those for our addresses', group: 'Interface' },
+    {
+      flags: '--exclusive',
+      help: 'claim every frame of the interface, not only those for our addresses',
+      group: 'Interface',
+    },
     flag,
   ).default(false),
-  ringSize: option({ flags: '--ring-size <N>', help: 'descriptors in each ring, a power of two (default 2048)', group: 'Interface' }, (g) => {
-    const allowed = 'allowed is a power of two from 64 to 16384';
-    const n = whole(g, 64, 16384, allowed);
-    if ((n & (n - 1)) !== 0) throw new Bad(allowed);
-    return n;
-  }).default(2048),
-  mtu: option({ flags: '--mtu <BYTES>', help: 'set the MTU of the interface while we run (default: as it is)', group: 'Interface' }, (g) =>
-    whole(g, 576, MAX_MTU, `allowed is a whole number from 576 to ${MAX_MTU} (a packet must fit one frame with its headroom)`),
+  ringSize: option(
+    { flags: '--ring-size <N>', help: 'descriptors in each ring, a power of two (default 2048)', group: 'Interface' },
+    (g) => {
+      const allowed = 'allowed is a power of two from 64 to 16384';
+      const n = whole(g, 64, 16384, allowed);
+      if ((n & (n - 1)) !== 0) throw new Bad(allowed);
+      return n;
+    },
+  ).default(2048),
+  mtu: option(
+    {
+      flags: '--mtu <BYTES>',
+      help: 'set the MTU of the interface while we run (default: as it is)',
+      group: 'Interface',
+    },
+    (g) =>
+      whole(
+        g,
+        576,
+        MAX_MTU,
+        `allowed is a whole number from 576 to ${MAX_MTU} (a packet must fit one frame with its headroom)`,
+      ),
   ).optional(),
   rxcsum: option(
     {
@@ -207,7 +251,11 @@ export const runSchema = z.strictObject({
     (g) => oneOf(g, ['auto', 'strict', 'accept-partial', 'ignore'] as const),
   ).default('auto'),
   keepChannels: option(
-    { flags: '--keep-channels', help: 'refuse to narrow RSS for fewer queues; name the ethtool line instead', group: 'Interface' },
+    {
+      flags: '--keep-channels',
+      help: 'refuse to narrow RSS for fewer queues; name the ethtool line instead',
+      group: 'Interface',
+    },
     flag,
   ).default(false),
   force: option(
@@ -228,12 +276,15 @@ export const runSchema = z.strictObject({
     },
     (g) => items(g, false).map(address),
   ).default([]),
-  gateway: option({ flags: '-g, --gateway <A>', help: 'default route of our stack', group: 'Addresses and services' }, (g) => {
-    const addr = parseIpv4(String(g));
-    if (addr === null) throw new Bad('not an IPv4 address; write A.B.C.D');
-    unicast(addr);
-    return addr;
-  }).optional(),
+  gateway: option(
+    { flags: '-g, --gateway <A>', help: 'default route of our stack', group: 'Addresses and services' },
+    (g) => {
+      const addr = parseIpv4(String(g));
+      if (addr === null) throw new Bad('not an IPv4 address; write A.B.C.D');
+      unicast(addr);
+      return addr;
+    },
+  ).optional(),
   serve: option(
     {
       flags: '-s, --serve <LIST>',
@@ -252,9 +303,14 @@ export const runSchema = z.strictObject({
     (g) => items(g, false).map(assignment),
   ).default([]),
 
-  siftrLog: option({ flags: '--siftr-log <FILE>', help: 'where SIFTR writes; - is standard output (default /var/log/siftr.log)', group: 'SIFTR' }, path).default(
-    '/var/log/siftr.log',
-  ),
+  siftrLog: option(
+    {
+      flags: '--siftr-log <FILE>',
+      help: 'where SIFTR writes; - is standard output (default /var/log/siftr.log)',
+      group: 'SIFTR',
+    },
+    path,
+  ).default('/var/log/siftr.log'),
   siftrLimit: option(
     {
       flags: '--siftr-limit <SIZE>',
@@ -267,41 +323,92 @@ export const runSchema = z.strictObject({
       return n;
     },
   ).optional(),
-  siftr: option({ flags: '--no-siftr', help: 'start with SIFTR off; xsiftr sysctl net.inet.siftr.enabled=1 turns it on', group: 'SIFTR' }, flag).default(true),
-  siftrPpl: option({ flags: '--siftr-ppl <N>', help: 'log every N-th packet of a connection (default 1)', group: 'SIFTR' }, (g) =>
-    whole(g, 1, 0xffffffff, 'allowed is a whole number from 1 to 4294967295'),
+  siftr: option(
+    {
+      flags: '--no-siftr',
+      help: 'start with SIFTR off; xsiftr sysctl net.inet.siftr.enabled=1 turns it on',
+      group: 'SIFTR',
+    },
+    flag,
+  ).default(true),
+  siftrPpl: option(
+    { flags: '--siftr-ppl <N>', help: 'log every N-th packet of a connection (default 1)', group: 'SIFTR' },
+    (g) => whole(g, 1, 0xffffffff, 'allowed is a whole number from 1 to 4294967295'),
   ).optional(),
   siftrPortFilter: option(
-    { flags: '--siftr-port-filter <P>', help: 'log only packets from or to TCP port P (default 0: all)', group: 'SIFTR' },
+    {
+      flags: '--siftr-port-filter <P>',
+      help: 'log only packets from or to TCP port P (default 0: all)',
+      group: 'SIFTR',
+    },
     (g) => whole(g, 0, 65535, 'allowed is a port from 1 to 65535, or 0 for all'),
   ).optional(),
 
-  metrics: option({ flags: '--metrics <HOST:PORT>', help: 'serve /metrics and /healthz there, or none (default 127.0.0.1:9464)', group: 'Watching' }, hostPort).default({
+  metrics: option(
+    {
+      flags: '--metrics <HOST:PORT>',
+      help: 'serve /metrics and /healthz there, or none (default 127.0.0.1:9464)',
+      group: 'Watching',
+    },
+    hostPort,
+  ).default({
     host: '127.0.0.1',
     port: 9464,
   }),
-  control: option({ flags: '--control <PATH>', help: 'control socket (default /run/xsiftr/IF.sock)', group: 'Watching' }, (g) => {
-    const s = path(g);
-    if (Buffer.byteLength(s) > 107) throw new Bad('the path of a Unix socket has at most 107 bytes');
-    return s;
-  }).optional(),
-  logLevel: option({ flags: '--log-level <LEVEL>', help: 'diagnostics on standard error: debug, info, warn, error or silent (default info)', group: 'Watching' }, (g) =>
-    oneOf(g, ['debug', 'info', 'warn', 'error', 'silent'] as const, { off: 'silent' }),
+  control: option(
+    { flags: '--control <PATH>', help: 'control socket (default /run/xsiftr/IF.sock)', group: 'Watching' },
+    (g) => {
+      const s = path(g);
+      if (Buffer.byteLength(s) > 107) throw new Bad('the path of a Unix socket has at most 107 bytes');
+      return s;
+    },
+  ).optional(),
+  logLevel: option(
+    {
+      flags: '--log-level <LEVEL>',
+      help: 'diagnostics on standard error: debug, info, warn, error or silent (default info)',
+      group: 'Watching',
+    },
+    (g) => oneOf(g, ['debug', 'info', 'warn', 'error', 'silent'] as const, { off: 'silent' }),
   ).default('info'),
-  json: option({ flags: '--json', help: 'print the summary at the end as one JSON object', group: 'Watching' }, flag).default(false),
+  json: option(
+    { flags: '--json', help: 'print the summary at the end as one JSON object', group: 'Watching' },
+    flag,
+  ).default(false),
 
-  busyPoll: option({ flags: '--busy-poll', help: 'never sleep: each queue keeps a core busy', group: 'Running' }, flag).default(false),
-  duration: option({ flags: '-t, --duration <TIME>', help: 'stop after TIME, as 10s, 5m or 1h30m (a bare number is seconds)', group: 'Running' }, (g) => {
-    const ms = parseDuration(String(g));
-    if (ms === null || ms <= 0 || ms > 0x7fffffff) throw new Bad('allowed is a time up to 24 days, as 10s, 5m or 1h30m');
-    return ms;
-  }).optional(),
-  user: option({ flags: '-u, --user <NAME>', help: 'run as this user after set-up (capabilities are dropped either way)', group: 'Running' }, (g) => {
-    const s = text(g, 'allowed is the name of a user');
-    if (/[:\s]/.test(s)) throw new Bad('allowed is the name of a user');
-    return s;
-  }).optional(),
-  dryRun: option({ flags: '-n, --dry-run', help: 'print all that would change and touch nothing', group: 'Running' }, flag).default(false),
+  busyPoll: option(
+    { flags: '--busy-poll', help: 'never sleep: each queue keeps a core busy', group: 'Running' },
+    flag,
+  ).default(false),
+  duration: option(
+    {
+      flags: '-t, --duration <TIME>',
+      help: 'stop after TIME, as 10s, 5m or 1h30m (a bare number is seconds)',
+      group: 'Running',
+    },
+    (g) => {
+      const ms = parseDuration(String(g));
+      if (ms === null || ms <= 0 || ms > 0x7fffffff)
+        throw new Bad('allowed is a time up to 24 days, as 10s, 5m or 1h30m');
+      return ms;
+    },
+  ).optional(),
+  user: option(
+    {
+      flags: '-u, --user <NAME>',
+      help: 'run as this user after set-up (capabilities are dropped either way)',
+      group: 'Running',
+    },
+    (g) => {
+      const s = text(g, 'allowed is the name of a user');
+      if (/[:\s]/.test(s)) throw new Bad('allowed is the name of a user');
+      return s;
+    },
+  ).optional(),
+  dryRun: option(
+    { flags: '-n, --dry-run', help: 'print all that would change and touch nothing', group: 'Running' },
+    flag,
+  ).default(false),
 });
 
 /** The checked options of a run. */
@@ -330,7 +437,9 @@ export function readConfig(file: string): Record<string, unknown> {
   try {
     source = readFileSync(file, 'utf8');
   } catch (err) {
-    throw new SystemError(`--config ${file}: cannot be read (${(err as NodeJS.ErrnoException).code}); give a readable YAML file`);
+    throw new SystemError(
+      `--config ${file}: cannot be read (${(err as NodeJS.ErrnoException).code}); give a readable YAML file`,
+    );
   }
   let doc: unknown;
   try {
@@ -339,7 +448,8 @@ export function readConfig(file: string): Record<string, unknown> {
     throw new UserError(`--config ${file}: not YAML: ${(err as Error).message.split('\n')[0]}`);
   }
   if (doc === null || doc === undefined) return {};
-  if (typeof doc !== 'object' || Array.isArray(doc)) throw new UserError(`--config ${file}: allowed is a map of options, as "iface: ix1"`);
+  if (typeof doc !== 'object' || Array.isArray(doc))
+    throw new UserError(`--config ${file}: allowed is a map of options, as "iface: ix1"`);
   const keys = new Map(optionMetas().map((o) => [o.name, o.key]));
   const out: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(doc)) {
@@ -368,11 +478,16 @@ export function unknownOption(name: string, dashes = true): string {
  * @param file   values of `--config` by camelCase key, and its name for messages
  * @throws UserError with one line for the first thing that is wrong
  */
-export function parseRunOptions(given: Readonly<Record<string, unknown>>, file?: { name: string; values: Record<string, unknown> }): RunOptions {
+export function parseRunOptions(
+  given: Readonly<Record<string, unknown>>,
+  file?: { name: string; values: Record<string, unknown> },
+): RunOptions {
   const merged: Record<string, unknown> = { ...file?.values };
   for (const [key, value] of Object.entries(given)) if (value !== undefined) merged[key] = value;
   if (merged.iface === undefined) {
-    throw new UserError('--iface is missing: name the interface to take over, as in xsiftr --iface ix1; ip -br link lists them');
+    throw new UserError(
+      '--iface is missing: name the interface to take over, as in xsiftr --iface ix1; ip -br link lists them',
+    );
   }
   const result = runSchema.safeParse(merged);
   if (!result.success) {
@@ -387,11 +502,15 @@ export function parseRunOptions(given: Readonly<Record<string, unknown>>, file?:
   }
   const opts = result.data;
   if (opts.force.includes('ssh') && opts.duration === undefined) {
-    throw new UserError('--force=ssh: needs --duration too, so that the session comes back by itself; add for example --duration 60s');
+    throw new UserError(
+      '--force=ssh: needs --duration too, so that the session comes back by itself; add for example --duration 60s',
+    );
   }
   const gw = opts.gateway;
   if (gw !== undefined && opts.addr.length > 0 && !opts.addr.some((a) => ((gw ^ a.addr) & maskOf(a.prefixLen)) === 0)) {
-    throw new UserError(`--gateway ${formatIpv4(gw)}: lies on no network of --addr; give an address that the gateway shares a network with`);
+    throw new UserError(
+      `--gateway ${formatIpv4(gw)}: lies on no network of --addr; give an address that the gateway shares a network with`,
+    );
   }
   return opts;
 }

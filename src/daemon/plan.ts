@@ -1,5 +1,5 @@
-import { type Finding, checkFree, preflight, refused } from '../driver/preflight.ts';
 import { checkMtu, type KernelNeighbour, type Netdev, readNeighbours, readNetdev } from '../driver/netdev.ts';
+import { checkFree, type Finding, preflight, refused } from '../driver/preflight.ts';
 import { type Account, checkPrivileges, lookupUser } from '../driver/privileges.ts';
 import { checkQueues, type NarrowPlan, planNarrow } from '../driver/rss.ts';
 import { FRAME_SIZE } from '../rings/link.ts';
@@ -57,7 +57,9 @@ export function makePlan(options: RunOptions): Plan {
   const netns = options.netns ?? null;
   const dev = readNetdev(options.iface, netns);
   if (dev.loopback || !dev.ethernet) {
-    throw new UserError(`--iface ${dev.name}: is no Ethernet interface (${dev.driver}); choose one that ip -br link shows with a hardware address`);
+    throw new UserError(
+      `--iface ${dev.name}: is no Ethernet interface (${dev.driver}); choose one that ip -br link shows with a hardware address`,
+    );
   }
   const queues = checkQueues(dev, options.queues);
   const narrow = planNarrow(dev, queues, options.keepChannels);
@@ -71,7 +73,9 @@ export function makePlan(options: RunOptions): Plan {
   checkPrivileges(netns);
   if (!dev.up) {
     const enter = netns === null ? '' : `ip netns exec ${netns} `;
-    throw new UserError(`--iface ${dev.name}: the interface is down; bring it up with ${enter}ip link set ${dev.name} up`);
+    throw new UserError(
+      `--iface ${dev.name}: the interface is down; bring it up with ${enter}ip link set ${dev.name} up`,
+    );
   }
   checkFree(dev);
   return {
@@ -105,12 +109,19 @@ function kernelAddresses(dev: Netdev): AddressOption[] {
     if (addr !== null) out.push({ addr, prefixLen: a.prefix });
   }
   if (out.length === 0) {
-    throw new UserError(`--iface ${dev.name}: it has no IPv4 address to adopt; give the stack one of its own, as --addr 192.0.2.1/24`);
+    throw new UserError(
+      `--iface ${dev.name}: it has no IPv4 address to adopt; give the stack one of its own, as --addr 192.0.2.1/24`,
+    );
   }
   return out;
 }
 
-function planRoutes(dev: Netdev, addrs: readonly AddressOption[], adopted: boolean, gateway: number | null): PlanRoute[] {
+function planRoutes(
+  dev: Netdev,
+  addrs: readonly AddressOption[],
+  adopted: boolean,
+  gateway: number | null,
+): PlanRoute[] {
   const routes: PlanRoute[] = [];
   if (adopted) {
     const best = [...dev.routes].sort((a, b) => a.metric - b.metric);
@@ -118,7 +129,8 @@ function planRoutes(dev: Netdev, addrs: readonly AddressOption[], adopted: boole
       const dst = parseIpv4(r.network);
       const gw = r.gateway === null ? 0 : parseIpv4(r.gateway);
       if (dst === null || gw === null) continue;
-      const connected = gw === 0 && addrs.some((a) => a.prefixLen === r.prefix && ((a.addr ^ dst) & maskOf(r.prefix)) === 0);
+      const connected =
+        gw === 0 && addrs.some((a) => a.prefixLen === r.prefix && ((a.addr ^ dst) & maskOf(r.prefix)) === 0);
       if (connected || routes.some((known) => known.dst === dst && known.prefixLen === r.prefix)) continue;
       routes.push({ dst, prefixLen: r.prefix, gateway: gw, src: r.prefsrc === null ? 0 : (parseIpv4(r.prefsrc) ?? 0) });
     }
@@ -147,17 +159,27 @@ export function planLines(plan: Plan, undoFile: string): string[] {
     );
   }
   for (const r of plan.routes) {
-    lines.push(`would route ${r.prefixLen === 0 ? 'default' : `${formatIpv4(r.dst)}/${r.prefixLen}`} ${r.gateway === 0 ? 'on the link' : `by ${formatIpv4(r.gateway)}`} (inside our stack only)`);
+    lines.push(
+      `would route ${r.prefixLen === 0 ? 'default' : `${formatIpv4(r.dst)}/${r.prefixLen}`} ${r.gateway === 0 ? 'on the link' : `by ${formatIpv4(r.gateway)}`} (inside our stack only)`,
+    );
   }
-  if (plan.narrow.how !== 'none') lines.push(`would narrow ${dev.queues} receive queues to ${plan.queues}, as ${plan.narrow.command} does; undone at the end`);
-  if (plan.narrow.nativeBlocked !== null && o.xdp !== 'generic') lines.push(`note: ${plan.narrow.nativeBlocked}`);
+  if (plan.narrow.how !== 'none')
+    lines.push(
+      `would narrow ${dev.queues} receive queues to ${plan.queues}, as ${plan.narrow.commands.join(' and ')} does; undone at the end`,
+    );
+  if (plan.narrow.hint !== null && o.xdp !== 'generic') lines.push(`note: ${plan.narrow.hint}`);
   if (plan.mtu !== dev.mtu) lines.push(`would set its MTU to ${plan.mtu}; undone at the end`);
   lines.push(`would write ${undoFile} (what to undo, held by a guard process) and listen on ${plan.controlPath}`);
-  if (o.siftr) lines.push(`would ${o.siftrLog === '-' ? 'print SIFTR lines on standard output' : `append SIFTR lines to ${o.siftrLog}`}`);
+  if (o.siftr)
+    lines.push(
+      `would ${o.siftrLog === '-' ? 'print SIFTR lines on standard output' : `append SIFTR lines to ${o.siftrLog}`}`,
+    );
   if (o.metrics !== null) lines.push(`would serve metrics at http://${o.metrics.host}:${o.metrics.port}/metrics`);
   lines.push(o.serve.length === 0 ? 'would serve nothing' : `would serve ${o.serve.join(', ')}`);
   for (const s of plan.sysctls) lines.push(`would set ${s.decl.name}=${s.value}`);
-  lines.push(`would give up every capability${plan.account === null ? '' : ` and run as ${plan.account.name}`} after set-up`);
+  lines.push(
+    `would give up every capability${plan.account === null ? '' : ` and run as ${plan.account.name}`} after set-up`,
+  );
   if (o.duration !== undefined) lines.push(`would stop by itself after ${o.duration / 1000} s`);
   return lines;
 }

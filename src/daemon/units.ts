@@ -19,7 +19,14 @@ export function parseSize(text: string): number | null {
   return Number.isSafeInteger(bytes) ? bytes : null;
 }
 
-const DURATION_MS: Readonly<Record<string, number>> = { ms: 1, s: 1000, m: 60_000, min: 60_000, h: 3_600_000, d: 86_400_000 };
+const DURATION_MS: Readonly<Record<string, number>> = {
+  ms: 1,
+  s: 1000,
+  m: 60_000,
+  min: 60_000,
+  h: 3_600_000,
+  d: 86_400_000,
+};
 
 /** A time in milliseconds: `10` (seconds), `500ms`, `10s`, `1.5m`, `1h30m`, `2d`. Null when it is not one. */
 export function parseDuration(text: string): number | null {
@@ -52,7 +59,9 @@ export function formatSi(n: number): string {
     v /= 1000;
     unit = next;
   }
-  return unit === '' ? String(Math.round(v)) : `${v < 10 ? v.toFixed(2) : v < 100 ? v.toFixed(1) : v.toFixed(0)}${unit}`;
+  return unit === ''
+    ? String(Math.round(v))
+    : `${v < 10 ? v.toFixed(2) : v < 100 ? v.toFixed(1) : v.toFixed(0)}${unit}`;
 }
 
 /** A time span for people: `0.4 s`, `12.0 s`, `3 min 20 s`, `2 h 5 min`. */

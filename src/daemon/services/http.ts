@@ -77,11 +77,12 @@ export const http: Service = {
   port: 80,
   start(host) {
     const server = createServer({ keepAliveTimeout: 30_000 }, (req, res) => answer(host, req, res));
+    // a request whose sender has sent FIN behind it (nc, HTTP/1.0 clients) gets its whole answer
+    Object.assign(server, { httpAllowHalfOpen: true });
     // silence of a minute ends a connection, whether the request or the reader of the answer is slow
     server.setTimeout(60_000);
     const open = new Set<Socket>();
     const listener = host.transport.listen({ addr: 0, port: http.port }, (so) => {
-      // half-open as the http module's own listener is: it answers a request whose sender has sent FIN
       const socket = new Socket(host.transport, { allowHalfOpen: true, noDelay: true }, so);
       open.add(socket);
       socket.once('close', () => open.delete(socket));

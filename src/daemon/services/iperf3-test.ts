@@ -92,6 +92,7 @@ export class Iperf3Test implements StreamHandler {
   phase: Phase = 'claim';
   readonly #home: TestHome;
   readonly #control: StreamSocket;
+  readonly #peer: string;
   readonly #reader = new ControlReader();
   #params: TestParameters | null = null;
   /** The control connection is no more. */
@@ -112,6 +113,7 @@ export class Iperf3Test implements StreamHandler {
   constructor(home: TestHome, control: StreamSocket, cookie: string) {
     this.#home = home;
     this.#control = control;
+    this.#peer = control.remoteAddress;
     this.cookie = cookie;
   }
 
@@ -327,7 +329,7 @@ export class Iperf3Test implements StreamHandler {
       const verb = send ? 'sent to' : 'received from';
       const count = `${streams.length} stream${streams.length === 1 ? '' : 's'}`;
       this.#home.log(
-        `iperf3: ${bytes} bytes ${verb} ${this.#control.remoteAddress} in ${seconds.toFixed(2)} s over ${count}, ${rate.toFixed(1)} Mbit/s`,
+        `iperf3: ${bytes} bytes ${verb} ${this.#peer} in ${seconds.toFixed(2)} s over ${count}, ${rate.toFixed(1)} Mbit/s`,
       );
     }
   }
@@ -354,14 +356,14 @@ export class Iperf3Test implements StreamHandler {
   }
 
   #refuse(code: number, errno: number, why: string): void {
-    this.#home.log(`iperf3: test of ${this.#control.remoteAddress} refused: ${why}`);
+    this.#home.log(`iperf3: test of ${this.#peer} refused: ${why}`);
     this.#write(serverError(code, errno));
     this.#control.shutdown();
     this.#over(true);
   }
 
   #fail(why: string): void {
-    this.#home.log(`iperf3: test of ${this.#control.remoteAddress} broken off: ${why}`);
+    this.#home.log(`iperf3: test of ${this.#peer} broken off: ${why}`);
     this.#over(true);
     if (!this.#gone) this.#control.close();
   }

@@ -67,7 +67,9 @@ describe('options of a run', () => {
   });
 
   it('refuses a gateway off the networks of --addr', () => {
-    expect(refusal({ addr: ['192.0.2.1/24'], gateway: '198.51.100.1' })).toMatch(/^--gateway 198\.51\.100\.1: lies on no network/);
+    expect(refusal({ addr: ['192.0.2.1/24'], gateway: '198.51.100.1' })).toMatch(
+      /^--gateway 198\.51\.100\.1: lies on no network/,
+    );
     expect(run({ addr: ['192.0.2.1/24'], gateway: '192.0.2.254' }).gateway).toBe(0xc00002fe | 0);
   });
 
@@ -80,9 +82,12 @@ describe('options of a run', () => {
     expect(run({ serve: 'echo,daytime,echo' }).serve).toEqual(['echo', 'daytime']);
   });
 
-  it.each(['9464', 'localhost', '127.0.0.1:0', '127.0.0.1:65536', ':9464', 'a b:1'])('refuses --metrics %s', (metrics) => {
-    expect(refusal({ metrics })).toMatch(/allowed is HOST:PORT/);
-  });
+  it.each(['9464', 'localhost', '127.0.0.1:0', '127.0.0.1:65536', ':9464', 'a b:1'])(
+    'refuses --metrics %s',
+    (metrics) => {
+      expect(refusal({ metrics })).toMatch(/allowed is HOST:PORT/);
+    },
+  );
 
   it('takes --metrics none, a host name and an IPv6 literal in brackets', () => {
     expect(run({ metrics: 'none' }).metrics).toBeNull();
@@ -140,7 +145,14 @@ describe('--config', () => {
       'iface: ix1\nqueues: 2\naddr: [192.0.2.1/24]\nno-siftr: true\nxdp: generic\nzero-copy: off\nserve: [echo, http]\nsysctl:\n  - net.inet.tcp.keepidle=5\n',
     );
     const opts = parseRunOptions({ queues: '3' }, f);
-    expect(opts).toMatchObject({ iface: 'ix1', queues: 3, siftr: false, xdp: 'generic', zeroCopy: 'off', serve: ['echo', 'http'] });
+    expect(opts).toMatchObject({
+      iface: 'ix1',
+      queues: 3,
+      siftr: false,
+      xdp: 'generic',
+      zeroCopy: 'off',
+      serve: ['echo', 'http'],
+    });
     expect(opts.addr).toHaveLength(1);
     expect(opts.sysctl).toEqual([{ name: 'net.inet.tcp.keepidle', value: '5' }]);
   });

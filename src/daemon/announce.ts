@@ -1,0 +1,77 @@
+import { attachLine } from '../driver/attach.ts';
+import type { PortInfo } from '../driver/native.ts';
+import { FRAME_SIZE } from '../rings/link.ts';
+import type { Plan } from './plan.ts';
+import { findService } from './services/index.ts';
+import type { Totals } from './status.ts';
+import { formatDuration, formatIpv4, formatSi, formatSize } from './units.ts';
+
+/** The lines of a start: what was attached, what it serves, where to look. */
+export function announceLines(plan: Plan, port: PortInfo): string[] {
+  const { dev, options: o } = plan;
+  const name = dev.name;
+  const addrs = plan.addrs.map((a) => `${formatIpv4(a.addr)}/${a.prefixLen}`).join(', ');
+  const lines = [
+    attachLine({
+      dev,
+      xdp: port.mode,
+      zeroCopy: port.zeroCopy,
+      queues: plan.queues,
+      narrowed: plan.narrow.shown,
+      umemBytes: plan.frames * FRAME_SIZE,
+    }),
+    `${name}: ${addrs}${plan.adopted ? " (the kernel's)" : ''}, MTU ${plan.mtu}, serving ${o.serve.length === 0 ? 'nothing' : o.serve.map((s) => `${s} ${findService(s)?.port}`).join(', ')}`,
+  ];
+  const look = [];
+  if (o.siftr) look.push(`SIFTR log ${o.siftrLog === '-' ? 'on standard output' : o.siftrLog}`);
+  if (o.metrics !== null) look.push(`metrics http://${o.metrics.host}:${o.metrics.port}/metrics`);
+  look.push(`control ${plan.controlPath}`);
+  lines.push(`${name}: ${look.join(', ')}`);
+  lines.push(`${name}: look with xsiftr netstat -s, xsiftr netstat -an, xsiftr kstat, xsiftr sysctl -a`);
+  return lines;
+}
+
+/** What a run was, for people and for `--json`. */
+export interface Summary {
+  readonly iface: string;
+  readonly queues: number;
+  readonly mode: string;
+  readonly seconds: number;
+  /** Why it ended: `SIGINT`, `duration`, or the error. */
+  readonly reason: string;
+  readonly rx: { readonly packets: number; readonly bytes: number };
+  readonly tx: { readonly packets: number; readonly bytes: number };
+  readonly connections: { readonly accepted: number; readonly established: number };
+  readonly drops: number;
+  readonly siftr: { readonly log: string | null; readonly lines: number; readonly skipped: number };
+  /** What was put back, and what could not be. */
+  readonly undone: readonly string[];
+  readonly failed: readonly string[];
+}
+
+/** Totals of a run as the parts of a summary. */
+export function totalsOf(t: Totals): Pick<Summary, 'rx' | 'tx' | 'connections' | 'drops'> {
+  return {
+    rx: { packets: t.rxPackets, bytes: t.rxBytes },
+    tx: { packets: t.txPackets, bytes: t.txBytes },
+    connections: { accepted: t.accepted, established: t.connected },
+    drops: t.drops,
+  };
+}
+
+/** The summary as lines for people. */
+export function summaryLines(s: Summary): string[] {
+  const lines = [
+    `${s.iface}: stopped (${s.reason}) after ${formatDuration(s.seconds * 1000)}`,
+    `${s.iface}: in ${formatSi(s.rx.packets)} packets ${formatSize(s.rx.bytes)}, out ${formatSi(s.tx.packets)} packets ${formatSize(s.tx.bytes)}, ${s.connections.established} connections, ${s.drops} dropped`,
+  ];
+  if (s.siftr.log !== null)
+    lines.push(`${s.iface}: SIFTR wrote ${s.siftr.lines} lines to ${s.siftr.log}, skipped ${s.siftr.skipped}`);
+  const undone = s.undone.length === 0 ? 'nothing was to be put back' : `put back ${s.undone.join('; ')}`;
+  lines.push(
+    s.failed.length === 0
+      ? `${s.iface}: given back to the kernel, ${undone}`
+      : `${s.iface}: could not undo ${s.failed.join('; ')}`,
+  );
+  return lines;
+}

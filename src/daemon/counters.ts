@@ -1,0 +1,113 @@
+import { type Native, QSTAT, QSTAT_WORDS, RING_WORDS } from '../driver/native.ts';
+import { counterBlock, counterBytes } from '../metrics/layout.ts';
+import {
+  type KstatEntry,
+  kstatEntry,
+  kstatFailure,
+  QUEUE_BLOCK_BYTES,
+  ringDecls,
+  rxqBlock,
+  rxqDecl,
+  txqBlock,
+  txqDecl,
+  xskDecl,
+} from '../metrics/queuekv.ts';
+import { combineCounters } from '../metrics/read.ts';
+
+/** An interface whose queues are counted. */
+export interface CountedPort {
+  readonly name: string;
+  readonly port: number;
+  readonly queues: number;
+}
+
+/**
+ * The counters of a process: shared memory that shards, the log writer and the main thread write (one block each), and what the
+ * addon knows of sockets and rings. Readers of every kind ask here.
+ */
+export class Counters {
+  /** Blocks 0..nshards-1 are the shards', then the log writer's, then the main thread's. */
+  readonly memory: SharedArrayBuffer;
+  /** Queue blocks, `interface * nshards + queue`. */
+  readonly queueMemory: SharedArrayBuffer;
+  readonly nshards: number;
+  readonly #blocks: readonly Float64Array[];
+  readonly #native: Native;
+  readonly #ports: readonly CountedPort[];
+  readonly #qstat = new Float64Array(QSTAT_WORDS);
+  readonly #rings = new Int32Array(RING_WORDS);
+
+  constructor(native: Native, ports: readonly CountedPort[], nshards: number) {
+    this.nshards = nshards;
+    this.memory = new SharedArrayBuffer(counterBytes(nshards + 2));
+    this.queueMemory = new SharedArrayBuffer(ports.length * nshards * QUEUE_BLOCK_BYTES);
+    this.#blocks = Array.from({ length: nshards + 2 }, (_, i) => counterBlock(this.memory, i));
+    this.#native = native;
+    this.#ports = ports;
+  }
+
+  /** Block of shard `k`. */
+  shard(k: number): Float64Array {
+    return this.#blocks[k]!;
+  }
+
+  /** Blocks of all shards. */
+  get shards(): readonly Float64Array[] {
+    return this.#blocks.slice(0, this.nshards);
+  }
+
+  /** Block of the log writer. */
+  get writer(): Float64Array {
+    return this.#blocks[this.nshards]!;
+  }
+
+  /** Block of the main thread. */
+  get main(): Float64Array {
+    return this.#blocks[this.nshards + 1]!;
+  }
+
+  /** All blocks combined, by slot. */
+  total(): Float64Array {
+    return combineCounters(this.#blocks);
+  }
+
+  /** Every kstat entry now. */
+  kstat(): KstatEntry[] {
+    return this.#ports.flatMap((p, i) => Array.from({ length: p.queues }, (_, q) => this.#queue(p, i, q)).flat());
+  }
+
+  /** Sum of one AF_XDP counter over all queues. */
+  socketTotal(name: keyof typeof QSTAT): number {
+    let sum = 0;
+    for (const p of this.#ports) {
+      for (let q = 0; q < p.queues; q++) {
+        this.#native.queueStats(p.port, q, this.#qstat);
+        sum += this.#qstat[QSTAT[name]]!;
+      }
+    }
+    return sum;
+  }
+
+  #queue(p: CountedPort, index: number, queue: number): KstatEntry[] {
+    const block = index * this.nshards + queue;
+    const rxq = rxqBlock(this.queueMemory, block);
+    const txq = txqBlock(this.queueMemory, block);
+    const entries = [
+      kstatEntry(rxqDecl, p.name, queue, (_, i) => rxq[i]!),
+      kstatEntry(txqDecl, p.name, queue, (_, i) => txq[i]!),
+    ];
+    try {
+      const stats = this.#qstat;
+      const rings = this.#rings;
+      this.#native.queueStats(p.port, queue, stats);
+      this.#native.queueRings(p.port, queue, rings);
+      entries.push(kstatEntry(xskDecl, p.name, queue, (name) => stats[QSTAT[name as keyof typeof QSTAT]]!));
+      ringDecls.forEach((decl, r) => {
+        entries.push(kstatEntry(decl, p.name, queue, (_, i) => rings[r * 4 + i]! >>> 0));
+      });
+    } catch (err) {
+      entries.push(kstatFailure(xskDecl, p.name, queue, (err as Error).message));
+    }
+    return entries;
+  }
+}

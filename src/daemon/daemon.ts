@@ -1,0 +1,467 @@
+import { randomBytes } from 'node:crypto';
+import type { FastifyInstance } from 'fastify';
+import { type Guard, startGuard } from '../driver/guard.ts';
+import { loadNative, type Native, type PortInfo } from '../driver/native.ts';
+import { setMtu } from '../driver/netdev.ts';
+import { netnsPath } from '../driver/netns.ts';
+import { dropPrivileges } from '../driver/privileges.ts';
+import { applyNarrow } from '../driver/rss.ts';
+import { restore, UndoFile, undoPath } from '../driver/undo.ts';
+import { siftrs } from '../metrics/layout.ts';
+import { SiftrControl } from '../siftr/control.ts';
+import { siftrIdent } from '../siftr/format.ts';
+import { closeLog, openLog } from '../siftr/logfile.ts';
+import { createRing } from '../siftr/record.ts';
+import { createSiftrShared } from '../siftr/shared.ts';
+import { startWriterThread } from '../siftr/writer-port.ts';
+import { announceLines, type Summary, summaryLines, totalsOf } from './announce.ts';
+import { controlServer, listenControl } from './control.ts';
+import { Counters } from './counters.ts';
+import { exitCodeOf, isRefusal, oneLine, SystemError } from './errors.ts';
+import { controlHandlers } from './handlers.ts';
+import { createJoint } from './joint.ts';
+import { createLogger, type Logger } from './logger.ts';
+import { listenMetrics, metricsServer } from './metrics-server.ts';
+import type { RunOptions } from './options.ts';
+import { framesPerQueue, makePlan, obstacles, type Plan, planLines } from './plan.ts';
+import { ShardPort } from './shard-port.ts';
+import type { ShardSetup } from './shard-setup.ts';
+import { readTotals, statusLine, type Totals } from './status.ts';
+import { Tuning } from './tuning.ts';
+import { VERSION } from './version.ts';
+
+/** How long the shards may take to start, ms. */
+const START_MS = 20_000;
+
+/** Wall time, µs. The shards' wall time is the machine's as well. */
+const nowUs = (): number => Math.floor((performance.timeOrigin + performance.now()) * 1000);
+
+/**
+ * One run of xsiftr on one interface, from set-up to clean-up. Whatever fails, everything that was done before is undone in reverse
+ * order, so the interface is left as it was.
+ */
+class Daemon {
+  readonly plan: Plan;
+  readonly log: Logger;
+  /** Where lines for people go: standard error when standard output carries SIFTR lines. */
+  readonly out: NodeJS.WriteStream;
+  readonly native: Native;
+  readonly tuning = new Tuning();
+  readonly shards: ShardPort[] = [];
+  readonly startedAt = Date.now();
+  ready = false;
+  counters: Counters | null = null;
+  siftr: SiftrControl | null = null;
+  #port: PortInfo | null = null;
+  #undo: UndoFile | null = null;
+  #guard: Guard | null = null;
+  #control: FastifyInstance | null = null;
+  #metrics: FastifyInstance | null = null;
+  #stopped: Promise<Summary> | null = null;
+  #finish: (summary: Summary) => void = () => {};
+  /** Why the run failed; null while it has not. */
+  failure: Error | null = null;
+  readonly finished: Promise<Summary>;
+  readonly #timers: NodeJS.Timeout[] = [];
+  #oversizeTold = false;
+
+  constructor(plan: Plan, native: Native, log: Logger) {
+    this.plan = plan;
+    this.native = native;
+    this.log = log;
+    this.out = plan.options.siftr && plan.options.siftrLog === '-' ? process.stderr : process.stdout;
+    this.finished = new Promise((resolve) => {
+      this.#finish = resolve;
+    });
+  }
+
+  /** Sets everything up; when it returns, packets are forwarded. Throws after having undone what was done. */
+  async start(): Promise<void> {
+    try {
+      await this.#listen();
+      this.#checkLog();
+      await this.#takeInterface();
+      await this.#openSiftr();
+      dropPrivileges(this.plan.account ?? undefined);
+      await this.#startShards();
+      this.#claim();
+      this.ready = true;
+    } catch (err) {
+      await this.#cleanUp();
+      throw err;
+    }
+    this.#watch();
+  }
+
+  /** Servers first: a port in use is a refusal before anything is touched. */
+  async #listen(): Promise<void> {
+    const { plan } = this;
+    this.#control = await controlServer(controlHandlers(this));
+    await listenControl(this.#control, plan.controlPath);
+    if (plan.options.metrics !== null) {
+      this.#metrics = await metricsServer(await this.#metricsHandlers());
+      await listenMetrics(this.#metrics, plan.options.metrics);
+    }
+  }
+
+  async #metricsHandlers() {
+    const { createMetrics } = await import('../views/prom.ts');
+    const metrics = createMetrics({
+      build: { version: VERSION, node: process.versions.node },
+      processMetrics: true,
+      source: () => {
+        const c = this.counters;
+        return c === null
+          ? { shards: [], others: [], kstat: [] }
+          : { shards: c.shards, others: [c.writer, c.main], kstat: c.kstat() };
+      },
+    });
+    return {
+      metrics: async () => ({ contentType: metrics.contentType, body: await metrics.render() }),
+      health: async () => {
+        const answers = await Promise.all(
+          this.shards.map((s) =>
+            s.request({ op: 'ping' }).then(
+              () => true,
+              () => false,
+            ),
+          ),
+        );
+        return { ok: this.ready && answers.every((a) => a), iface: this.plan.dev.name, shards: answers };
+      },
+    };
+  }
+
+  /** A log that cannot be written is a refusal, too; it is opened for good when the interface is ours. */
+  #checkLog(): void {
+    const { options } = this.plan;
+    const path = this.tuning.text('net.inet.siftr.logfile') ?? options.siftrLog;
+    if (options.siftr) closeLog(openLog(path, (fd) => this.native.sysLockFile(fd)));
+  }
+
+  async #takeInterface(): Promise<void> {
+    const { plan, native } = this;
+    const { dev, options } = plan;
+    const undo = UndoFile.open({ name: dev.name, netns: dev.netns, index: dev.index });
+    this.#undo = undo;
+    undo.record({ kind: 'unlink', path: plan.controlPath });
+    this.#guard = await startGuard(undo, { onLost: (text) => this.log.error(text) });
+    if (plan.narrow.hint !== null && options.xdp !== 'generic') this.log.warn(plan.narrow.hint);
+    applyNarrow(plan.narrow, dev, undo);
+    if (plan.mtu !== dev.mtu) {
+      undo.record({ kind: 'mtu', mtu: dev.mtu });
+      setMtu(dev, plan.mtu);
+    }
+    native.createUmem(plan.frames, options.ringSize);
+    try {
+      this.#port = native.openPort({
+        ifname: dev.name,
+        queues: plan.queues,
+        ...(dev.netns === null ? {} : { netns: netnsPath(dev.netns) }),
+        xdp: options.xdp,
+        zeroCopy: options.zeroCopy,
+        exclusive: options.exclusive,
+        rxcsum: plan.rxcsum,
+        maxFrame: plan.mtu + 18,
+        busyPoll: options.busyPoll,
+        timestamp: true,
+      });
+    } catch (err) {
+      throw new SystemError(`--iface ${dev.name}: ${oneLine(err)}`);
+    }
+    for (const note of this.#port.notes) this.log.info(note);
+    this.counters = new Counters(native, [{ name: dev.name, port: this.#port.port, queues: plan.queues }], plan.queues);
+  }
+
+  async #openSiftr(): Promise<void> {
+    const { options } = this.plan;
+    const counters = this.counters!;
+    const cfg = createSiftrShared();
+    this.#cfg = cfg;
+    this.#rings = Array.from({ length: this.plan.queues }, () => createRing());
+    const writer = startWriterThread({ rings: this.#rings, cfg, cnt: counters.writer });
+    writer.onDeath = (err) => void this.stop('failure', new SystemError(`the SIFTR writer died: ${oneLine(err)}`));
+    const siftr = new SiftrControl({
+      // Filled by #startShards: the cycle begins before the shards do, so that they start hooked.
+      shards: this.#siftrShards,
+      counters: counters.shards,
+      cnt: counters.main,
+      cfg,
+      writer,
+      nowUs,
+      lockFile: (fd) => this.native.sysLockFile(fd),
+      ident: siftrIdent(VERSION),
+      logfile: this.tuning.text('net.inet.siftr.logfile') ?? options.siftrLog,
+      limit: options.siftrLimit ?? null,
+      warn: (line) => this.log.warn(line),
+      error: (line) => this.log.error(line),
+    });
+    this.siftr = siftr;
+    const { tune } = this.tuning;
+    await siftr.setSysctl('net.inet.siftr.ppl', options.siftrPpl ?? tune.siftr_ppl);
+    await siftr.setSysctl('net.inet.siftr.port_filter', options.siftrPortFilter ?? tune.siftr_port_filter);
+    if (options.siftr || tune.siftr_enabled === 1) await siftr.enable();
+  }
+
+  #cfg: Int32Array = new Int32Array(0);
+  #rings: SharedArrayBuffer[] = [];
+  readonly #siftrShards: { hook(enableUs: number): Promise<void>; unhook(): Promise<void> }[] = [];
+
+  async #startShards(): Promise<void> {
+    const { plan } = this;
+    const counters = this.counters!;
+    const port = this.#port!;
+    const per = framesPerQueue(plan.options.ringSize);
+    const joint = plan.queues > 1 ? createJoint(this.native, plan.queues, plan.frames) : null;
+    const seed = randomBytes(16);
+    for (let k = 0; k < plan.queues; k++) {
+      const setup: ShardSetup = {
+        shard: k,
+        nshards: plan.queues,
+        version: VERSION,
+        interfaces: [
+          {
+            name: plan.dev.name,
+            port: { port: port.port, timestamp: port.timestamp },
+            queue: k,
+            mtu: plan.mtu,
+            mac: plan.dev.mac,
+            addrs: plan.addrs,
+          },
+        ],
+        frames: { first: k * per, count: per },
+        routes: plan.routes.map((r) => ({ ...r, ifIndex: 0 })),
+        neighbours: plan.neighbours.map((n) => ({ ifIndex: 0, addr: n.address, mac: n.mac })),
+        tunables: this.tuning.fields(),
+        counters: counters.memory,
+        queues: counters.queueMemory,
+        siftr: { ring: this.#rings[k]!, cfg: this.#cfg, enableUs: this.siftr!.enableUs },
+        joint,
+        secret: seed,
+        services: plan.options.serve,
+        busyPoll: plan.options.busyPoll,
+      };
+      this.shards.push(
+        new ShardPort(setup, {
+          log: (shard, level, text) => this.log[level](plan.queues === 1 ? text : `shard ${shard}: ${text}`),
+          broadcast: (from, msg) => {
+            for (const s of this.shards) if (s.shard !== from) s.post(msg);
+          },
+          died: (shard, err) => void this.stop('failure', new SystemError(`shard ${shard} died: ${oneLine(err)}`)),
+        }),
+      );
+    }
+    for (const s of this.shards) {
+      this.#siftrShards.push({
+        hook: async (enableUs) => void (await s.request({ op: 'siftr', on: true, enableUs })),
+        unhook: async () => void (await s.request({ op: 'siftr', on: false, enableUs: 0 })),
+      });
+    }
+    this.tuning.connect(this.siftr!, async (fields) => {
+      await Promise.all(this.shards.map((s) => s.request({ op: 'tune', fields })));
+    });
+    await withTimeout(Promise.all(this.shards.map((s) => s.ready())), START_MS, 'the shards did not start in time');
+  }
+
+  /** Only now does the XDP program take frames from the kernel: every queue has a shard that answers. */
+  #claim(): void {
+    const { addrs } = this.plan;
+    this.native.setAddresses(
+      this.#port!.port,
+      Int32Array.from(addrs, (a) => a.addr),
+      new Uint8Array(0),
+    );
+  }
+
+  /** What goes on beside the shards while they run. */
+  #watch(): void {
+    const { options, dev } = this.plan;
+    if (options.duration !== undefined) {
+      this.#timers.push(setTimeout(() => void this.stop('duration'), options.duration));
+    }
+    let before: Totals = readTotals(this.counters!);
+    this.#timers.push(
+      setInterval(() => {
+        this.#hintOversize();
+        if (!this.out.isTTY || options.json) return;
+        const now = readTotals(this.counters!);
+        this.out.write(`\r\x1b[K${statusLine(dev.name, before, now).slice(0, Math.max(20, this.out.columns - 1))}`);
+        before = now;
+      }, 1000),
+    );
+  }
+
+  /** A peer that sends more than a frame at once loses everything; the line that helps is worth telling once. */
+  #hintOversize(): void {
+    if (this.#oversizeTold || this.counters!.socketTotal('rx_oversize') === 0) return;
+    this.#oversizeTold = true;
+    const peer = this.plan.dev.peer;
+    const enter = peer?.netns ? `ip netns exec ${peer.netns} ` : '';
+    this.log.warn(
+      `${this.plan.dev.name}: frames longer than the MTU came in and were dropped (rx_oversize in xsiftr kstat xsk); the peer segments too late: ${enter}ethtool -K ${peer?.name ?? 'PEER'} tso off gso off`,
+    );
+  }
+
+  /** Ends the run; the first call counts. `failure` is what made it necessary. */
+  stop(reason: string, failure: Error | null = null): Promise<Summary> {
+    if (this.#stopped === null) {
+      this.failure = failure;
+      this.#stopped = this.#stop(failure === null ? reason : oneLine(failure));
+      void this.#stopped.then(this.#finish);
+    }
+    return this.#stopped;
+  }
+
+  async #stop(reason: string): Promise<Summary> {
+    const { plan } = this;
+    this.ready = false;
+    await Promise.allSettled(this.shards.map((s) => s.request({ op: 'drain' })));
+    await this.siftr?.close().catch((err) => this.log.error(oneLine(err)));
+    const counters = this.counters;
+    const totals = counters === null ? null : readTotals(counters);
+    const cnt = counters?.total();
+    const undo = await this.#cleanUp();
+    const c = (slot: number): number => cnt?.[slot] ?? 0;
+    return {
+      iface: plan.dev.name,
+      queues: plan.queues,
+      mode: this.#mode,
+      seconds: (Date.now() - this.startedAt) / 1000,
+      reason,
+      ...totalsOf(totals ?? readTotalsNone),
+      siftr: {
+        log: plan.options.siftr ? plan.options.siftrLog : null,
+        lines: c(siftrs.siftrs_lines),
+        skipped:
+          c(siftrs.siftrs_nskip_in_malloc) +
+          c(siftrs.siftrs_nskip_out_malloc) +
+          c(siftrs.siftrs_nskip_in_tcpcb) +
+          c(siftrs.siftrs_nskip_out_tcpcb) +
+          c(siftrs.siftrs_nskip_in_inpcb) +
+          c(siftrs.siftrs_nskip_out_inpcb),
+      },
+      undone: undo.done,
+      failed: undo.failed,
+    };
+  }
+
+  get #mode(): string {
+    return this.#port === null ? 'none' : `${this.#port.mode} ${this.#port.zeroCopy ? 'zero-copy' : 'copy'}`;
+  }
+
+  /** Gives everything back, in reverse order of `start`. Idempotent; goes on past what fails. */
+  async #cleanUp(): Promise<{ done: string[]; failed: string[] }> {
+    const failed: string[] = [];
+    const attempt = async (what: string, work: () => unknown): Promise<void> => {
+      try {
+        await work();
+      } catch (err) {
+        failed.push(`${what}: ${oneLine(err)}`);
+      }
+    };
+    for (const t of this.#timers) clearTimeout(t);
+    await Promise.all(this.shards.map((s) => s.stop()));
+    await attempt('SIFTR', () => this.siftr?.close());
+    if (this.#port !== null) {
+      const { port } = this.#port;
+      await attempt('XDP program', () => this.native.closePort(port));
+    }
+    await attempt('control', () => this.#control?.close());
+    await attempt('metrics', () => this.#metrics?.close());
+    if (this.#guard !== null) {
+      const result = await this.#guard.undo();
+      return { done: result.done, failed: [...failed, ...result.failed] };
+    }
+    if (this.#undo !== null) {
+      const result = this.#undo.apply();
+      return { done: result.done, failed: [...failed, ...result.failed] };
+    }
+    return { done: [], failed };
+  }
+
+  announce(): string[] {
+    return announceLines(this.plan, this.#port!);
+  }
+}
+
+const readTotalsNone: Totals = {
+  at: 0,
+  rxPackets: 0,
+  rxBytes: 0,
+  txPackets: 0,
+  txBytes: 0,
+  drops: 0,
+  connections: 0,
+  accepted: 0,
+  connected: 0,
+};
+
+export type { Daemon };
+
+function withTimeout<T>(work: Promise<T>, ms: number, text: string): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const t = setTimeout(() => reject(new SystemError(text)), ms);
+    work.then(resolve, reject).finally(() => clearTimeout(t));
+  });
+}
+
+/**
+ * Runs xsiftr until it is told to stop. Prints for people on standard output, diagnostics on standard error.
+ * @returns the exit status: 0 after a signal or the end of `--duration`, 1 when something broke, 2 for a refusal
+ * @throws what src/daemon/errors.ts describes, when it could not start
+ */
+export async function runDaemon(options: RunOptions): Promise<number> {
+  const log = await createLogger(options.logLevel, process.stderr.isTTY === true);
+  if (!options.dryRun) restoreLeftovers(options, log);
+  const plan = makePlan(options);
+  const inTheWay = obstacles(plan);
+  for (const f of plan.findings) {
+    if (!inTheWay.includes(f)) log.warn(`forced: ${f.text}`);
+  }
+  if (options.dryRun) {
+    const lines = planLines(plan, undoPath(plan.dev.name, plan.dev.netns));
+    for (const line of lines) process.stdout.write(`${line}\n`);
+  }
+  for (const f of inTheWay) process.stderr.write(`xsiftr: --iface ${plan.dev.name}: ${f.text}\n`);
+  if (inTheWay.length > 0) return 2;
+  if (options.dryRun) {
+    process.stdout.write('dry run: nothing was changed\n');
+    return 0;
+  }
+
+  const daemon = new Daemon(plan, loadNative(), log);
+  daemon.tuning.boot(plan.sysctls);
+  const crash = (err: unknown): void => {
+    void daemon.stop('failure', err instanceof Error ? err : new Error(String(err)));
+  };
+  await daemon.start();
+  const signals: [NodeJS.Signals, () => void][] = [
+    ['SIGINT', () => void daemon.stop('SIGINT')],
+    ['SIGTERM', () => void daemon.stop('SIGTERM')],
+    ['SIGHUP', () => void daemon.siftr?.reopen().catch((err) => log.error(oneLine(err)))],
+  ];
+  for (const [name, fn] of signals) process.on(name, fn);
+  process.on('uncaughtException', crash);
+  process.on('unhandledRejection', crash);
+  const { out } = daemon;
+  const human = !options.json;
+  if (human) for (const line of daemon.announce()) out.write(`${line}\n`);
+
+  const summary = await daemon.finished;
+  if (human) for (const line of summaryLines(summary)) out.write(`${out.isTTY ? '\r\x1b[K' : ''}${line}\n`);
+  else out.write(`${JSON.stringify(summary)}\n`);
+  const { failure } = daemon;
+  if (failure !== null) {
+    process.stderr.write(`xsiftr: ${isRefusal(failure) ? oneLine(failure) : (failure as Error).stack}\n`);
+    return exitCodeOf(failure);
+  }
+  return summary.failed.length > 0 ? 1 : 0;
+}
+
+/** Undoes what a dead process left on this interface, so that what is adopted is what the user had. */
+function restoreLeftovers(options: RunOptions, log: Logger): void {
+  for (const r of restore({ ifname: options.iface, netns: options.netns ?? null })) {
+    if (r.state === 'restored' || r.state === 'gone') log.warn(`left by an earlier run: ${r.text}`);
+    if (r.state === 'failed') throw new SystemError(`--iface ${options.iface}: ${r.text}`);
+  }
+}

@@ -1,0 +1,70 @@
+import { renderKstat } from '../views/kstat.ts';
+import { type Connection, renderConnections, renderStatistics } from '../views/netstat.ts';
+import type { ControlHandlers } from './control.ts';
+import type { Daemon } from './daemon.ts';
+import { SystemError } from './errors.ts';
+import { formatIpv4 } from './units.ts';
+import { VERSION } from './version.ts';
+
+/** FSM states in the order of their numbers (spec/siftr.md 3.1), as netstat names them. */
+const STATES = [
+  'CLOSED',
+  'LISTEN',
+  'SYN_SENT',
+  'SYN_RCVD',
+  'ESTABLISHED',
+  'CLOSE_WAIT',
+  'FIN_WAIT_1',
+  'CLOSING',
+  'LAST_ACK',
+  'FIN_WAIT_2',
+  'TIME_WAIT',
+];
+
+/** What the control server answers with. */
+export function controlHandlers(d: Daemon): ControlHandlers {
+  const counters = () => {
+    if (d.counters === null) throw new SystemError('the interface is being set up; try again');
+    return d.counters;
+  };
+  return {
+    info: () => ({
+      version: VERSION,
+      pid: process.pid,
+      iface: d.plan.dev.name,
+      netns: d.plan.dev.netns,
+      queues: d.plan.queues,
+      addresses: d.plan.addrs.map((a) => `${formatIpv4(a.addr)}/${a.prefixLen}`),
+      uptime: (Date.now() - d.startedAt) / 1000,
+      ready: d.ready,
+    }),
+    sysctlList: () => d.tuning.rows(),
+    sysctlSet: (name, value) => d.tuning.set(name, value),
+    kstat: (selectors) => renderKstat(counters().kstat(), selectors),
+    netstat: async (statistics, all, protocol) => {
+      if (statistics > 0) return renderStatistics(counters().total(), statistics === 2, protocol);
+      const rows = (await Promise.all(d.shards.map((s) => s.request({ op: 'pcbs' })))).flat();
+      // Every shard listens on the same ports: one line says it for all.
+      const seen = new Set<string>();
+      const shown: Connection[] = [];
+      for (const r of rows) {
+        const state = STATES[r.state] ?? 'CLOSED';
+        if (state === 'LISTEN') {
+          const key = `${r.laddr}.${r.lport}`;
+          if (seen.has(key)) continue;
+          seen.add(key);
+        }
+        shown.push({
+          laddr: r.laddr,
+          lport: r.lport,
+          faddr: r.faddr,
+          fport: r.fport,
+          recvq: r.recvq,
+          sendq: r.sendq,
+          state,
+        });
+      }
+      return renderConnections(shown, all, protocol);
+    },
+  };
+}

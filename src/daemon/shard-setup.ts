@@ -1,0 +1,73 @@
+import type { PortInfo } from '../driver/native.ts';
+import type { AddressOption } from './options.ts';
+import type { PlanRoute } from './plan.ts';
+
+/** Everything that a shard is started with: plain data and shared memory, so that it can go to a worker thread as it is. */
+export interface ShardSetup {
+  readonly shard: number;
+  readonly nshards: number;
+  readonly version: string;
+  readonly interfaces: readonly ShardInterface[];
+  /** Frames of the UMEM that this shard owns. */
+  readonly frames: { readonly first: number; readonly count: number };
+  readonly routes: readonly ShardRoute[];
+  readonly neighbours: readonly ShardNeighbour[];
+  /** Fields of `Tunables`. */
+  readonly tunables: Readonly<Record<string, number>>;
+  /** Counter blocks of all writers (src/metrics/layout.ts); this shard writes block `shard`. */
+  readonly counters: SharedArrayBuffer;
+  /** Queue blocks (src/metrics/queuekv.ts) of all interfaces: block `interface * nshards + shard` is this shard's. */
+  readonly queues: SharedArrayBuffer;
+  /** SIFTR's record ring and the process's shared settings. */
+  readonly siftr: {
+    readonly ring: SharedArrayBuffer;
+    readonly cfg: Int32Array;
+    /** Time of the running cycle's enable line, wall µs: the shard starts hooked. Null while SIFTR is off. */
+    readonly enableUs: number | null;
+  };
+  /** What joins several shards; null for a single one. */
+  readonly joint: ShardJoint | null;
+  /** Random bytes that all shards share: hashes by which they agree on who owns a packet. */
+  readonly secret: Uint8Array;
+  /** Names of the services to start. */
+  readonly services: readonly string[];
+  readonly busyPoll: boolean;
+}
+
+/** One interface as the shard's queue of it sees it. */
+export interface ShardInterface {
+  readonly name: string;
+  readonly port: Pick<PortInfo, 'port' | 'timestamp'>;
+  readonly queue: number;
+  readonly mtu: number;
+  /** `02:00:00:00:00:01`. */
+  readonly mac: string;
+  readonly addrs: readonly AddressOption[];
+}
+
+/** A route through interface `ifIndex` of the setup. */
+export interface ShardRoute extends PlanRoute {
+  readonly ifIndex: number;
+}
+
+/** A neighbour that the kernel knew. */
+export interface ShardNeighbour {
+  readonly ifIndex: number;
+  /** Dotted quads. */
+  readonly addr: string;
+  readonly mac: string;
+}
+
+/** Shared memory between shards (DESIGN.md, "Shards"). */
+export interface ShardJoint {
+  /** Hand-over rings, `rings[from][to]`; null on the diagonal. */
+  readonly rings: readonly (readonly (SharedArrayBuffer | null)[])[];
+  /** Frames on their way home, `home[from][to]`. */
+  readonly home: readonly (readonly (SharedArrayBuffer | null)[])[];
+  /** Word k is 1 while shard k sleeps. */
+  readonly sleeping: SharedArrayBuffer;
+  /** Eventfd by shard. */
+  readonly eventfds: readonly number[];
+  /** The flow directory. */
+  readonly directory: SharedArrayBuffer;
+}

@@ -1,0 +1,54 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { loadNative } from '../driver/native.ts';
+import type { FromShard, ShardRequest, ToShard } from './messages.ts';
+import { Shard } from './shard.ts';
+import type { ShardSetup } from './shard-setup.ts';
+
+/** The thread of a shard: makes it and passes messages between it and the main thread. */
+function run(): void {
+  const port = parentPort;
+  if (port === null) throw new Error('shard-thread: to be started as a worker');
+  const post = (msg: FromShard): void => port.postMessage(msg);
+  const shard = new Shard(loadNative(), workerData as ShardSetup, {
+    log: (level, text) => post({ kind: 'log', level, text }),
+    broadcast: post,
+    failed: (err) => {
+      // Out of the loop's hands: as an uncaught error it ends this thread, and with it the process.
+      setImmediate(() => {
+        throw err;
+      });
+    },
+  });
+
+  const answer = (req: ShardRequest): unknown => {
+    switch (req.op) {
+      case 'pcbs':
+        return shard.pcbs();
+      case 'tune':
+        return shard.setTunables(req.fields);
+      case 'siftr':
+        return shard.siftr(req.on, req.enableUs);
+      case 'drain':
+        return shard.drain();
+      case 'stop':
+        return shard.stop();
+      case 'ping':
+        return undefined;
+    }
+  };
+  port.on('message', (msg: ToShard) => {
+    if (msg.kind !== 'request') {
+      shard.receive(msg);
+      return;
+    }
+    try {
+      post({ kind: 'reply', seq: msg.seq, value: answer(msg) });
+    } catch (err) {
+      post({ kind: 'reply', seq: msg.seq, error: (err as Error).stack ?? String(err) });
+    }
+  });
+  shard.start();
+  post({ kind: 'ready' });
+}
+
+run();

@@ -1,0 +1,290 @@
+import type { Native } from '../driver/native.ts';
+import { XskLink } from '../driver/xsk.ts';
+import { counterBlock, stks, tcps } from '../metrics/layout.ts';
+import { rxqBlock, txqBlock } from '../metrics/queuekv.ts';
+import { Ifiqueue } from '../rings/ifiqueue.ts';
+import { Ifqueue } from '../rings/ifqueue.ts';
+import { ROW } from '../rings/link.ts';
+import { FramePool } from '../rings/mbuf.ts';
+import { SiftrHook } from '../siftr/hook.ts';
+import { ifaddrAdd } from '../stack/ifnet.ts';
+import { inetNtoa } from '../stack/net/in-addr.ts';
+import type { Socket } from '../stack/socket/socket.ts';
+import { Stack } from '../stack/stack.ts';
+import { Tunables } from '../stack/sysctl.ts';
+import { tcpInit } from '../stack/tcp/tcp.ts';
+import { Joint } from './joint.ts';
+import type { Broadcast, PcbRow } from './messages.ts';
+import { MachineRandom } from './random.ts';
+import type { RunningService, ServiceHost, StatusFacts } from './services/host.ts';
+import { findService } from './services/index.ts';
+import { ShardClock } from './shard-clock.ts';
+import { ShardLoop, type ShardWork } from './shard-loop.ts';
+import type { ShardSetup } from './shard-setup.ts';
+import { StackTransport } from './transport.ts';
+import { parseIpv4 } from './units.ts';
+
+/** Rows of a receive batch. */
+const RX_BATCH = 256;
+
+/** What a shard says to those around it: the main thread when it runs in a worker, the library when it runs in the caller's thread. */
+export interface ShardOutside {
+  log(level: 'debug' | 'info' | 'warn' | 'error', text: string): void;
+  /** To every other shard. */
+  broadcast(msg: Broadcast): void;
+  /** The shard broke: it has stopped and will not go on. */
+  failed(err: unknown): void;
+}
+
+/** Two words of a station address: bytes 0..1, and bytes 2..5 as int32. */
+export function macWords(mac: string): { macHi: number; macLo: number } {
+  const b = mac.split(':').map((x) => Number.parseInt(x, 16));
+  if (b.length !== 6 || b.some((x) => !(x >= 0 && x <= 255))) throw new RangeError(`${mac}: not a station address`);
+  return { macHi: (b[0]! << 8) | b[1]!, macLo: (b[2]! << 24) | (b[3]! << 16) | (b[4]! << 8) | b[5]! };
+}
+
+/**
+ * One shard: queue k of every interface, with its own stack, connections and services (DESIGN.md, "Shards"). It runs in the thread that
+ * makes it, a worker of the daemon or the caller's own.
+ */
+export class Shard implements ShardWork {
+  readonly stack: Stack;
+  readonly transport: StackTransport;
+  readonly clock = new ShardClock();
+  readonly #setup: ShardSetup;
+  readonly #outside: ShardOutside;
+  readonly #links: XskLink[] = [];
+  readonly #table = new Int32Array(RX_BATCH * ROW);
+  readonly #joint: Joint | null;
+  readonly #loop: ShardLoop;
+  readonly #siftr: SiftrHook;
+  readonly #services: RunningService[] = [];
+  readonly #bus = new Map<string, Set<(msg: unknown) => void>>();
+  readonly #startedUs: number;
+  /** Free frames are a gauge that is brought up to date when the shard goes to sleep. */
+  readonly #cnt: Float64Array;
+
+  /** Takes its queues and starts its services; nothing is forwarded before `start`. Throws what the addon throws. */
+  constructor(native: Native, setup: ShardSetup, outside: ShardOutside) {
+    this.#setup = setup;
+    this.#outside = outside;
+    const { clock } = this;
+    clock.read(native);
+    this.#startedUs = clock.wallUs();
+    const cnt = counterBlock(setup.counters, setup.shard);
+    this.#cnt = cnt;
+    const tune = Object.assign(new Tunables(), setup.tunables);
+    const pool = new FramePool(native.umem(), setup.frames.first, setup.frames.count);
+    const random = new MachineRandom();
+    const st = new Stack({ clock, random, cnt, pool, tune, shard: setup.shard, nshards: setup.nshards });
+    this.stack = st;
+    st.onWarning = (text) => outside.log('warn', text);
+    tcpInit(st);
+    setup.interfaces.forEach((itf, i) => {
+      const link = new XskLink(native, itf.port, { queue: itf.queue, pool, page: clock.page });
+      this.#links.push(link);
+      const block = i * setup.nshards + setup.shard;
+      const ifp = st.ifAttach({
+        name: itf.name,
+        queue: itf.queue,
+        mtu: itf.mtu,
+        ...macWords(itf.mac),
+        ifq: new Ifqueue(txqBlock(setup.queues, block)),
+        ifiq: new Ifiqueue(rxqBlock(setup.queues, block)),
+        link,
+      });
+      for (const a of itf.addrs) ifaddrAdd(st, ifp, a.addr, a.prefixLen);
+    });
+    for (const r of setup.routes) {
+      st.routes.add({ dst: r.dst, prefixLen: r.prefixLen, gateway: r.gateway, ifp: st.ifnets[r.ifIndex]!, src: r.src });
+    }
+    for (const n of setup.neighbours) {
+      const { macHi, macLo } = macWords(n.mac);
+      st.arp.learn(st.ifnets[n.ifIndex]!, parseIpv4(n.addr) ?? 0, macHi, macLo);
+    }
+    this.#joint = setup.joint === null ? null : new Joint(native, st, setup.shard, setup.joint, setup.secret);
+    if (setup.nshards > 1) {
+      st.onArpResolved = (ifp, addr, macHi, macLo) =>
+        outside.broadcast({ kind: 'arp', ifIndex: ifp.index, addr, macHi, macLo });
+    }
+    this.#siftr = new SiftrHook(st, setup.siftr.ring, setup.siftr.cfg);
+    if (setup.siftr.enableUs !== null) this.#siftr.hook(setup.siftr.enableUs);
+    this.#loop = new ShardLoop(native, this, clock, {
+      queues: Int32Array.from(this.#links, (l) => l.handle),
+      eventfd: this.#joint?.eventfd ?? -1,
+      busyPoll: setup.busyPoll,
+    });
+    this.#loop.onError = (err) => outside.failed(err);
+    this.transport = new StackTransport(st, () => this.enter());
+    for (const name of setup.services) this.#services.push(findService(name)!.start(this.#host()));
+  }
+
+  /** Begins to forward; shard 0 announces the addresses. */
+  start(): void {
+    this.#loop.start();
+    if (this.#setup.shard !== 0) return;
+    for (const ifp of this.stack.ifnets) for (const a of ifp.addrs) this.stack.arp.announce(ifp, a.addr);
+  }
+
+  /** To be called before the stack is used from outside of one of its callbacks. */
+  enter(): void {
+    this.#loop.wake();
+  }
+
+  pass(): boolean {
+    const st = this.stack;
+    const { clock } = this;
+    const links = this.#links;
+    let worked = false;
+    for (let i = 0; i < links.length; i++) {
+      const n = links[i]!.receive(this.#table, RX_BATCH);
+      clock.sync();
+      if (n > 0) {
+        st.input(st.ifnets[i]!, this.#table, n);
+        worked = true;
+      }
+    }
+    if (this.#joint !== null && this.#joint.drain()) worked = true;
+    st.runTimers();
+    if (st.flush()) worked = true;
+    if (worked) this.#cnt[stks.stks_passes]!++;
+    return worked;
+  }
+
+  hasWork(): boolean {
+    return this.#joint?.hasWork() ?? false;
+  }
+
+  untilTimer(): number {
+    return this.stack.wheel.nextDeadline();
+  }
+
+  setSleeping(on: boolean): void {
+    if (on) {
+      this.#cnt[stks.stks_sleeps]!++;
+      this.#cnt[stks.stks_frames_free] = this.stack.pool.available;
+    }
+    this.#joint?.setSleeping(on);
+  }
+
+  /** Links or unlinks the SIFTR hook. @param enableUs time of the enable line, wall µs */
+  siftr(on: boolean, enableUs: number): void {
+    this.enter();
+    if (on) this.#siftr.hook(enableUs);
+    else this.#siftr.unhook();
+  }
+
+  /** Sets fields of `Tunables`. */
+  setTunables(fields: Readonly<Record<string, number>>): void {
+    Object.assign(this.stack.tune, fields);
+  }
+
+  /** A message from another shard. */
+  receive(msg: Broadcast): void {
+    this.enter();
+    if (msg.kind === 'arp') this.stack.arp.learn(this.stack.ifnets[msg.ifIndex]!, msg.addr, msg.macHi, msg.macLo);
+    else for (const fn of this.#bus.get(msg.topic) ?? []) fn(msg.msg);
+  }
+
+  /** Connections and listeners, for netstat. */
+  pcbs(): PcbRow[] {
+    const { tcp } = this.stack;
+    const { shard } = this.#setup;
+    const text = (addr: number): string => (addr === 0 ? '*' : inetNtoa(addr));
+    const rows: PcbRow[] = tcp.listeners.all().map((l) => ({
+      proto: 'tcp',
+      recvq: 0,
+      sendq: 0,
+      laddr: text(l.addr),
+      lport: l.port,
+      faddr: '*',
+      fport: 0,
+      state: 1,
+      shard,
+    }));
+    tcp.tcb.forEach((inp) => {
+      rows.push({
+        proto: 'tcp',
+        recvq: inp.inp_socket?.so_rcv.sb_cc ?? 0,
+        sendq: inp.inp_socket?.so_snd.sb_cc ?? 0,
+        laddr: text(inp.l3),
+        lport: inp.lport,
+        faddr: text(inp.f3),
+        fport: inp.fport,
+        state: inp.tp?.t_state ?? 0,
+        shard,
+      });
+    });
+    return rows;
+  }
+
+  /** Stops the services, resets the connections that are left, and sends what is queued. Idempotent. */
+  drain(): void {
+    this.enter();
+    for (const s of this.#services.splice(0)) s.stop();
+    for (const l of this.stack.tcp.listeners.all()) l.close();
+    const open: Socket[] = [];
+    this.stack.tcp.tcb.forEach((inp) => {
+      if (inp.inp_socket !== null) open.push(inp.inp_socket);
+    });
+    for (const so of open) so.abort();
+    this.stack.flush();
+  }
+
+  /** Ends the loop and closes the sockets. Idempotent. */
+  stop(): void {
+    this.#siftr.unhook();
+    this.#loop.stop();
+    for (const l of this.#links) l.close();
+  }
+
+  #host(): ServiceHost {
+    const { shard, nshards } = this.#setup;
+    return {
+      transport: this.transport,
+      shard,
+      nshards,
+      bus: {
+        publish: (topic, msg) => this.#outside.broadcast({ kind: 'bus', topic, msg }),
+        subscribe: (topic, fn) => {
+          let set = this.#bus.get(topic);
+          if (set === undefined) {
+            set = new Set();
+            this.#bus.set(topic, set);
+          }
+          set.add(fn);
+          return () => void set.delete(fn);
+        },
+      },
+      log: (text) => this.#outside.log('info', text),
+      status: () => this.#facts(),
+    };
+  }
+
+  /** Facts of the status page: all shards' counters lie in the same memory. */
+  #facts(): StatusFacts {
+    const { counters, queues, nshards, version, interfaces } = this.#setup;
+    const blocks = Array.from({ length: nshards }, (_, k) => counterBlock(counters, k));
+    const sum = (slot: number): number => blocks.reduce((n, b) => n + b[slot]!, 0);
+    let rx = 0;
+    let tx = 0;
+    for (let i = 0; i < nshards * interfaces.length; i++) {
+      rx += rxqBlock(queues, i)[0]!;
+      tx += txqBlock(queues, i)[0]!;
+    }
+    return {
+      version,
+      iface: interfaces[0]?.name ?? '',
+      uptime: (this.clock.wallUs() - this.#startedUs) / 1e6,
+      counters: [
+        ['packets in', rx],
+        ['packets out', tx],
+        ['connections', sum(tcps.tcps_active)],
+        ['connections accepted', sum(tcps.tcps_accepts)],
+        ['segments in', sum(tcps.tcps_rcvtotal)],
+        ['segments out', sum(tcps.tcps_sndtotal)],
+        ['segments sent again', sum(tcps.tcps_sndrexmitpack)],
+      ],
+    };
+  }
+}

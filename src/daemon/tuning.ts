@@ -1,0 +1,91 @@
+import type { SiftrControl } from '../siftr/control.ts';
+import {
+  checkWritable,
+  findSysctl,
+  getTunable,
+  parseSysctl,
+  type SysctlAssignment,
+  SysctlError,
+  type SysctlNumber,
+  setTunable,
+  Tunables,
+} from '../stack/sysctl.ts';
+import { type SysctlChange, type SysctlRow, sysctlRows } from '../views/sysctl.ts';
+
+const SIFTR = 'net.inet.siftr.';
+
+/** The sysctl tree of a process: the main thread's copy rules, shards get what changes. */
+export class Tuning {
+  readonly tune = new Tunables();
+  readonly #texts = new Map<string, string>();
+  #siftr: SiftrControl | null = null;
+  /** Sends changed fields to every shard. */
+  #publish: (fields: Record<string, number>) => Promise<void>;
+
+  constructor() {
+    this.#publish = async () => {};
+  }
+
+  /** From now on SIFTR's knobs are its control's, and changes go to the shards. */
+  connect(siftr: SiftrControl, publish: (fields: Record<string, number>) => Promise<void>): void {
+    this.#siftr = siftr;
+    this.#publish = publish;
+  }
+
+  /** Applies assignments before anything runs; those of SIFTR are the caller's to read back. */
+  boot(assignments: readonly SysctlAssignment[]): void {
+    for (const a of assignments) {
+      if (a.decl.type === 'string') this.#texts.set(a.decl.name, String(a.value));
+      else setTunable(this.tune, a.decl, Number(a.value));
+    }
+  }
+
+  /** Text of a string knob that was set before start, or undefined. */
+  text(name: string): string | undefined {
+    return this.#texts.get(name);
+  }
+
+  /** Every numeric field, for a shard's start. */
+  fields(): Record<string, number> {
+    return { ...this.tune } as unknown as Record<string, number>;
+  }
+
+  rows(): SysctlRow[] {
+    this.#readSiftr();
+    return sysctlRows(this.tune, this.#texts);
+  }
+
+  /** Sets a knob of the running stack. A refusal comes back as `error`; an unknown name too. */
+  async set(name: string, text: string): Promise<SysctlChange> {
+    this.#readSiftr();
+    let old = '';
+    try {
+      const decl = findSysctl(name);
+      old = decl.type === 'string' ? (this.#texts.get(name) ?? decl.default) : String(getTunable(this.tune, decl));
+      checkWritable(decl, 'run');
+      const value = parseSysctl(decl, text);
+      if (name.startsWith(SIFTR) && this.#siftr !== null) {
+        await this.#siftr.setSysctl(name, value);
+      } else if (decl.type !== 'string') {
+        setTunable(this.tune, decl, Number(value));
+        await this.#publish({ [decl.field]: Number(value) });
+      }
+      if (decl.type === 'string') this.#texts.set(name, String(value));
+      return { name, old, new: String(value) };
+    } catch (err) {
+      if (!(err instanceof SysctlError) && (err as { code?: unknown }).code === undefined) throw err;
+      return { name, old, error: (err as Error).message.replace(`${name}=${text}: `, '') };
+    }
+  }
+
+  #readSiftr(): void {
+    const siftr = this.#siftr;
+    if (siftr === null) return;
+    for (const leaf of ['enabled', 'ppl', 'port_filter', 'logfile']) {
+      const decl = findSysctl(SIFTR + leaf);
+      const value = siftr.getSysctl(decl.name);
+      if (decl.type === 'string') this.#texts.set(decl.name, String(value));
+      else setTunable(this.tune, decl as SysctlNumber, Number(value));
+    }
+  }
+}
