@@ -1,0 +1,121 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { COUNTER_SLOTS, siftrs } from '../../../src/metrics/layout.ts';
+import { SiftrControl } from '../../../src/siftr/control.ts';
+import { siftrIdent } from '../../../src/siftr/format.ts';
+import { createRing, RecordProducer } from '../../../src/siftr/record.ts';
+import { createSiftrShared } from '../../../src/siftr/shared.ts';
+import { startWriterThread } from '../../../src/siftr/writer-port.ts';
+import { MAN_DATA_VALUES, push, tuple } from './records.ts';
+
+const PARSER = join(import.meta.dirname, '../../fixtures/parse_siftr.py');
+const noPython = spawnSync('python3', ['-c', '']).status !== 0;
+const START = 1_700_000_000_000_000;
+
+interface Parsed {
+  data: number;
+  rows: { i: number; o: number };
+  states: number[];
+  disorder_us: number;
+  flows: Record<string, { flow: string; i: number; o: number; max_cwnd: number; types: number[] }>;
+  listed: string[];
+}
+
+function parse(path: string, ...options: string[]): { status: number | null; out: Parsed; err: string } {
+  const r = spawnSync('python3', [PARSER, ...options, path], { encoding: 'utf8' });
+  return { status: r.status, out: r.stdout === '' ? ({} as Parsed) : (JSON.parse(r.stdout) as Parsed), err: r.stderr };
+}
+
+describe.skipIf(noPython)(
+  'a reader that shares no code with the writer (spec/siftr.md section 12; needs python3)',
+  () => {
+    let dir: string;
+    let log: string;
+    beforeAll(async () => {
+      dir = mkdtempSync(join(tmpdir(), 'xsiftr-siftr-'));
+      log = join(dir, 'siftr.log');
+      // Four queues with ten flows, of which each packet is one record, times going up in each queue.
+      const bufs = Array.from({ length: 4 }, () => createRing(4096));
+      const rings = bufs.map((b) => new RecordProducer(b));
+      const shards = bufs.map(() => new Float64Array(COUNTER_SLOTS));
+      const cfg = createSiftrShared();
+      let now = START;
+      const control = new SiftrControl({
+        shards: [],
+        counters: shards,
+        cnt: new Float64Array(COUNTER_SLOTS),
+        cfg,
+        writer: startWriterThread({
+          rings: bufs,
+          cfg,
+          cnt: new Float64Array(new SharedArrayBuffer(COUNTER_SLOTS * 8)),
+        }),
+        nowUs: () => now,
+        lockFile: () => true,
+        ident: siftrIdent('0.1.0'),
+        logfile: log,
+        limit: null,
+        warn: () => {},
+        error: (line) => expect.unreachable(line),
+      });
+      await control.enable();
+      for (let n = 0; n < 2000; n++) {
+        now++;
+        const flow = n % 10;
+        const shard = flow % 4;
+        const out = n % 3 === 0;
+        shards[shard]![out ? siftrs.siftrs_n_out : siftrs.siftrs_n_in]!++;
+        if (n % 100 === 99) {
+          shards[shard]![out ? siftrs.siftrs_nskip_out_tcpcb : siftrs.siftrs_nskip_in_tcpcb]!++;
+          continue;
+        }
+        push(rings[shard]!, {
+          ...MAN_DATA_VALUES,
+          ...tuple('192.0.2.1', 5201, '198.51.100.7', 40000 + flow),
+          kind: (out ? 1 : 0) | (130 << 8),
+          flowid: 0xfff0_0000 + flow,
+          sec: Math.floor(now / 1e6),
+          usec: now % 1e6,
+        });
+      }
+      now += 1000;
+      await control.disable();
+      await control.close();
+    });
+    afterAll(() => rmSync(dir, { recursive: true }));
+
+    test('accepts a log of four queues and ten flows and finds every record with its flow', () => {
+      const r = parse(log);
+      expect(r.err).toBe('');
+      expect(r.status).toBe(0);
+      expect(r.out.data).toBe(1980);
+      expect(r.out.listed).toHaveLength(10);
+      expect(r.out.states).toEqual([4]);
+      // 200 packets each; every hundredth, all of flow 9, was skipped.
+      const records = Object.values(r.out.flows).map((f) => f.i + f.o);
+      expect(records).toEqual([200, 200, 200, 200, 200, 200, 200, 200, 200, 180]);
+    });
+
+    const spoilt: [string, (text: string) => string][] = [
+      ['a 28th data field', (t) => t.replace(/,130\n/, ',130,0\n')],
+      ['a 14th key in the disable line', (t) => t.replace('\tflow_list=', '\tmore=1\tflow_list=')],
+      ['a missing line', (t) => t.replace(/\n[io],.*\n/, '\n')],
+      ['a flowid of 0', (t) => t.replace(/,4293918720,130\n/, ',0,130\n')],
+      ['blanks for TABs in the enable line', (t) => t.replace(/\t/, ' ')],
+      ['a fraction of five digits', (t) => t.replace(/^(i,[0-9]+\.)0/m, '$1')],
+      ['a flow list without its last comma', (t) => t.replace(/,\n$/, '\n')],
+      ['a missing disable line', (t) => t.replace(/disable_time.*\n$/, '')],
+    ];
+    test.each(spoilt)('refuses %s, so that its acceptance means something', (_what, spoil) => {
+      const bad = join(dir, 'bad.log');
+      const text = readFileSync(log, 'utf8');
+      const changed = spoil(text);
+      expect(changed).not.toBe(text);
+      writeFileSync(bad, changed);
+      expect(parse(bad).status).toBe(1);
+    });
+  },
+);
