@@ -10,7 +10,7 @@
 #include "batch.h"
 #include "clock.h"
 #include "errors.h"
-#include "poll.h"
+#include "poller.h"
 #include "registry.h"
 #include "toeplitz.h"
 

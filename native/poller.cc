@@ -1,4 +1,4 @@
-#include "poll.h"
+#include "poller.h"
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
