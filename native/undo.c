@@ -299,7 +299,7 @@ static void undo_one(struct undo *u, const struct action *a) {
       break;
   }
   if (r == 0) report(u, 0, what, "");
-  else report(u, 1, what, strerror(errno));
+  else report(u, 1, a->kind == UNLINK ? a->text : what, strerror(errno));
 }
 
 /* Opens and reads the whole file; returns its length, 0 when there is none, -1 when it must not be trusted. */

@@ -18,14 +18,11 @@ export interface GuardOptions {
   onLost?: (text: string) => void;
 }
 
-const PLACES = ['../../build/Release/xsiftr-guard', '../../../build/Release/xsiftr-guard'];
-
+/** Beside the addon, for src/driver and dist/driver alike. */
 function guardPath(): string {
-  for (const place of PLACES) {
-    const path = fileURLToPath(new URL(place, import.meta.url));
-    if (existsSync(path)) return path;
-  }
-  throw new DriverError('EGUARD', 'xsiftr-guard is not built; run make build');
+  const path = fileURLToPath(new URL('../../build/Release/xsiftr-guard', import.meta.url));
+  if (!existsSync(path)) throw new DriverError('EGUARD', `the guard ${path} is not built; run make build`);
+  return path;
 }
 
 /**

@@ -126,7 +126,7 @@ export function kernelSockets(netns: string | null): KernelSocket[] {
   return withNetns(netns, () => parseSs(runTool('ss', ['-H', '-t', '-u', '-a', '-n', '-p'])));
 }
 
-/** Reads the output of `ss -Htuanp`: a line a socket; lines of another shape are left out. */
+/** Reads the output of `ss -Htuanp`: a line a socket, sorted by port; lines of another shape are left out. */
 export function parseSs(text: string): KernelSocket[] {
   const out: KernelSocket[] = [];
   for (const line of text.split('\n')) {
@@ -145,7 +145,8 @@ export function parseSs(text: string): KernelSocket[] {
       process: process === null ? '' : `${process[1]} (pid ${process[2]})`,
     });
   }
-  return out;
+  // ss lists by hash: a line must not change its wording from one look to the next.
+  return out.sort((a, b) => a.port - b.port || a.peerPort - b.peerPort || (a.local < b.local ? -1 : 1));
 }
 
 /** `192.0.2.1%eth0:22`, `[::ffff:192.0.2.1]:22`, `*:22`, `[::]:22`, `0.0.0.0:*`. A v6-only wildcard stays `::`. */
