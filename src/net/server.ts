@@ -1,6 +1,7 @@
+import { randomInt } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import { isIP } from 'node:net';
-import { EADDRNOTAVAIL } from '../stack/errno.ts';
+import { EADDRINUSE, EADDRNOTAVAIL } from '../stack/errno.ts';
 import { checkPort, parseIPv4 } from './address.ts';
 import { errnoOf, listenError, usageError } from './errors.ts';
 import { type AddressInfo, Socket, type SocketOptions } from './socket.ts';
@@ -25,6 +26,9 @@ export interface DropInfo {
   remoteAddress: string;
   remotePort: number;
 }
+
+const DYNAMIC_FIRST = 49152;
+const DYNAMIC_PORTS = 65536 - DYNAMIC_FIRST;
 
 /** A connection that nobody wants any more: what it has to say is taken and forgotten. */
 const dropped: StreamHandler = {
@@ -91,7 +95,7 @@ export class Server extends EventEmitter {
     }
     this.#host = host;
     try {
-      this.#listener = this.#transport.listen({ addr, port, backlog }, (so) => this.#accept(so));
+      this.#listener = this.#listen(addr, port, backlog);
     } catch (e) {
       const errno = errnoOf(e);
       const err = errno === 0 ? e : listenError(errno, host, port);
@@ -103,6 +107,21 @@ export class Server extends EventEmitter {
       if (this.#listener !== null) this.emit('listening');
     });
     return this;
+  }
+
+  /** The stack knows no port 0: a free port of the dynamic range (RFC 6335, section 6) is looked for here. */
+  #listen(addr: number, port: number, backlog: number | undefined): StreamListener {
+    const accept = (so: StreamSocket): StreamHandler => this.#accept(so);
+    if (port !== 0) return this.#transport.listen({ addr, port, backlog }, accept);
+    const first = randomInt(DYNAMIC_PORTS);
+    for (let i = 1; ; i++) {
+      try {
+        const chosen = DYNAMIC_FIRST + ((first + i) % DYNAMIC_PORTS);
+        return this.#transport.listen({ addr, port: chosen, backlog }, accept);
+      } catch (e) {
+        if (errnoOf(e) !== EADDRINUSE || i === DYNAMIC_PORTS) throw e;
+      }
+    }
   }
 
   #accept(so: StreamSocket): StreamHandler {

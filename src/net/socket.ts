@@ -325,8 +325,6 @@ export class Socket extends Duplex {
       this.#transport.enter();
       if (this.#reset) so.abort();
       else so.close();
-      // bytes that wait in the receive buffer have lost their reader
-      if (this.#paused) so.resume();
     }
     const done = this.#restDone;
     this.#rest = null;

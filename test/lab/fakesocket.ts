@@ -174,15 +174,18 @@ export class FakeSocket implements StreamSocket {
 }
 
 interface Listening extends StreamListener {
+  shard: number;
   accept: (so: StreamSocket) => StreamHandler;
 }
 
 /** The network that fake sockets live in; `host(addr)` is a Transport. */
 export class FakeNet {
   readonly sockets: FakeSocket[] = [];
-  readonly listeners = new Map<string, Listening>();
+  readonly listeners = new Map<string, Listening[]>();
   /** Bytes of send and receive buffer of new sockets. */
   buffer = 8192;
+  /** Which of the listeners that share a port the next connection comes to (modulo their number), as RSS chooses a queue. */
+  turn = 0;
   private nextPort = 40000;
   private kicked = false;
 
@@ -201,8 +204,8 @@ export class FakeNet {
     });
   }
 
-  /** A TCP at `addr` (dotted quad). Connections to ports that nobody listens on are refused. */
-  host(addr: string): Transport & { entered: number } {
+  /** A TCP at `addr` (dotted quad). With `shard` one of several that share the address and its ports. */
+  host(addr: string, shard = -1): Transport & { entered: number } {
     const net = this;
     return {
       entered: 0,
@@ -210,30 +213,40 @@ export class FakeNet {
         this.entered++;
       },
       listen(opts: ListenOptions, accept: (so: StreamSocket) => StreamHandler): StreamListener {
-        const port = opts.port === 0 ? net.nextPort++ : opts.port;
+        const { port } = opts;
         const key = `${addr}:${port}`;
-        if (net.listeners.has(key)) throw Object.assign(new Error('in use'), { code: 'EADDRINUSE', errno: EADDRINUSE });
-        const l: Listening = { port, accept, close: () => net.listeners.delete(key) };
-        net.listeners.set(key, l);
+        const group = net.listeners.get(key) ?? [];
+        if (group.some((g) => g.shard === shard)) {
+          throw Object.assign(new Error('in use'), { code: 'EADDRINUSE', errno: EADDRINUSE });
+        }
+        const close = (): void => {
+          group.splice(group.indexOf(l), 1);
+          if (group.length === 0) net.listeners.delete(key);
+        };
+        const l: Listening = { port, shard, accept, close };
+        group.push(l);
+        net.listeners.set(key, group);
         return l;
       },
       connect(opts: ConnectOptions, handler: StreamHandler): StreamSocket {
         const to = quad(opts.faddr);
         const lport = opts.lport ?? net.nextPort++;
         const so = new FakeSocket(net, handler, [addr, lport], [to, opts.fport]);
-        net.later(() => net.establish(so, to));
+        const turn = net.turn++;
+        net.later(() => net.establish(so, to, turn));
         return so;
       },
     };
   }
 
-  private establish(so: FakeSocket, to: string): void {
+  private establish(so: FakeSocket, to: string, turn: number): void {
     if (so.gone || so.detached) return;
-    const l = this.listeners.get(`${to}:${so.remotePort}`);
-    if (l === undefined) {
+    const group = this.listeners.get(`${to}:${so.remotePort}`);
+    if (group === undefined) {
       so.die(ECONNREFUSED);
       return;
     }
+    const l = group[turn % group.length]!;
     const nobody = null as unknown as StreamHandler;
     const other = new FakeSocket(this, nobody, [to, so.remotePort], [so.localAddress, so.localPort]);
     so.peer = other;

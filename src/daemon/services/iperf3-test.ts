@@ -91,7 +91,8 @@ export class Iperf3Test implements StreamHandler {
   readonly cookie: string;
   phase: Phase = 'claim';
   readonly #home: TestHome;
-  readonly #control: StreamSocket;
+  /** The control connection. */
+  readonly control: StreamSocket;
   readonly #peer: string;
   readonly #reader = new ControlReader();
   #params: TestParameters | null = null;
@@ -112,7 +113,7 @@ export class Iperf3Test implements StreamHandler {
 
   constructor(home: TestHome, control: StreamSocket, cookie: string) {
     this.#home = home;
-    this.#control = control;
+    this.control = control;
     this.#peer = control.remoteAddress;
     this.cookie = cookie;
   }
@@ -138,13 +139,13 @@ export class Iperf3Test implements StreamHandler {
   deny(): void {
     if (this.phase !== 'claim') return;
     this.#state(ACCESS_DENIED);
-    this.#control.shutdown();
+    this.control.shutdown();
     this.#over(false);
   }
 
   #admitted(): void {
     this.phase = 'params';
-    this.#control.setKeepAlive(true, KEEPALIVE_MS);
+    this.control.setKeepAlive(true, KEEPALIVE_MS);
     this.#step();
     this.#state(PARAM_EXCHANGE);
   }
@@ -296,7 +297,7 @@ export class Iperf3Test implements StreamHandler {
   }
 
   #sendResults(): void {
-    this.#control.setNoDelay(true);
+    this.control.setNoDelay(true);
     this.#write(
       frameJson(
         resultsJson({
@@ -351,21 +352,22 @@ export class Iperf3Test implements StreamHandler {
   terminate(): void {
     if (this.phase === 'done') return;
     this.#state(SERVER_TERMINATE);
-    this.#control.shutdown();
     this.#over(true);
+    this.#disarm();
+    if (!this.#gone) this.control.close();
   }
 
   #refuse(code: number, errno: number, why: string): void {
     this.#home.log(`iperf3: test of ${this.#peer} refused: ${why}`);
     this.#write(serverError(code, errno));
-    this.#control.shutdown();
+    this.control.shutdown();
     this.#over(true);
   }
 
   #fail(why: string): void {
     this.#home.log(`iperf3: test of ${this.#peer} broken off: ${why}`);
     this.#over(true);
-    if (!this.#gone) this.#control.close();
+    if (!this.#gone) this.control.close();
   }
 
   /** The server is free for the next test; the control connection stays until the client closes it, for a while. */
@@ -373,7 +375,7 @@ export class Iperf3Test implements StreamHandler {
     this.phase = 'done';
     if (this.#omitTimer !== null) clearTimeout(this.#omitTimer);
     if (this.#gone) this.#disarm();
-    else this.#arm(STEP_MS, () => this.#control.abort());
+    else this.#arm(STEP_MS, () => this.control.abort());
     this.#home.send({ t: 'release', cookie: this.cookie, abort });
     this.#home.free(this);
   }
@@ -385,7 +387,7 @@ export class Iperf3Test implements StreamHandler {
   /** The control connection's messages are small beside any send buffer: one that does not fit means that the client reads nothing. */
   #write(bytes: Uint8Array): void {
     if (this.#gone) return;
-    const n = this.#control.send(bytes, 0, bytes.length);
+    const n = this.control.send(bytes, 0, bytes.length);
     if (n !== bytes.length && this.phase !== 'done') this.#fail('the client does not read');
   }
 

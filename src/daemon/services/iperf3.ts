@@ -228,7 +228,12 @@ class Iperf3Shard implements TestHome, RunningService {
   stop(): void {
     this.enter();
     this.#listener.close();
-    this.#test?.terminate();
+    const test = this.#test;
+    if (test !== null) {
+      // a reset would overtake what the client is told
+      this.#open.delete(test.control);
+      test.terminate();
+    }
     this.#unsubscribe();
     this.#open.abortAll();
   }
