@@ -39,8 +39,8 @@ export interface UndoTarget {
   name: string;
   netns: string | null;
   index: number;
-  /** Far end of a veth, which narrowing may set too. */
-  peer?: VethPeer | null;
+  /** Far end of a veth, which narrowing may set too: the guard must be able to reach it. Null where there is none to be seen. */
+  peer: VethPeer | null;
 }
 
 /** Head of an undo file. */

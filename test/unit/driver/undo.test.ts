@@ -18,7 +18,7 @@ import { netnsHandle } from '../../../src/driver/netns.ts';
 import { liveOwner, processStartTime, readHeader, restore, UndoFile, undoPath } from '../../../src/driver/undo.ts';
 
 /** No interface has this index: every setting counts as undone, so nothing of this machine is touched. */
-const GONE = { name: 'xsgone0', netns: null, index: 2147483647 };
+const GONE = { name: 'xsgone0', netns: null, index: 2147483647, peer: null };
 
 let dir: string;
 beforeEach(() => {
