@@ -16,8 +16,8 @@ export class Tunables {
   arp_maxhold = 16;
   tcp_mssdflt = 536;
   tcp_minmss = 216;
-  tcp_sendspace = 32768;
-  tcp_recvspace = 65536;
+  tcp_sendspace = 524288;
+  tcp_recvspace = 524288;
   tcp_delayed_ack = 1;
   tcp_delacktime = 40;
   tcp_keepidle = 7200000;

@@ -1,0 +1,424 @@
+/**
+ * The callback API of a connection: synchronous, one thread, no allocation a call. Everything else (the Node-like sockets, the
+ * services) stands on it.
+ */
+import { EADDRINUSE, EADDRNOTAVAIL, EPIPE, errnoName } from '../errno.ts';
+import { inetNtoa } from '../net/in-addr.ts';
+import type { Stack } from '../stack.ts';
+import { haveEstablished, TCPS_CLOSE_WAIT, TCPS_ESTABLISHED, TCPS_TIME_WAIT } from '../tcp/tcp-fsm.ts';
+import { tcpOutput } from '../tcp/tcp-output.ts';
+import { tcpKeepRestart } from '../tcp/tcp-timer.ts';
+import { tcpConnect, tcpUsrAbort, tcpUsrClose, tcpUsrShutdown } from '../tcp/tcp-usrreq.ts';
+import { TA_USER, type Tcpcb, TF_NODELAY } from '../tcp/tcpcb.ts';
+import { SockBuf } from './sockbuf.ts';
+
+/** What a user of a socket is told. Calls back into the socket are allowed from every one of these. */
+export interface SocketHandler {
+  /** The connection is established; for a passive one right after the listener's accept function returned. */
+  connected(so: Socket): void;
+  /**
+   * Bytes in sequence, `u8[off, off + len)`, valid only during the call. Returns how many were taken; the rest stays in the
+   * receive buffer, closing the window, until `so.resume()` offers it again.
+   */
+  data(so: Socket, u8: Uint8Array, off: number, len: number): number;
+  /** There is room to send again, after `send` had taken less than it was given. */
+  writable(so: Socket): void;
+  /** The peer's FIN; all data before it was taken. */
+  end(so: Socket): void;
+  /** Last event, exactly once: 0 for an orderly end, else an errno (ECONNRESET, ETIMEDOUT, ECONNREFUSED, …). */
+  closed(so: Socket, errno: number): void;
+}
+
+/** Error with the fields that Node's network errors carry. */
+export class SocketError extends Error {
+  readonly code: string;
+  readonly errno: number;
+  readonly syscall: string;
+
+  constructor(errno: number, syscall: string, detail: string) {
+    super(`${syscall} ${errnoName(errno)} ${detail}`);
+    this.name = 'SocketError';
+    this.code = errnoName(errno);
+    this.errno = -errno;
+    this.syscall = syscall;
+  }
+}
+
+export class Socket {
+  handler: SocketHandler;
+  /** For the user; the stack does not look at it. */
+  ctx: unknown;
+  /** Control block, null before it exists and after the connection has ended. */
+  tp: Tcpcb | null;
+  readonly so_snd: SockBuf;
+  readonly so_rcv: SockBuf;
+  /** SS_NOFDREF: the user has closed. */
+  noFdRef: boolean;
+  /** SBS_CANTSENDMORE: FIN is queued or sent. */
+  cantSendMore: boolean;
+  keepAlive: boolean;
+  readonly #st: Stack;
+  /** The peer's FIN has come. */
+  #eof: boolean;
+  #endTold: boolean;
+  #closedTold: boolean;
+  /** Errno to tell once what was received has been taken; -1 while connected. */
+  #pendingClose: number;
+  #wantWrite: boolean;
+  /** The handler took less than it was offered; nothing is offered until `resume`. */
+  #paused: boolean;
+  #listener: Listener | null;
+  /** 1: counted as waiting in the listener's queue. */
+  #queued: boolean;
+
+  constructor(st: Stack, handler: SocketHandler, snd: number, rcv: number) {
+    this.#st = st;
+    this.handler = handler;
+    this.ctx = null;
+    this.tp = null;
+    this.so_snd = new SockBuf(snd);
+    this.so_rcv = new SockBuf(rcv);
+    this.noFdRef = false;
+    this.cantSendMore = false;
+    this.keepAlive = false;
+    this.#eof = false;
+    this.#endTold = false;
+    this.#closedTold = false;
+    this.#pendingClose = -1;
+    this.#wantWrite = false;
+    this.#paused = false;
+    this.#listener = null;
+    this.#queued = false;
+  }
+
+  get localAddress(): string {
+    return this.#inp === null ? '' : inetNtoa(this.#inp.l3);
+  }
+
+  get localPort(): number {
+    return this.#inp === null ? 0 : this.#inp.lport;
+  }
+
+  get remoteAddress(): string {
+    return this.#inp === null ? '' : inetNtoa(this.#inp.f3);
+  }
+
+  get remotePort(): number {
+    return this.#inp === null ? 0 : this.#inp.fport;
+  }
+
+  get #inp(): import('../tcp/tcb.ts').Inpcb | null {
+    return this.tp === null ? null : this.tp.t_inpcb;
+  }
+
+  /** Bytes that `send` would take now. */
+  get sendSpace(): number {
+    return this.tp === null || this.cantSendMore ? 0 : this.so_snd.space;
+  }
+
+  /** Bytes in the send buffer, unsent or unacknowledged. */
+  get sendQueued(): number {
+    return this.so_snd.sb_cc;
+  }
+
+  /**
+   * Queues bytes for sending and sends what may go.
+   * @returns bytes taken, 0..len (`writable` is called when there is room again), or -EPIPE after shutdown, close or the end
+   */
+  send(u8: Uint8Array, off: number, len: number): number {
+    const tp = this.tp;
+    if (tp === null || this.cantSendMore) return -EPIPE;
+    const room = this.so_snd.space;
+    const n = len < room ? len : room;
+    if (n < len) this.#wantWrite = true;
+    if (n > 0) {
+      this.so_snd.append(u8, off, n);
+      if (tp.t_trace !== null) tp.t_trace(tp, TA_USER, 1, tp.snd_nxt, n);
+      if (tp.t_state === TCPS_ESTABLISHED || tp.t_state === TCPS_CLOSE_WAIT) tcpOutput(tp);
+    }
+    return n;
+  }
+
+  /** Offers what the receive buffer holds to the handler again, and opens the window by what it takes (`tcp_usr_rcvd`). */
+  resume(): void {
+    this.#paused = false;
+    const rcv = this.so_rcv;
+    let took = 0;
+    while (rcv.sb_cc > 0 && !this.noFdRef && !this.#paused) {
+      const n = rcv.contiguous;
+      const taken = this.handler.data(this, rcv.store, rcv.headAt, n);
+      // the handler may have closed: its buffer is gone then
+      if (taken > 0 && !this.noFdRef) {
+        rcv.drop(taken);
+        took += taken;
+      }
+      if (taken < n) this.#paused = true;
+    }
+    const tp = this.tp;
+    if (took > 0 && tp !== null && haveEstablished(tp.t_state) && tp.t_state !== TCPS_TIME_WAIT) tcpOutput(tp);
+    this.#tellEnd();
+  }
+
+  /** Sends FIN after what is queued; receiving goes on. */
+  shutdown(): void {
+    if (this.cantSendMore) return;
+    this.cantSendMore = true;
+    if (this.tp !== null) tcpUsrShutdown(this.tp);
+  }
+
+  /** Closes both ways: FIN after what is queued, RST for what still comes or was not read. */
+  close(): void {
+    if (this.noFdRef) return;
+    this.noFdRef = true;
+    this.cantSendMore = true;
+    this.#dequeue();
+    const unread = this.so_rcv.sb_cc > 0;
+    this.so_rcv.release();
+    if (this.tp !== null) tcpUsrClose(this.tp, unread);
+    else if (this.#pendingClose >= 0) this.#tellEnd();
+  }
+
+  /** Sends RST and ends the connection. */
+  abort(): void {
+    this.noFdRef = true;
+    this.cantSendMore = true;
+    this.#dequeue();
+    this.so_rcv.release();
+    if (this.tp !== null) tcpUsrAbort(this.tp);
+  }
+
+  /** Nagle's algorithm off (true) or on. */
+  setNoDelay(on: boolean): void {
+    const tp = this.tp;
+    if (tp === null) return;
+    if (on) {
+      tp.t_flags |= TF_NODELAY;
+      if (haveEstablished(tp.t_state)) tcpOutput(tp);
+    } else {
+      tp.t_flags &= ~TF_NODELAY;
+    }
+  }
+
+  /** Keepalive probes after `idleMs` without a segment; 0 keeps the sysctl's time. */
+  setKeepAlive(on: boolean, idleMs: number): void {
+    this.keepAlive = on;
+    const tp = this.tp;
+    if (tp === null) return;
+    tp.t_keepidle = idleMs;
+    if (haveEstablished(tp.t_state)) tcpKeepRestart(tp);
+  }
+
+  /** Limits of both buffers in bytes, within kern.ipc.maxsockbuf; the receive buffer does not shrink below what was offered. */
+  setBuffers(snd: number, rcv: number): void {
+    const most = this.#st.tune.ipc_maxsockbuf;
+    this.so_snd.sb_hiwat = Math.max(2048, Math.min(snd, most));
+    this.so_rcv.sb_hiwat = Math.max(2048, this.tp === null ? 0 : this.so_rcv.sb_hiwat, Math.min(rcv, most));
+  }
+
+  // What follows is called by TCP.
+
+  /** Payload in sequence. */
+  deliver(u8: Uint8Array, off: number, len: number): void {
+    if (this.noFdRef) return;
+    let taken = 0;
+    if (!this.#paused && this.so_rcv.sb_cc === 0 && !this.#queued) {
+      taken = this.handler.data(this, u8, off, len);
+      if (this.noFdRef || taken >= len) return;
+      this.#paused = true;
+    }
+    this.so_rcv.append(u8, off + taken, len - taken);
+  }
+
+  /** Room in the send buffer after an ACK (`sowwakeup`), told once a quarter of the buffer is free. */
+  sowwakeup(): void {
+    if (!this.#wantWrite || this.noFdRef) return;
+    const snd = this.so_snd;
+    if (snd.space < snd.sb_hiwat >> 2 && snd.sb_cc > 0) return;
+    this.#wantWrite = false;
+    this.handler.writable(this);
+  }
+
+  /** The peer's FIN (`socantrcvmore`). */
+  cantRcvMore(): void {
+    this.#eof = true;
+    this.#tellEnd();
+  }
+
+  /** The handshake is complete (`soisconnected`): a passive socket goes to its listener first. */
+  connected(): void {
+    const l = this.#listener;
+    if (l !== null) {
+      this.#listener = null;
+      l.accepted(this);
+      return;
+    }
+    this.handler.connected(this);
+  }
+
+  /** Belongs to a listener until accepted. */
+  passiveFrom(l: Listener): void {
+    this.#listener = l;
+  }
+
+  /** Waits in the listener's queue until it accepts. */
+  enqueued(on: boolean): void {
+    this.#queued = on;
+  }
+
+  /** Leaves the listener's queue when closed while waiting there. */
+  #dequeue(): void {
+    this.#queued = false;
+  }
+
+  /** Nothing will come or go any more, though the block may live on in TIME_WAIT (`soisdisconnected`). */
+  disconnected(errno: number): void {
+    if (this.#pendingClose < 0) this.#pendingClose = errno;
+    if (errno !== 0) this.so_rcv.release();
+    this.cantSendMore = true;
+    this.#eof = true;
+    this.#tellEnd();
+  }
+
+  /** The control block is gone. */
+  detached(errno: number): void {
+    this.tp = null;
+    this.so_snd.release();
+    this.disconnected(errno);
+  }
+
+  #tellEnd(): void {
+    if (this.#queued) return;
+    if (this.#eof && this.so_rcv.sb_cc === 0) {
+      if (!this.#endTold) {
+        this.#endTold = true;
+        if (!this.noFdRef && this.#pendingClose <= 0) this.handler.end(this);
+      }
+      if (this.#pendingClose >= 0 && !this.#closedTold) {
+        this.#closedTold = true;
+        this.handler.closed(this, this.#pendingClose);
+      }
+    }
+  }
+}
+
+/** A listening socket of one shard. */
+export class Listener {
+  /** Address, int32; 0 for any. */
+  readonly addr: number;
+  readonly port: number;
+  /** Connections that may wait to be accepted. */
+  readonly backlog: number;
+  /** Buffer sizes of the connections. */
+  readonly sndBuf: number;
+  readonly rcvBuf: number;
+  readonly #st: Stack;
+  readonly #accept: AcceptFn;
+  readonly #queue: Socket[];
+  #closed: boolean;
+
+  constructor(st: Stack, addr: number, port: number, backlog: number, accept: AcceptFn) {
+    this.#st = st;
+    this.addr = addr;
+    this.port = port;
+    this.backlog = backlog;
+    this.sndBuf = st.tune.tcp_sendspace;
+    this.rcvBuf = st.tune.tcp_recvspace;
+    this.#accept = accept;
+    this.#queue = [];
+    this.#closed = false;
+  }
+
+  /** Connections that wait to be accepted. */
+  get qlen(): number {
+    return this.#queue.length;
+  }
+
+  /** Socket for a handshake that has just ended. */
+  makeSocket(): Socket {
+    return new Socket(this.#st, notAccepted, this.sndBuf, this.rcvBuf);
+  }
+
+  /** Offers a connection to the accept function; it waits when that returns null. */
+  accepted(so: Socket): void {
+    const handler = this.#queue.length > 0 ? null : this.#accept(so);
+    if (handler === null) {
+      so.enqueued(true);
+      this.#queue.push(so);
+      return;
+    }
+    so.handler = handler;
+    handler.connected(so);
+  }
+
+  /** Offers the connections that wait again, oldest first, until the accept function declines. */
+  resume(): void {
+    while (this.#queue.length > 0) {
+      const so = this.#queue[0]!;
+      const handler = this.#accept(so);
+      if (handler === null) return;
+      this.#queue.shift();
+      so.enqueued(false);
+      so.handler = handler;
+      handler.connected(so);
+      so.resume();
+    }
+  }
+
+  /** Stops listening; handshakes under way are forgotten, connections that wait are reset, accepted ones go on. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#st.tcp.listeners.remove(this);
+    this.#st.tcp.syncache.closeListener(this);
+    for (const so of this.#queue.splice(0)) so.abort();
+  }
+}
+
+/** Returns the handler of the new connection, or null to let it wait in the queue (`Listener.resume`). */
+export type AcceptFn = (so: Socket) => SocketHandler | null;
+
+/** Handler of a connection that nobody has accepted yet: takes nothing. */
+const notAccepted: SocketHandler = {
+  connected() {},
+  data() {
+    return 0;
+  },
+  writable() {},
+  end() {},
+  closed() {},
+};
+
+export interface ListenOptions {
+  /** Local address, int32; 0 or absent for any. */
+  readonly addr?: number;
+  /** 1..65535 */
+  readonly port: number;
+  /** Connections that may wait to be accepted; default kern.ipc.soacceptqueue. */
+  readonly backlog?: number;
+}
+
+/** Listens on this shard. Throws SocketError EADDRINUSE or EADDRNOTAVAIL. */
+export function listen(st: Stack, opts: ListenOptions, accept: AcceptFn): Listener {
+  const addr = opts.addr ?? 0;
+  const what = `${addr === 0 ? '*' : inetNtoa(addr)}:${opts.port}`;
+  if (addr !== 0 && !st.isLocal(addr)) throw new SocketError(EADDRNOTAVAIL, 'listen', what);
+  const l = new Listener(st, addr, opts.port, opts.backlog ?? st.tune.ipc_soacceptqueue, accept);
+  if (!st.tcp.listeners.add(l)) throw new SocketError(EADDRINUSE, 'listen', what);
+  return l;
+}
+
+export interface ConnectOptions {
+  /** Addresses are int32, ports 1..65535; what is absent is chosen. */
+  readonly faddr: number;
+  readonly fport: number;
+  readonly laddr?: number;
+  readonly lport?: number;
+}
+
+/** Opens a connection. Throws SocketError when it cannot begin; later failures come through `handler.closed`. */
+export function connect(st: Stack, opts: ConnectOptions, handler: SocketHandler): Socket {
+  const so = new Socket(st, handler, st.tune.tcp_sendspace, st.tune.tcp_recvspace);
+  const errno = tcpConnect(st, so, opts.laddr ?? 0, opts.lport ?? 0, opts.faddr, opts.fport);
+  if (errno !== 0) throw new SocketError(errno, 'connect', `${inetNtoa(opts.faddr)}:${opts.fport}`);
+  return so;
+}

@@ -1,0 +1,393 @@
+/**
+ * Half-open passive connections (RFC 4987 section 3.4): a small entry a handshake, no control block until the last ACK. Bounded
+ * in all and a bucket; the oldest goes when full. A SYN,ACK is sent again by a timer, a fixed number of times.
+ */
+import { tcps } from '../../metrics/layout.ts';
+import { F_TX_L4CSUM } from '../../rings/link.ts';
+import type { Mbuf } from '../../rings/mbuf.ts';
+import { FlowKey, flowHash } from '../flow.ts';
+import { ipOutput } from '../net/ip-output.ts';
+import { RouteCache, routeLookup } from '../net/route.ts';
+import type { Listener } from '../socket/socket.ts';
+import type { Stack } from '../stack.ts';
+import { Timer } from '../timers.ts';
+import {
+  TCP_HDR_LEN,
+  TCP_MAXWIN,
+  TH_ACK,
+  TH_SYN,
+  TOF_MSS,
+  TOF_SACKPERM,
+  TOF_SCALE,
+  TOF_TS,
+  tcpAddoptions,
+  tcpEmit,
+} from '../wire/tcp.ts';
+import { seqGt, seqLeq, seqLt } from './seq.ts';
+import { TCPS_SYN_RECEIVED } from './tcp-fsm.ts';
+import { tcpRequestScale } from './tcp-output.ts';
+import { tcpMss, tcpNewIss, tcpNewTsOffset, tcpNewtcpcb, tcpSetFlowid } from './tcp-subr.ts';
+import { tcpKeepRestart, tcpXmitTimer } from './tcp-timer.ts';
+import { type Tcpcb, TF_RCVD_SCALE, TF_RCVD_TSTMP, TF_REQ_SCALE, TF_REQ_TSTMP, TF_SACK_PERMIT } from './tcpcb.ts';
+
+const IPPROTO_TCP = 6;
+
+class SyncacheEntry {
+  readonly key = new FlowKey();
+  readonly timer: Timer;
+  readonly cache: Syncache;
+  hash = 0;
+  prev: SyncacheEntry | null = null;
+  next: SyncacheEntry | null = null;
+  listener: Listener | null = null;
+  iss = 0;
+  irs = 0;
+  flags = 0;
+  tsoff = 0;
+  tsrecent = 0;
+  mss = 0;
+  wscale = 0;
+  wnd = 0;
+  rcvWnd = 0;
+  rexmits = 0;
+  sentUs = 0;
+  flowid = 0;
+  flowtype = 0;
+  dirHash = 0;
+
+  constructor(cache: Syncache) {
+    this.cache = cache;
+    this.timer = new Timer((e: SyncacheEntry) => e.cache.timeout(e), this);
+  }
+}
+
+/** Chain of one bucket, oldest first. */
+interface Bucket {
+  first: SyncacheEntry | null;
+  last: SyncacheEntry | null;
+  length: number;
+}
+
+export class Syncache {
+  readonly #st: Stack;
+  readonly #buckets: Bucket[];
+  readonly #seed: number;
+  readonly #ro = new RouteCache();
+  #free: SyncacheEntry | null = null;
+  count = 0;
+
+  constructor(st: Stack) {
+    this.#st = st;
+    this.#seed = st.random.next32();
+    const n = st.tune.tcp_syncache_hashsize;
+    this.#buckets = Array.from({ length: n }, () => ({ first: null, last: null, length: 0 }));
+    st.cnt[tcps.tcps_sc_hash_size] = n;
+    st.cnt[tcps.tcps_sc_entry_limit] = st.tune.tcp_syncache_cachelimit;
+    st.cnt[tcps.tcps_sc_bucket_limit] = st.tune.tcp_syncache_bucketlimit;
+  }
+
+  #bucket(hash: number): Bucket {
+    return this.#buckets[(hash >>> 0) % this.#buckets.length]!;
+  }
+
+  #find(k: FlowKey): SyncacheEntry | null {
+    if (this.count === 0) return null;
+    const h = flowHash(k, this.#seed);
+    let e = this.#bucket(h).first;
+    while (e !== null) {
+      const o = e.key;
+      if (
+        e.hash === h &&
+        o.f3 === k.f3 &&
+        o.fport === k.fport &&
+        o.lport === k.lport &&
+        o.l3 === k.l3 &&
+        o.f2 === k.f2 &&
+        o.f1 === k.f1 &&
+        o.f0 === k.f0 &&
+        o.l2 === k.l2 &&
+        o.l1 === k.l1 &&
+        o.l0 === k.l0 &&
+        o.zone === k.zone
+      ) {
+        return e;
+      }
+      e = e.next;
+    }
+    return null;
+  }
+
+  /** A handshake of this flow is under way here. */
+  has(k: FlowKey): boolean {
+    return this.#find(k) !== null;
+  }
+
+  /**
+   * A SYN for a listener: makes an entry and answers SYN,ACK, or answers again when the SYN is a repeat.
+   * @returns true when another shard owns the flow and has been given `m`
+   */
+  add(l: Listener, k: FlowKey, m: Mbuf, seq: number, win: number): boolean {
+    const st = this.#st;
+    const cnt = st.cnt;
+    let e = this.#find(k);
+    if (e !== null) {
+      cnt[tcps.tcps_sc_dupesyn]!++;
+      if (seq === e.irs) {
+        e.rexmits = 0;
+        this.#respond(e);
+        return false;
+      }
+      // Another attempt of the peer on the same ports: the old handshake is no use to anyone.
+      this.#drop(e);
+    }
+    if (l.qlen > (l.backlog * 3) >> 1) {
+      cnt[tcps.tcps_listen_overflow]!++;
+      cnt[tcps.tcps_dropsyn]!++;
+      return false;
+    }
+    if (st.dir !== null) {
+      const owner = st.dir.insert(m.flowid === 0 ? 1 : m.flowid, st.shard);
+      if (owner >= 0 && owner !== st.shard) {
+        st.dir.remove(m.flowid === 0 ? 1 : m.flowid);
+        st.handOver!(m, owner);
+        return true;
+      }
+    }
+    e = this.#alloc(k);
+    e.listener = l;
+    e.dirHash = st.dir === null ? 0 : m.flowid === 0 ? 1 : m.flowid;
+    e.flowid = m.flowid;
+    e.flowtype = m.hashType;
+    e.irs = seq;
+    e.iss = tcpNewIss(st, k);
+    e.wnd = win;
+    e.rexmits = 0;
+    e.flags = 0;
+    const to = st.tcp.optIn;
+    const tune = st.tune;
+    if (tune.tcp_rfc1323 !== 0) {
+      if (to.flags & TOF_SCALE) {
+        e.flags |= TF_RCVD_SCALE;
+        e.wscale = to.wscale;
+      }
+      if (to.flags & TOF_TS) {
+        e.flags |= TF_RCVD_TSTMP;
+        e.tsrecent = to.tsval;
+        e.tsoff = tcpNewTsOffset(st, k);
+      }
+    }
+    if (to.flags & TOF_SACKPERM && tune.tcp_sack_enable !== 0) e.flags |= TF_SACK_PERMIT;
+    e.mss = to.flags & TOF_MSS ? to.mss : 0;
+    e.rcvWnd = l.rcvBuf < TCP_MAXWIN ? l.rcvBuf : TCP_MAXWIN;
+    if (this.#respond(e)) {
+      cnt[tcps.tcps_sc_added]!++;
+      cnt[tcps.tcps_sc_entry_count] = this.count;
+    } else {
+      cnt[tcps.tcps_sc_dropped]!++;
+      this.#drop(e);
+    }
+    return false;
+  }
+
+  /**
+   * The last ACK of a handshake: makes the connection, in SYN_RECEIVED, for the segment to be processed by.
+   * @returns null when it belongs to no handshake, or the listener cannot take it
+   */
+  expand(l: Listener, k: FlowKey, seq: number, ack: number): Tcpcb | null {
+    const st = this.#st;
+    const cnt = st.cnt;
+    const e = this.#find(k);
+    if (e === null || e.listener !== l) return null;
+    // RFC 9293 section 3.10.7.4: the ACK of our SYN and nothing else, within the window that we offered.
+    if (ack !== ((e.iss + 1) | 0) || seqLeq(seq, e.irs) || seqGt(seq, (e.irs + 1 + e.rcvWnd) | 0)) {
+      cnt[tcps.tcps_sc_badack]!++;
+      return null;
+    }
+    const so = l.makeSocket();
+    const tp = tcpNewtcpcb(st, k, so);
+    tp.t_state = TCPS_SYN_RECEIVED;
+    tp.iss = e.iss;
+    tp.irs = e.irs;
+    tp.snd_una = e.iss;
+    tp.snd_nxt = (e.iss + 1) | 0;
+    tp.snd_max = tp.snd_nxt;
+    tp.snd_recover = e.iss;
+    tp.snd_wl1 = e.irs;
+    tp.snd_wnd = e.wnd;
+    tp.max_sndwnd = e.wnd;
+    tp.rcv_nxt = (e.irs + 1) | 0;
+    tp.rcv_wnd = e.rcvWnd;
+    tp.rcv_adv = (tp.rcv_nxt + e.rcvWnd) | 0;
+    tp.last_ack_sent = tp.rcv_nxt;
+    tp.t_flags &= ~(TF_SACK_PERMIT | TF_REQ_SCALE | TF_REQ_TSTMP);
+    tp.t_flags |= e.flags;
+    if (e.flags & TF_RCVD_SCALE) {
+      tp.t_flags |= TF_REQ_SCALE;
+      tp.snd_scale = e.wscale;
+      tp.rcv_scale = tcpRequestScale(st.tune.ipc_maxsockbuf);
+    }
+    if (e.flags & TF_RCVD_TSTMP) {
+      tp.t_flags |= TF_REQ_TSTMP;
+      tp.ts_recent = e.tsrecent;
+      tp.ts_recent_age = st.clock.ms;
+      tp.ts_offset = e.tsoff;
+    }
+    tcpMss(tp, e.mss);
+    if (e.rexmits === 0) tcpXmitTimer(tp, (st.clock.us - e.sentUs) | 0);
+    else tp.t_rxtshift = e.rexmits;
+    tcpSetFlowid(st, tp.t_inpcb!, e.flowid, e.flowtype);
+    tcpKeepRestart(tp);
+    so.passiveFrom(l);
+    this.#drop(e);
+    cnt[tcps.tcps_sc_completed]!++;
+    cnt[tcps.tcps_accepts]!++;
+    return tp;
+  }
+
+  /** A RST for a handshake (RFC 5961 section 3 applied to the entry). */
+  chkrst(k: FlowKey, seq: number): void {
+    const e = this.#find(k);
+    const cnt = this.#st.cnt;
+    if (e === null || seqLt(seq, e.irs) || seqGt(seq, (e.irs + 1 + e.rcvWnd) | 0)) {
+      cnt[tcps.tcps_badrst]!++;
+      return;
+    }
+    if (seq !== ((e.irs + 1) | 0) && seq !== e.irs) {
+      cnt[tcps.tcps_badrstack]!++;
+      this.#respond(e);
+      return;
+    }
+    cnt[tcps.tcps_sc_reset]!++;
+    this.#drop(e);
+  }
+
+  /** ICMP unreachable about a SYN,ACK: given up when it comes again after three transmissions (BSD). */
+  unreach(k: FlowKey, seq: number): void {
+    const e = this.#find(k);
+    if (e === null || seq !== e.iss || e.rexmits < 3) return;
+    this.#st.cnt[tcps.tcps_sc_unreach]!++;
+    this.#drop(e);
+  }
+
+  /** Drops every handshake of a listener that closes. */
+  closeListener(l: Listener): void {
+    for (const b of this.#buckets) {
+      let e = b.first;
+      while (e !== null) {
+        const next: SyncacheEntry | null = e.next;
+        if (e.listener === l) this.#drop(e);
+        e = next;
+      }
+    }
+  }
+
+  /** The SYN,ACK was not answered in time. */
+  timeout(e: SyncacheEntry): void {
+    const cnt = this.#st.cnt;
+    if (e.rexmits >= this.#st.tune.tcp_syncache_rexmtlimit) {
+      cnt[tcps.tcps_sc_timed_out]!++;
+      this.#drop(e);
+      return;
+    }
+    e.rexmits++;
+    cnt[tcps.tcps_sc_retransmitted]!++;
+    this.#respond(e);
+  }
+
+  #alloc(k: FlowKey): SyncacheEntry {
+    const st = this.#st;
+    const cnt = st.cnt;
+    const h = flowHash(k, this.#seed);
+    const b = this.#bucket(h);
+    if (b.length >= st.tune.tcp_syncache_bucketlimit) {
+      cnt[tcps.tcps_sc_bucketoverflow]!++;
+      this.#drop(b.first!);
+    } else if (this.count >= st.tune.tcp_syncache_cachelimit) {
+      cnt[tcps.tcps_sc_overflowed]!++;
+      const victim = this.#buckets.find((o) => o.first !== null);
+      if (victim !== undefined) this.#drop(victim.first!);
+    }
+    let e = this.#free;
+    if (e === null) e = new SyncacheEntry(this);
+    else this.#free = e.next;
+    const o = e.key;
+    o.l0 = k.l0;
+    o.l1 = k.l1;
+    o.l2 = k.l2;
+    o.l3 = k.l3;
+    o.f0 = k.f0;
+    o.f1 = k.f1;
+    o.f2 = k.f2;
+    o.f3 = k.f3;
+    o.lport = k.lport;
+    o.fport = k.fport;
+    o.zone = k.zone;
+    e.hash = h;
+    e.next = null;
+    e.prev = b.last;
+    if (b.last === null) b.first = e;
+    else b.last.next = e;
+    b.last = e;
+    b.length++;
+    this.count++;
+    return e;
+  }
+
+  #drop(e: SyncacheEntry): void {
+    const st = this.#st;
+    st.wheel.cancel(e.timer);
+    const b = this.#bucket(e.hash);
+    if (e.prev === null) b.first = e.next;
+    else e.prev.next = e.next;
+    if (e.next === null) b.last = e.prev;
+    else e.next.prev = e.prev;
+    b.length--;
+    this.count--;
+    st.cnt[tcps.tcps_sc_entry_count] = this.count;
+    if (e.dirHash !== 0 && st.dir !== null) st.dir.remove(e.dirHash);
+    e.dirHash = 0;
+    e.listener = null;
+    e.prev = null;
+    e.next = this.#free;
+    this.#free = e;
+  }
+
+  /** Sends SYN,ACK and arms the timer. False when it could not be sent. */
+  #respond(e: SyncacheEntry): boolean {
+    const st = this.#st;
+    const cnt = st.cnt;
+    st.wheel.arm(e.timer, (st.tune.tcp_rexmit_initial * 1000) << e.rexmits);
+    e.sentUs = st.clock.us;
+    const m = st.pool.get();
+    if (m === null) {
+      cnt[tcps.tcps_sndnobufs]!++;
+      return false;
+    }
+    const k = e.key;
+    const rt = routeLookup(st, k.f3, this.#ro);
+    const to = st.tcp.optOut;
+    to.flags = TOF_MSS;
+    to.mss = rt === null ? st.tune.tcp_mssdflt : rt.mtu - 40;
+    if (e.flags & TF_RCVD_SCALE) {
+      to.flags |= TOF_SCALE;
+      to.wscale = tcpRequestScale(st.tune.ipc_maxsockbuf);
+    }
+    if (e.flags & TF_SACK_PERMIT) to.flags |= TOF_SACKPERM;
+    if (e.flags & TF_RCVD_TSTMP) {
+      to.flags |= TOF_TS;
+      to.tsval = (st.clock.ms + e.tsoff) | 0;
+      to.tsecr = e.tsrecent;
+    }
+    const hlen = TCP_HDR_LEN + tcpAddoptions(st.pool.dv, m.pos, to, st.tcp.noSacks);
+    tcpEmit(st.pool.dv, m.pos, k.lport, k.fport, e.iss, (e.irs + 1) | 0, hlen, TH_SYN | TH_ACK, e.rcvWnd);
+    m.len = hlen;
+    m.l4 = m.pos;
+    m.flags = F_TX_L4CSUM;
+    m.flowid = e.flowid;
+    m.hashType = e.flowtype;
+    if (ipOutput(st, m, k.l3, k.f3, IPPROTO_TCP, 0, st.tune.ip_ttl, true, null, this.#ro) !== 0) return false;
+    cnt[tcps.tcps_sndtotal]!++;
+    cnt[tcps.tcps_sndacks]!++;
+    return true;
+  }
+}

@@ -1,0 +1,183 @@
+/** Inpcb and the tables that find one: connections by flow, listeners by port, the ephemeral port cursor. */
+import type { Random } from '../../rings/clock.ts';
+import { type FlowKey, flowHash, V4_MAPPED } from '../flow.ts';
+import type { RouteCache } from '../net/route.ts';
+import type { Listener, Socket } from '../socket/socket.ts';
+import type { Tcpcb } from './tcpcb.ts';
+
+/** `struct inpcb`: addresses and ports of a connection, its flow id and its way to the socket and the control block. */
+export class Inpcb {
+  l0 = 0;
+  l1 = 0;
+  l2 = 0;
+  l3 = 0;
+  f0 = 0;
+  f1 = 0;
+  f2 = 0;
+  f3 = 0;
+  lport = 0;
+  fport = 0;
+  zone = 0;
+  /** Non-zero and unique among live flows (spec/siftr.md section 13 rule 5); int32. */
+  inp_flowid = 0;
+  inp_flowtype = 0;
+  inp_ttl = 64;
+  inp_tos = 0;
+  tp: Tcpcb | null = null;
+  inp_socket: Socket | null = null;
+  readonly ro: RouteCache;
+  /** Hash chain. */
+  hash = 0;
+  next: Inpcb | null = null;
+  /** Entered in the flow directory under this hash; 0 when not. */
+  dirHash = 0;
+
+  constructor(ro: RouteCache) {
+    this.ro = ro;
+  }
+}
+
+export const IPPORT_EPHEMERALFIRST = 49152;
+export const IPPORT_EPHEMERALLAST = 65535;
+
+/** Connections of one shard by flow; grows by doubling. */
+export class TcbTable {
+  count = 0;
+  #heads: (Inpcb | null)[];
+  #mask: number;
+  readonly #seed: number;
+
+  constructor(random: Random) {
+    this.#heads = new Array(1024).fill(null);
+    this.#mask = 1023;
+    this.#seed = random.next32();
+  }
+
+  /** Exact match of addresses, ports and zone; listeners are not looked at. */
+  lookup(k: FlowKey): Inpcb | null {
+    const h = flowHash(k, this.#seed);
+    let inp: Inpcb | null = this.#heads[h & this.#mask] ?? null;
+    while (inp !== null) {
+      if (
+        inp.hash === h &&
+        inp.f3 === k.f3 &&
+        inp.fport === k.fport &&
+        inp.lport === k.lport &&
+        inp.l3 === k.l3 &&
+        inp.f2 === k.f2 &&
+        inp.l2 === k.l2 &&
+        (k.f2 === V4_MAPPED ||
+          (inp.f0 === k.f0 && inp.f1 === k.f1 && inp.l0 === k.l0 && inp.l1 === k.l1 && inp.zone === k.zone))
+      ) {
+        return inp;
+      }
+      inp = inp.next;
+    }
+    return null;
+  }
+
+  /** Enters a connection under its key. The caller has made sure that no other has the same. */
+  insert(inp: Inpcb, k: FlowKey): void {
+    inp.l0 = k.l0;
+    inp.l1 = k.l1;
+    inp.l2 = k.l2;
+    inp.l3 = k.l3;
+    inp.f0 = k.f0;
+    inp.f1 = k.f1;
+    inp.f2 = k.f2;
+    inp.f3 = k.f3;
+    inp.lport = k.lport;
+    inp.fport = k.fport;
+    inp.zone = k.zone;
+    inp.hash = flowHash(k, this.#seed);
+    if (this.count > this.#mask) this.#grow();
+    const i = inp.hash & this.#mask;
+    inp.next = this.#heads[i] ?? null;
+    this.#heads[i] = inp;
+    this.count++;
+  }
+
+  remove(inp: Inpcb): void {
+    const i = inp.hash & this.#mask;
+    let p: Inpcb | null = this.#heads[i] ?? null;
+    if (p === inp) {
+      this.#heads[i] = inp.next;
+    } else {
+      while (p !== null && p.next !== inp) p = p.next;
+      if (p === null) throw new Error('connection is not in the table');
+      p.next = inp.next;
+    }
+    inp.next = null;
+    this.count--;
+  }
+
+  /** Calls `fn` for every connection; `fn` may close it. */
+  forEach(fn: (inp: Inpcb) => void): void {
+    for (let i = 0; i <= this.#mask; i++) {
+      let p: Inpcb | null = this.#heads[i] ?? null;
+      while (p !== null) {
+        const next: Inpcb | null = p.next;
+        fn(p);
+        p = next;
+      }
+    }
+  }
+
+  #grow(): void {
+    const old = this.#heads;
+    this.#mask = old.length * 2 - 1;
+    this.#heads = new Array(old.length * 2).fill(null);
+    for (let i = 0; i < old.length; i++) {
+      let p: Inpcb | null = old[i] ?? null;
+      while (p !== null) {
+        const next: Inpcb | null = p.next;
+        const j = p.hash & this.#mask;
+        p.next = this.#heads[j] ?? null;
+        this.#heads[j] = p;
+        p = next;
+      }
+    }
+  }
+}
+
+/** Listeners by port; on one port at most one for each address, and one for any. */
+export class ListenTable {
+  readonly #byPort = new Map<number, Listener[]>();
+
+  /** The listener for an address and port: the one bound to the address before the one bound to any; null when none. */
+  lookup(laddr: number, lport: number): Listener | null {
+    const list = this.#byPort.get(lport);
+    if (list === undefined) return null;
+    let any: Listener | null = null;
+    for (let i = 0; i < list.length; i++) {
+      const l = list[i]!;
+      if (l.addr === laddr) return l;
+      if (l.addr === 0) any = l;
+    }
+    return any;
+  }
+
+  /** False when the address and port are taken. */
+  add(l: Listener): boolean {
+    const list = this.#byPort.get(l.port);
+    if (list === undefined) {
+      this.#byPort.set(l.port, [l]);
+      return true;
+    }
+    if (list.some((o) => o.addr === l.addr)) return false;
+    list.push(l);
+    return true;
+  }
+
+  remove(l: Listener): void {
+    const list = this.#byPort.get(l.port);
+    if (list === undefined) return;
+    const rest = list.filter((o) => o !== l);
+    if (rest.length === 0) this.#byPort.delete(l.port);
+    else this.#byPort.set(l.port, rest);
+  }
+
+  all(): Listener[] {
+    return [...this.#byPort.values()].flat();
+  }
+}

@@ -1,0 +1,77 @@
+/** ICMP errors about our segments (RFC 9293 section 3.9.2.2, RFC 5927): believed only when the quoted sequence number is in flight. */
+import { tcps } from '../../metrics/layout.ts';
+import type { Mbuf } from '../../rings/mbuf.ts';
+import { ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, ENETUNREACH } from '../errno.ts';
+import type { Stack } from '../stack.ts';
+import { thSeq } from '../wire/tcp.ts';
+import { tcpMaxseg } from './cc-newreno.ts';
+import { seqGeq, seqLt } from './seq.ts';
+import { TCPS_ESTABLISHED, TCPS_SYN_SENT } from './tcp-fsm.ts';
+import { tcpOutput } from './tcp-output.ts';
+import { tcpDrop } from './tcp-subr.ts';
+
+const ICMP_UNREACH = 3;
+const UNREACH_NET = 0;
+const UNREACH_PROTOCOL = 2;
+const UNREACH_PORT = 3;
+const UNREACH_NEEDFRAG = 4;
+const UNREACH_ADMIN_PROHIBIT = 13;
+
+/**
+ * @param m   `m.pos` at the quoted IP header, which is followed by at least 8 bytes of the TCP header
+ * @param mtu next-hop MTU of a needfrag, 0 when not given
+ */
+export function tcpCtlinput(st: Stack, type: number, code: number, m: Mbuf, mtu: number): void {
+  const v = st.pool.dv;
+  const ip = m.pos;
+  const th = ip + ((v.getUint8(ip) & 0xf) << 2);
+  const k = st.tcp.key;
+  k.setV4(v.getInt32(ip + 12), v.getUint16(th), v.getInt32(ip + 16), v.getUint16(th + 2));
+  const inp = st.tcp.tcb.lookup(k);
+  if (inp === null) {
+    if (type === ICMP_UNREACH && code !== UNREACH_NEEDFRAG) st.tcp.syncache.unreach(k, thSeq(v, th));
+    return;
+  }
+  st.cnt[tcps.tcps_rcvicmp]!++;
+  const tp = inp.tp!;
+  const seq = thSeq(v, th);
+  if (seqLt(seq, tp.snd_una) || seqGeq(seq, tp.snd_max)) {
+    st.cnt[tcps.tcps_icmpbadseq]!++;
+    return;
+  }
+  if (type === ICMP_UNREACH && code === UNREACH_NEEDFRAG) {
+    const mss = mtu - 40;
+    if (st.tune.tcp_path_mtu_discovery === 0 || mtu === 0 || mss >= tp.t_maxseg || mss < st.tune.tcp_minmss) {
+      st.cnt[tcps.tcps_icmpbadseq]!++;
+      return;
+    }
+    // RFC 1191 section 6.4: smaller segments from here on, and what was too big goes again at once.
+    st.cnt[tcps.tcps_mtudisc]!++;
+    tp.t_maxseg = mss;
+    if (tp.snd_cwnd < tcpMaxseg(tp)) tp.snd_cwnd = tcpMaxseg(tp);
+    tp.snd_nxt = tp.snd_una;
+    tp.t_rtttiming = false;
+    tcpOutput(tp);
+    return;
+  }
+  const errno = icmpErrno(type, code);
+  // RFC 1122 4.2.3.9: hard errors end an attempt; on an established connection all of them are soft (RFC 5927 section 5.1).
+  if (
+    tp.t_state === TCPS_SYN_SENT &&
+    (code === UNREACH_PROTOCOL || code === UNREACH_PORT || code === UNREACH_ADMIN_PROHIBIT)
+  ) {
+    tcpDrop(tp, errno);
+    return;
+  }
+  if (tp.t_state < TCPS_ESTABLISHED && tp.t_rxtshift > 3 && tp.t_softerror !== 0) {
+    tcpDrop(tp, errno);
+    return;
+  }
+  tp.t_softerror = errno === EMSGSIZE ? 0 : errno;
+}
+
+function icmpErrno(type: number, code: number): number {
+  if (type !== ICMP_UNREACH) return EHOSTUNREACH;
+  if (code === UNREACH_PROTOCOL || code === UNREACH_PORT || code === UNREACH_ADMIN_PROHIBIT) return ECONNREFUSED;
+  return code === UNREACH_NET ? ENETUNREACH : EHOSTUNREACH;
+}

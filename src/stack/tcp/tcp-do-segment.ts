@@ -1,0 +1,456 @@
+/**
+ * What a segment does to its connection (RFC 9293 sections 3.10.7.3 and 3.10.7.4 with RFC 5961's checks, RFC 7323, RFC 5681,
+ * RFC 6582). Order of the checks: RST, SYN, timestamp, window, ACK, window update, data, FIN.
+ */
+import { tcps } from '../../metrics/layout.ts';
+import type { Mbuf } from '../../rings/mbuf.ts';
+import type { Stack } from '../stack.ts';
+import { TH_ACK, TH_FIN, TH_PUSH, TH_RST, TH_SYN, TH_URG, TOF_SACK, TOF_TS } from '../wire/tcp.ts';
+import { ccAckReceived } from './cc-newreno.ts';
+import { seqGeq, seqGt, seqLeq, seqLt, tstmpLt } from './seq.ts';
+import { tcpAckReceived } from './tcp-ack.ts';
+import {
+  haveEstablished,
+  haveRcvdFin,
+  TCPS_CLOSE_WAIT,
+  TCPS_CLOSING,
+  TCPS_ESTABLISHED,
+  TCPS_FIN_WAIT_1,
+  TCPS_FIN_WAIT_2,
+  TCPS_LAST_ACK,
+  TCPS_SYN_RECEIVED,
+  TCPS_SYN_SENT,
+} from './tcp-fsm.ts';
+import { tcpDropWithReset } from './tcp-input.ts';
+import { tcpOutput } from './tcp-output.ts';
+import { cleanSackReport, tcpReassInsert, tcpReassNext } from './tcp-reass.ts';
+import { tcpClose, tcpResetByPeer, tcpRespond, tcpTwstart } from './tcp-subr.ts';
+import { tcpSynSentInput } from './tcp-syn-sent.ts';
+import { tcpKeepIdle, tcpXmitTimer } from './tcp-timer.ts';
+import {
+  type Tcpcb,
+  TF_ACKNOW,
+  TF_DELACK,
+  TF_FASTRECOVERY,
+  TF_RCVD_TSTMP,
+  TF_REQ_TSTMP,
+  TF_RXWIN0SENT,
+} from './tcpcb.ts';
+
+/** An ACK may wait for the end of the receive pass until this much is unacknowledged: what one LRO aggregate would hold. */
+const ACK_BATCH_BYTES = 65535;
+/** ts_recent is not believed after this long without a segment, ms (RFC 7323 section 5.5). */
+const TCP_PAWS_IDLE = 24 * 24 * 60 * 60 * 1000;
+
+/** Processes one segment: `m.pos` and `m.len` are its payload, options are in `st.tcp.optIn`. Takes `m`. */
+export function tcpDoSegment(
+  st: Stack,
+  tp: Tcpcb,
+  m: Mbuf,
+  seq: number,
+  ack: number,
+  flags: number,
+  win: number,
+  tlen: number,
+): void {
+  const cnt = st.cnt;
+  const to = st.tcp.optIn;
+  const so = tp.t_socket!;
+  tp.t_rcvtime = st.clock.ms;
+  tp.rcv_segs++;
+  const tiwin = flags & TH_SYN ? win : win << tp.snd_scale;
+
+  let room = so.so_rcv.space;
+  const known = (tp.rcv_adv - tp.rcv_nxt) | 0;
+  if (known > room) room = known;
+  tp.rcv_wnd = room;
+
+  // Header prediction: the next segment in order, nothing unusual about it (RFC 9293 has no name for it; Van Jacobson, 1990).
+  if (
+    tp.t_state === TCPS_ESTABLISHED &&
+    seq === tp.rcv_nxt &&
+    (flags & (TH_SYN | TH_FIN | TH_RST | TH_URG | TH_ACK)) === TH_ACK &&
+    tp.snd_nxt === tp.snd_max &&
+    tiwin !== 0 &&
+    tiwin === tp.snd_wnd &&
+    tp.t_segq === null &&
+    !tp.t_finqueued &&
+    (to.flags & TOF_TS
+      ? !tstmpLt(to.tsval, tp.ts_recent)
+      : (tp.t_flags & (TF_REQ_TSTMP | TF_RCVD_TSTMP)) !== (TF_REQ_TSTMP | TF_RCVD_TSTMP))
+  ) {
+    if (to.flags & TOF_TS && seqLeq(seq, tp.last_ack_sent)) {
+      tp.ts_recent_age = st.clock.ms;
+      tp.ts_recent = to.tsval;
+    }
+    if (tlen === 0) {
+      if (seqGt(ack, tp.snd_una) && seqLeq(ack, tp.snd_max) && (tp.t_flags & TF_FASTRECOVERY) === 0) {
+        fastAck(st, tp, ack);
+        st.pool.put(m);
+        return;
+      }
+    } else if (ack === tp.snd_una && tlen <= so.so_rcv.space) {
+      cnt[tcps.tcps_preddat]!++;
+      cnt[tcps.tcps_rcvpack]!++;
+      cnt[tcps.tcps_rcvbyte]! += tlen;
+      tp.snd_wl1 = seq;
+      tp.rcv_nxt = (seq + tlen) | 0;
+      tp.rcv_bytes += tlen;
+      if (tp.rcv_numsacks > 0) cleanSackReport(tp);
+      ackInOrder(st, tp, tlen);
+      so.deliver(st.pool.u8, m.pos, tlen);
+      st.pool.put(m);
+      if (tp.t_socket === so && (tp.t_flags & TF_ACKNOW) !== 0) ackNow(st, tp);
+      return;
+    }
+  }
+
+  if (tp.t_state === TCPS_SYN_SENT) {
+    tcpSynSentInput(st, tp, m, seq, ack, flags, tiwin, tlen);
+    return;
+  }
+  slowPath(st, tp, m, seq, ack, flags, tiwin, tlen);
+}
+
+/** A pure ACK for new data with nothing else in it. */
+function fastAck(st: Stack, tp: Tcpcb, ack: number): void {
+  const cnt = st.cnt;
+  const so = tp.t_socket!;
+  cnt[tcps.tcps_predack]!++;
+  const acked = (ack - tp.snd_una) | 0;
+  const flight = (tp.snd_max - tp.snd_una) | 0;
+  cnt[tcps.tcps_rcvackpack]!++;
+  cnt[tcps.tcps_rcvackbyte]! += acked;
+  takeRtt(st, tp, ack);
+  so.so_snd.drop(acked);
+  ccAckReceived(tp, acked, tp.snd_cwnd > tp.snd_wnd || flight << 1 < tp.snd_cwnd);
+  tp.snd_una = ack;
+  if (seqGt(ack, tp.snd_recover)) tp.snd_recover = (ack - 1) | 0;
+  tp.snd_wl2 = ack;
+  tp.t_dupacks = 0;
+  tp.t_rxtshift = 0;
+  if (tp.snd_una === tp.snd_max) st.wheel.cancel(tp.t_rexmt);
+  else if (!tp.t_persist.armed) st.wheel.arm(tp.t_rexmt, tp.t_rxtcur);
+  so.sowwakeup();
+  if (tp.t_socket === so && so.so_snd.sb_cc > 0) tcpOutput(tp);
+}
+
+/**
+ * Takes a round-trip sample if this ACK covers the timed segment; when nothing is timed (a retransmission spoilt it) the
+ * timestamp echo serves (RFC 7323 section 4.1), in its milliseconds.
+ */
+export function takeRtt(st: Stack, tp: Tcpcb, ack: number): void {
+  const to = st.tcp.optIn;
+  if (tp.t_rtttiming) {
+    if (seqGt(ack, tp.t_rtseq)) {
+      tp.t_rtttiming = false;
+      tcpXmitTimer(tp, (st.clock.us - tp.t_rtttime) | 0);
+    }
+  } else if (to.flags & TOF_TS && to.tsecr !== 0 && tp.t_flags & TF_RCVD_TSTMP) {
+    const ms = (st.clock.ms - (to.tsecr - tp.ts_offset)) | 0;
+    if (ms >= 0 && ms < 64000) tcpXmitTimer(tp, ms === 0 ? 1000 : ms * 1000);
+  }
+}
+
+/** Decides how data in order is acknowledged: the first segment may wait, the second asks for an ACK (RFC 5681 section 4.2). */
+function ackInOrder(st: Stack, tp: Tcpcb, tlen: number): void {
+  if (
+    !tp.t_delack.armed &&
+    (tp.t_flags & (TF_RXWIN0SENT | TF_ACKNOW)) === 0 &&
+    tlen <= tp.t_maxseg &&
+    st.tune.tcp_delayed_ack !== 0
+  ) {
+    tp.t_flags |= TF_DELACK;
+    st.wheel.arm(tp.t_delack, st.tune.tcp_delacktime * 1000);
+  } else {
+    tp.t_flags |= TF_ACKNOW;
+  }
+}
+
+/** Sends an ACK that data in order asked for: with what follows in this pass, unless too much would hang on it. */
+function ackNow(st: Stack, tp: Tcpcb): void {
+  if (((tp.rcv_nxt - tp.last_ack_sent) | 0) >= ACK_BATCH_BYTES || tp.rcv_wnd >> 1 < ACK_BATCH_BYTES) tcpOutput(tp);
+  else st.tcp.ackLater(tp);
+}
+
+/** ACK that a peer can be made to ask for again and again, at most a few in a while (RFC 5961 section 7). */
+export function tcpChallengeAck(tp: Tcpcb): void {
+  const st = tp.st;
+  const now = st.clock.ms;
+  if (((now - tp.t_challenge_start) | 0) >= st.tune.tcp_ack_war_timewindow) {
+    tp.t_challenge_start = now;
+    tp.t_challenges = 0;
+  }
+  if (tp.t_challenges++ >= st.tune.tcp_ack_war_cnt) {
+    st.cnt[tcps.tcps_challengelimited]!++;
+    return;
+  }
+  st.cnt[tcps.tcps_challengeack]!++;
+  const inp = tp.t_inpcb!;
+  tcpRespond(st, tp, inp.l3, inp.f3, inp.lport, inp.fport, tp.snd_max, tp.rcv_nxt, TH_ACK);
+  tp.last_ack_sent = tp.rcv_nxt;
+}
+
+function slowPath(
+  st: Stack,
+  tp: Tcpcb,
+  m: Mbuf,
+  seqIn: number,
+  ack: number,
+  flagsIn: number,
+  tiwin: number,
+  tlenIn: number,
+): void {
+  const cnt = st.cnt;
+  const to = st.tcp.optIn;
+  const so = tp.t_socket!;
+  const inp = tp.t_inpcb!;
+  let seq = seqIn;
+  let flags = flagsIn;
+  let tlen = tlenIn;
+
+  if (flags & TH_RST) {
+    rstReceived(st, tp, seq);
+    st.pool.put(m);
+    return;
+  }
+  if (flags & TH_SYN) {
+    // RFC 5961 section 4: whatever the sequence number, an ACK says where we are. Before ESTABLISHED a repeated SYN of a
+    // simultaneous open is answered by the SYN,ACK that the retransmission timer sends.
+    if (tp.t_state === TCPS_SYN_RECEIVED && seq === tp.irs) {
+      if ((flags & TH_ACK) === 0) {
+        tp.t_flags |= TF_ACKNOW;
+        tp.snd_nxt = tp.snd_una;
+        tcpOutput(tp);
+        st.pool.put(m);
+        return;
+      }
+      // SYN,ACK of a simultaneous open: its SYN is known, its ACK counts.
+      flags &= ~TH_SYN;
+      seq = (seq + 1) | 0;
+    } else {
+      cnt[tcps.tcps_synchallenge]!++;
+      tcpChallengeAck(tp);
+      st.pool.put(m);
+      return;
+    }
+  }
+  const tsOn = (tp.t_flags & (TF_RCVD_TSTMP | TF_REQ_TSTMP)) === (TF_RCVD_TSTMP | TF_REQ_TSTMP);
+  if (tsOn && (to.flags & TOF_TS) === 0) {
+    // RFC 7323 section 3.2: negotiated, so a segment without it is dropped.
+    cnt[tcps.tcps_rcvnots]!++;
+    st.pool.put(m);
+    return;
+  }
+  if (tsOn && tp.ts_recent !== 0 && tstmpLt(to.tsval, tp.ts_recent)) {
+    if (((st.clock.ms - tp.ts_recent_age) | 0) > TCP_PAWS_IDLE) {
+      tp.ts_recent = 0;
+    } else {
+      cnt[tcps.tcps_rcvduppack]!++;
+      cnt[tcps.tcps_rcvdupbyte]! += tlen;
+      cnt[tcps.tcps_pawsdrop]!++;
+      if (tlen > 0) dropAfterAck(st, tp);
+      st.pool.put(m);
+      return;
+    }
+  }
+  if (tp.t_state === TCPS_SYN_RECEIVED && seqLt(seq, tp.irs)) {
+    cnt[tcps.tcps_badsyn]!++;
+    tcpDropWithReset(st, m, inp.f3, inp.l3, inp.fport, inp.lport, seq, ack, flags, tlen);
+    st.pool.put(m);
+    return;
+  }
+
+  // What is left of the window goes.
+  const todrop = (tp.rcv_nxt - seq) | 0;
+  if (todrop > 0) {
+    if (todrop > tlen || (todrop === tlen && (flags & TH_FIN) === 0)) {
+      cnt[tcps.tcps_rcvduppack]!++;
+      cnt[tcps.tcps_rcvdupbyte]! += tlen;
+      flags &= ~TH_FIN;
+      tp.t_flags |= TF_ACKNOW;
+      seq = (seq + tlen) | 0;
+      m.pos += tlen;
+      tlen = 0;
+      // All of it is old: the ACK may count, the sequence number is taken as in order.
+      seq = tp.rcv_nxt;
+    } else {
+      cnt[tcps.tcps_rcvpartduppack]!++;
+      cnt[tcps.tcps_rcvpartdupbyte]! += todrop;
+      m.pos += todrop;
+      tlen -= todrop;
+      seq = (seq + todrop) | 0;
+    }
+    m.len = tlen;
+  }
+  // The user has gone and cannot take more.
+  if (so.noFdRef && tp.t_state > TCPS_CLOSE_WAIT && tlen > 0) {
+    cnt[tcps.tcps_rcvafterclose]!++;
+    tcpDropWithReset(st, m, inp.f3, inp.l3, inp.fport, inp.lport, seqIn, ack, flags, tlenIn);
+    st.pool.put(m);
+    tcpClose(tp, 0);
+    return;
+  }
+  // What is right of the window goes.
+  const after = (seq + tlen - (tp.rcv_nxt + tp.rcv_wnd)) | 0;
+  if (after > 0) {
+    cnt[tcps.tcps_rcvpackafterwin]!++;
+    if (after >= tlen) {
+      cnt[tcps.tcps_rcvbyteafterwin]! += tlen;
+      if (tp.rcv_wnd === 0 && seq === tp.rcv_nxt) {
+        tp.t_flags |= TF_ACKNOW;
+        cnt[tcps.tcps_rcvwinprobe]!++;
+      } else {
+        dropAfterAck(st, tp);
+        st.pool.put(m);
+        return;
+      }
+    } else {
+      cnt[tcps.tcps_rcvbyteafterwin]! += after;
+    }
+    tlen = after >= tlen ? 0 : tlen - after;
+    m.len = tlen;
+    flags &= ~(TH_PUSH | TH_FIN);
+  }
+  // RFC 7323 section 4.3 (2): also for a segment that came before, so that the answer to it echoes its own timestamp.
+  if (tsOn && seqLeq(seqIn, tp.last_ack_sent)) {
+    tp.ts_recent_age = st.clock.ms;
+    tp.ts_recent = to.tsval;
+  }
+  if ((flags & TH_ACK) === 0) {
+    cnt[tcps.tcps_rcvnoack]!++;
+    st.pool.put(m);
+    return;
+  }
+  if (to.flags & TOF_SACK) cnt[tcps.tcps_sack_rcv_opts]!++;
+
+  const alive = tcpAckReceived(st, tp, m, seq, ack, flags, tiwin, tlen);
+  if (!alive) {
+    st.pool.put(m);
+    return;
+  }
+
+  // Window update (RFC 9293 section 3.10.7.4, fifth check).
+  let needOutput = so.so_snd.sb_cc > 0 && tp.snd_nxt === tp.snd_una;
+  if (
+    seqLt(tp.snd_wl1, seq) ||
+    (tp.snd_wl1 === seq && (seqLt(tp.snd_wl2, ack) || (tp.snd_wl2 === ack && tiwin > tp.snd_wnd)))
+  ) {
+    if (tlen === 0 && tp.snd_wl2 === ack && tiwin > tp.snd_wnd) cnt[tcps.tcps_rcvwinupd]!++;
+    tp.snd_wnd = tiwin;
+    tp.snd_wl1 = seq;
+    tp.snd_wl2 = ack;
+    if (tp.snd_wnd > tp.max_sndwnd) tp.max_sndwnd = tp.snd_wnd;
+    needOutput = true;
+  }
+
+  tcpDataReceived(st, tp, m, seq, flags, tlen);
+  if (tp.t_socket !== so) return;
+  if (needOutput || so.so_snd.sb_cc > 0 || (tp.t_flags & TF_ACKNOW) !== 0) tcpOutput(tp);
+}
+
+/** Segment text and FIN (RFC 9293 section 3.10.7.4, seventh and eighth checks). Takes `m`. */
+export function tcpDataReceived(st: Stack, tp: Tcpcb, m: Mbuf, seq: number, flags: number, tlen: number): void {
+  const cnt = st.cnt;
+  const so = tp.t_socket!;
+  if (haveRcvdFin(tp.t_state) || !haveEstablished(tp.t_state)) {
+    st.pool.put(m);
+    return;
+  }
+  if (flags & TH_FIN) {
+    tp.t_finqueued = true;
+    tp.t_finseq = (seq + tlen) | 0;
+  }
+  if (tlen > 0 && seq !== tp.rcv_nxt) {
+    tp.t_flags |= TF_ACKNOW;
+    tcpReassInsert(tp, m, seq);
+    return;
+  }
+  if (tlen > 0) {
+    if (tp.t_segq === null) {
+      cnt[tcps.tcps_rcvpack]!++;
+      cnt[tcps.tcps_rcvbyte]! += tlen;
+      ackInOrder(st, tp, tlen);
+    } else {
+      cnt[tcps.tcps_rcvoopack]!++;
+      cnt[tcps.tcps_rcvoobyte]! += tlen;
+      // A gap closes, wholly or in part: at once (RFC 5681 section 4.2).
+      tp.t_flags |= TF_ACKNOW;
+    }
+    tp.rcv_nxt = (tp.rcv_nxt + tlen) | 0;
+    tp.rcv_bytes += tlen;
+    so.deliver(st.pool.u8, m.pos, tlen);
+    st.pool.put(m);
+    if (tp.t_socket !== so) return;
+    let q = tp.t_segq === null ? null : tcpReassNext(tp);
+    while (q !== null) {
+      tp.rcv_nxt = (tp.rcv_nxt + q.len) | 0;
+      tp.rcv_bytes += q.len;
+      so.deliver(st.pool.u8, q.pos, q.len);
+      st.pool.put(q);
+      if (tp.t_socket !== so) return;
+      q = tcpReassNext(tp);
+    }
+    if (tp.rcv_numsacks > 0) cleanSackReport(tp);
+  } else {
+    if (flags & TH_FIN && seq === tp.rcv_nxt) cnt[tcps.tcps_rcvpack]!++;
+    st.pool.put(m);
+  }
+  if (tp.t_finqueued && tp.t_finseq === tp.rcv_nxt && !haveRcvdFin(tp.t_state)) finReceived(st, tp);
+  else if (tp.t_finqueued && flags & TH_FIN) tp.t_flags |= TF_ACKNOW;
+}
+
+function finReceived(st: Stack, tp: Tcpcb): void {
+  const so = tp.t_socket!;
+  tp.t_finqueued = false;
+  tp.rcv_nxt = (tp.rcv_nxt + 1) | 0;
+  tp.t_flags |= TF_ACKNOW;
+  switch (tp.t_state) {
+    case TCPS_ESTABLISHED:
+      tp.t_state = TCPS_CLOSE_WAIT;
+      so.cantRcvMore();
+      break;
+    case TCPS_FIN_WAIT_1:
+      tp.t_state = TCPS_CLOSING;
+      so.cantRcvMore();
+      break;
+    case TCPS_FIN_WAIT_2:
+      tcpTwstart(tp);
+      // The ACK of the FIN leaves before the user hears of it, and with the state that it belongs to.
+      tcpOutput(tp);
+      so.cantRcvMore();
+      so.disconnected(0);
+      break;
+  }
+  if (tp.t_socket === so && tp.t_state === TCPS_ESTABLISHED) st.wheel.arm(tp.t_keep, tcpKeepIdle(tp));
+}
+
+/** RFC 5961 section 3: only the exact next number resets, one inside the window is challenged. */
+function rstReceived(st: Stack, tp: Tcpcb, seq: number): void {
+  const cnt = st.cnt;
+  const edge = (tp.last_ack_sent + tp.rcv_wnd) | 0;
+  const inWindow =
+    (seqGeq(seq, tp.last_ack_sent) && seqLt(seq, edge)) || (tp.rcv_wnd === 0 && seq === tp.last_ack_sent);
+  if (!inWindow) {
+    cnt[tcps.tcps_badrst]!++;
+    return;
+  }
+  if (seq === tp.last_ack_sent || st.tune.tcp_insecure_rst !== 0) {
+    if (tp.t_state === TCPS_CLOSING || tp.t_state === TCPS_LAST_ACK) tcpClose(tp, 0);
+    else tcpResetByPeer(tp, tp.t_state === TCPS_SYN_RECEIVED);
+    return;
+  }
+  cnt[tcps.tcps_badrstack]!++;
+  tcpChallengeAck(tp);
+}
+
+/** The segment is not acceptable; the peer learns where we are (RFC 9293 section 3.10.7.4, first check). */
+function dropAfterAck(st: Stack, tp: Tcpcb): void {
+  if (tp.t_state === TCPS_SYN_RECEIVED) {
+    st.cnt[tcps.tcps_badsyn]!++;
+    return;
+  }
+  st.cnt[tcps.tcps_rcvoutwin]!++;
+  tp.t_flags |= TF_ACKNOW;
+  tcpOutput(tp);
+}

@@ -1,0 +1,388 @@
+/**
+ * tcpOutput: decides whether a segment should go out and sends as many as windows and the interface queue allow
+ * (RFC 9293 sections 3.8.4 and 3.8.6, RFC 1122 4.2.3.4; BSD's tcp_output in structure).
+ *
+ * The packet is handed to IP before the block's own bookkeeping, so an outbound pfil hook sees the state before the segment
+ * (spec/siftr.md 5.3: snd_max without the segment, ACKNOW still set, SENTFIN not yet).
+ */
+import { tcps } from '../../metrics/layout.ts';
+import { F_TX_L4CSUM } from '../../rings/link.ts';
+import type { Mbuf } from '../../rings/mbuf.ts';
+import { EMSGSIZE, ENOBUFS } from '../errno.ts';
+import { ipOutput } from '../net/ip-output.ts';
+import { routeLookup } from '../net/route.ts';
+import {
+  TCP_HDR_LEN,
+  TCP_MAXWIN,
+  TCPOLEN_TSTAMP_APPA,
+  TH_ACK,
+  TH_FIN,
+  TH_PUSH,
+  TH_RST,
+  TH_SYN,
+  TOF_MSS,
+  TOF_SACK,
+  TOF_SACKPERM,
+  TOF_SCALE,
+  TOF_TS,
+  tcpAddoptions,
+  tcpEmit,
+} from '../wire/tcp.ts';
+import { ccAfterIdle, tcpMaxseg } from './cc-newreno.ts';
+import { seqGt, seqLt } from './seq.ts';
+import { haveRcvdFin, TCPS_ESTABLISHED, TCPS_SYN_RECEIVED, TCPS_SYN_SENT, tcpOutflags } from './tcp-fsm.ts';
+import { tcpSetpersist } from './tcp-timer.ts';
+import {
+  TA_OUTPUT,
+  TA_OUTPUT_DONE,
+  type Tcpcb,
+  TF_ACKNOW,
+  TF_DELACK,
+  TF_FORCEDATA,
+  TF_LASTIDLE,
+  TF_MORETOCOME,
+  TF_NODELAY,
+  TF_RCVD_SCALE,
+  TF_RCVD_TSTMP,
+  TF_REQ_SCALE,
+  TF_REQ_TSTMP,
+  TF_RXWIN0SENT,
+  TF_SACK_PERMIT,
+  TF_SENTFIN,
+  TF2_PLPMTU_PMTUD,
+} from './tcpcb.ts';
+
+const IPPROTO_TCP = 6;
+
+/** MSS that we announce: what the route's MTU leaves for TCP without options (RFC 9293 section 3.7.1, RFC 6691). */
+export function tcpMssOffer(tp: Tcpcb): number {
+  const inp = tp.t_inpcb!;
+  const rt = routeLookup(tp.st, inp.f3, inp.ro);
+  return rt === null ? tp.st.tune.tcp_mssdflt : rt.mtu - 40;
+}
+
+/** The timestamp that goes into a segment now: milliseconds plus the connection's own offset (RFC 7323 section 5.4). */
+export function tcpTsval(tp: Tcpcb): number {
+  return (tp.st.clock.ms + tp.ts_offset) | 0;
+}
+
+/**
+ * Receive window that may be offered now: the room in so_rcv with silly windows avoided (RFC 9293 section 3.8.6.2.2), never
+ * taking back what was offered before.
+ */
+export function tcpRecwin(tp: Tcpcb): number {
+  const rcv = tp.t_socket!.so_rcv;
+  let win = rcv.space;
+  if (win < rcv.sb_hiwat >> 2 && win < tp.t_maxseg) win = 0;
+  const most = TCP_MAXWIN << tp.rcv_scale;
+  if (win > most) win = most;
+  const known = (tp.rcv_adv - tp.rcv_nxt) | 0;
+  return win < known ? known : win;
+}
+
+/**
+ * Sends what may be sent.
+ * @returns 0, or the errno with which the last segment failed
+ */
+export function tcpOutput(tp: Tcpcb): number {
+  const st = tp.st;
+  const cnt = st.cnt;
+  const tcp = st.tcp;
+  const inp = tp.t_inpcb!;
+  const so = tp.t_socket!;
+  const snd = so.so_snd;
+
+  let idle = (tp.t_flags & TF_LASTIDLE) !== 0 || tp.snd_max === tp.snd_una;
+  if (idle && tp.t_state >= TCPS_ESTABLISHED && (st.clock.ms - tp.t_rcvtime) * 1000 >= tp.t_rxtcur) {
+    ccAfterIdle(tp);
+  }
+  tp.t_flags &= ~TF_LASTIDLE;
+  if (idle && (tp.t_flags & TF_MORETOCOME) !== 0) {
+    tp.t_flags |= TF_LASTIDLE;
+    idle = false;
+  }
+
+  for (;;) {
+    let sendalot = false;
+    const off = (tp.snd_nxt - tp.snd_una) | 0;
+    let flags = tcpOutflags[tp.t_state]!;
+    let sendwin = tp.snd_wnd < tp.snd_cwnd ? tp.snd_wnd : tp.snd_cwnd;
+    const force = (tp.t_flags & TF_FORCEDATA) !== 0;
+    if (force) {
+      if (sendwin === 0) {
+        // A probe into a closed window carries one byte and no FIN, unless the FIN is all there is.
+        if (off < snd.sb_cc) flags &= ~TH_FIN;
+        sendwin = 1;
+      } else {
+        st.wheel.cancel(tp.t_persist);
+        tp.t_rxtshift = 0;
+      }
+    }
+
+    let len = (snd.sb_cc < sendwin ? snd.sb_cc : sendwin) - off;
+    if (flags & TH_SYN) {
+      // Data on a SYN is for Fast Open only.
+      if (tp.snd_nxt !== tp.iss) flags &= ~TH_SYN;
+      len = 0;
+    }
+    if (tp.t_state < TCPS_ESTABLISHED) len = 0;
+    if (len < 0) {
+      // The window shrank below what is in flight, or the FIN has been sent and is not acknowledged (then off = cc + 1).
+      len = 0;
+      if (tp.snd_wnd === 0 && off < snd.sb_cc && tp.t_state >= TCPS_ESTABLISHED) {
+        st.wheel.cancel(tp.t_rexmt);
+        tp.t_rxtshift = 0;
+        tp.snd_nxt = tp.snd_una;
+        if (!tp.t_persist.armed) tcpSetpersist(tp);
+      }
+    }
+
+    const optlenGuess = tp.t_flags & TF_RCVD_TSTMP && tp.t_flags & TF_REQ_TSTMP ? TCPOLEN_TSTAMP_APPA : 0;
+    const sackRoom = tp.rcv_numsacks > 0 ? sackOptLen(tp.rcv_numsacks, optlenGuess) : 0;
+    const maxlen = tp.t_maxseg - optlenGuess - sackRoom;
+    if (len > maxlen) {
+      len = maxlen;
+      sendalot = true;
+    }
+    if (((tp.snd_nxt + len - (tp.snd_una + snd.sb_cc)) | 0) < 0) flags &= ~TH_FIN;
+
+    const recwin = tcpRecwin(tp);
+    const isSyn = (flags & TH_SYN) !== 0;
+    let send = false;
+    if (len > 0) {
+      send =
+        len === maxlen ||
+        force ||
+        ((tp.t_flags & TF_MORETOCOME) === 0 && (idle || (tp.t_flags & TF_NODELAY) !== 0) && len + off >= snd.sb_cc) ||
+        (tp.max_sndwnd > 0 && len >= tp.max_sndwnd >> 1) ||
+        seqLt(tp.snd_nxt, tp.snd_max);
+    }
+    if (
+      !send &&
+      recwin > 0 &&
+      (tp.t_flags & TF_DELACK) === 0 &&
+      !haveRcvdFin(tp.t_state) &&
+      tp.t_state >= TCPS_ESTABLISHED
+    ) {
+      send = windowUpdateDue(tp, recwin);
+    }
+    send ||=
+      (tp.t_flags & TF_ACKNOW) !== 0 ||
+      isSyn ||
+      (flags & TH_RST) !== 0 ||
+      ((flags & TH_FIN) !== 0 && ((tp.t_flags & TF_SENTFIN) === 0 || tp.snd_nxt === tp.snd_una));
+    if (!send) {
+      // Data waits, nothing is in flight to bring an ACK, and the window is the reason: probe (RFC 9293 section 3.8.6.1).
+      if (snd.sb_cc > 0 && !tp.t_rexmt.armed && !tp.t_persist.armed && tp.t_state >= TCPS_ESTABLISHED) {
+        tp.t_rxtshift = 0;
+        tcpSetpersist(tp);
+      }
+      return 0;
+    }
+
+    if (len > 0 && !force) {
+      const rt = routeLookup(st, inp.f3, inp.ro);
+      if (rt !== null && rt.ifp.ifq.len >= rt.ifp.ifq.maxlen >> 1) {
+        cnt[tcps.tcps_ackretry_nobufs]!++;
+        tcp.waitForRoom(tp, false);
+        return 0;
+      }
+    }
+    const m = st.pool.get();
+    if (m === null) {
+      cnt[tcps.tcps_sndnobufs]!++;
+      tcp.waitForRoom(tp, true);
+      return ENOBUFS;
+    }
+
+    const hlen = TCP_HDR_LEN + buildOptions(tp, m, flags);
+    if (len > 0) {
+      const payload = m.pos + hlen;
+      snd.peek(off, st.pool.u8, payload, len);
+      if (off + len === snd.sb_cc) flags |= TH_PUSH;
+    } else if (isSyn && tp.t_state === TCPS_SYN_SENT) {
+      flags &= ~TH_ACK;
+    }
+    // A FIN sent before keeps its number when it goes again.
+    let seq = tp.snd_nxt;
+    if ((flags & TH_FIN) !== 0 && (tp.t_flags & TF_SENTFIN) !== 0 && tp.snd_nxt === tp.snd_max)
+      seq = (tp.snd_nxt - 1) | 0;
+    // A pure ACK or probe carries snd_max so that it is acceptable whatever was retransmitted meanwhile.
+    if (len === 0 && (flags & (TH_SYN | TH_FIN)) === 0 && !tp.t_persist.armed) seq = tp.snd_max;
+
+    let win = recwin >> tp.rcv_scale;
+    if (isSyn) win = recwin > TCP_MAXWIN ? TCP_MAXWIN : recwin;
+    if (recwin === 0) tp.t_flags |= TF_RXWIN0SENT;
+    else tp.t_flags &= ~TF_RXWIN0SENT;
+
+    tcpEmit(st.pool.dv, m.pos, inp.lport, inp.fport, seq, flags & TH_ACK ? tp.rcv_nxt : 0, hlen, flags, win);
+    m.len = hlen + len;
+    m.l4 = m.pos;
+    m.flags = F_TX_L4CSUM;
+    m.flowid = inp.inp_flowid;
+    m.hashType = inp.inp_flowtype;
+    if (st.tune.tcp_path_mtu_discovery !== 0) tp.t_flags2 |= TF2_PLPMTU_PMTUD;
+    else tp.t_flags2 &= ~TF2_PLPMTU_PMTUD;
+
+    const delayed = (tp.t_flags & TF_DELACK) !== 0;
+    const trace = tp.t_trace;
+    if (trace !== null) trace(tp, TA_OUTPUT, flags, seq, len);
+    const nsacks = tcp.optOut.flags & TOF_SACK ? tcp.optOut.nsacks : 0;
+    const error = ipOutput(
+      st,
+      m,
+      inp.l3,
+      inp.f3,
+      IPPROTO_TCP,
+      inp.inp_tos,
+      inp.inp_ttl,
+      (tp.t_flags2 & TF2_PLPMTU_PMTUD) !== 0,
+      inp,
+      inp.ro,
+    );
+
+    if (error === ENOBUFS || error === EMSGSIZE) {
+      // Nothing left: the sequence space is as before. The timer sends again.
+      if (len > 0 || flags & (TH_SYN | TH_FIN)) {
+        if (!tp.t_rexmt.armed && !tp.t_persist.armed) st.wheel.arm(tp.t_rexmt, tp.t_rxtcur);
+        if (error === ENOBUFS) cnt[tcps.tcps_sndenobufs]!++;
+        if (error === ENOBUFS) tp.snd_cwnd = tcpMaxseg(tp);
+      }
+      return error;
+    }
+    // Unreachable for now (no neighbour, no route): TCP retries on its timer and reports at the end.
+    if (error !== 0) {
+      cnt[tcps.tcps_sndnoroute]!++;
+      tp.t_softerror = error;
+    }
+
+    countSent(tp, flags, len, force, delayed, nsacks);
+    const startseq = tp.snd_nxt;
+    if (!force || !tp.t_persist.armed) {
+      if (flags & TH_SYN) tp.snd_nxt = (tp.snd_nxt + 1) | 0;
+      if (flags & TH_FIN) {
+        if ((tp.t_flags & TF_SENTFIN) === 0 || seqLt(tp.snd_nxt, tp.snd_max)) tp.snd_nxt = (tp.snd_nxt + 1) | 0;
+        tp.t_flags |= TF_SENTFIN;
+      }
+      tp.snd_nxt = (tp.snd_nxt + len) | 0;
+      if (seqGt(tp.snd_nxt, tp.snd_max)) {
+        tp.snd_max = tp.snd_nxt;
+        if (!tp.t_rtttiming) {
+          tp.t_rtttiming = true;
+          tp.t_rtttime = st.clock.us;
+          tp.t_rtseq = startseq;
+          cnt[tcps.tcps_segstimed]!++;
+        }
+      }
+      if (!tp.t_rexmt.armed && tp.snd_nxt !== tp.snd_una) {
+        if (tp.t_persist.armed) {
+          st.wheel.cancel(tp.t_persist);
+          tp.t_rxtshift = 0;
+        }
+        st.wheel.arm(tp.t_rexmt, tp.t_rxtcur);
+      }
+    } else {
+      // A probe: what it carries counts as sent, snd_nxt stays.
+      const end = (tp.snd_nxt + len + (flags & TH_FIN ? 1 : 0)) | 0;
+      if (flags & TH_FIN) tp.t_flags |= TF_SENTFIN;
+      if (seqGt(end, tp.snd_max)) tp.snd_max = end;
+    }
+    if (flags & TH_ACK) {
+      const edge = (tp.rcv_nxt + recwin) | 0;
+      if (recwin > 0 && seqGt(edge, tp.rcv_adv)) tp.rcv_adv = edge;
+      tp.last_ack_sent = tp.rcv_nxt;
+      tp.t_flags &= ~(TF_ACKNOW | TF_DELACK);
+      if (tp.t_delack.armed) st.wheel.cancel(tp.t_delack);
+    }
+    tp.snd_segs++;
+    if (trace !== null) trace(tp, TA_OUTPUT_DONE, flags, seq, len);
+    if (error !== 0) return error;
+    if (!sendalot) return 0;
+  }
+}
+
+/** Bytes that `n` blocks take behind `before` bytes of other options, padding included (RFC 2018 section 3). */
+function sackOptLen(n: number, before: number): number {
+  const room = (40 - before - 4) >> 3;
+  return 4 + 8 * (n < room ? n : room);
+}
+
+/** BSD's rule: two segments more, and that a good part of the buffer; or half of the buffer. */
+function windowUpdateDue(tp: Tcpcb, recwin: number): boolean {
+  const hiwat = tp.t_socket!.so_rcv.sb_hiwat;
+  let adv = recwin;
+  let oldwin = 0;
+  if (seqGt(tp.rcv_adv, tp.rcv_nxt)) {
+    oldwin = (tp.rcv_adv - tp.rcv_nxt) | 0;
+    adv = adv > oldwin ? adv - oldwin : 0;
+  }
+  let shown = (adv + oldwin) >> tp.rcv_scale;
+  if (shown > TCP_MAXWIN) shown = TCP_MAXWIN;
+  if (oldwin >> tp.rcv_scale === shown) return false;
+  if (adv >= 2 * tp.t_maxseg && (adv >= hiwat >> 2 || recwin <= hiwat >> 3 || hiwat <= 8 * tp.t_maxseg)) return true;
+  return 2 * adv >= hiwat;
+}
+
+/** Fills the options of the segment in `m` and returns their length. */
+function buildOptions(tp: Tcpcb, m: Mbuf, flags: number): number {
+  const st = tp.st;
+  const to = st.tcp.optOut;
+  to.flags = 0;
+  if (flags & TH_SYN) {
+    to.mss = tcpMssOffer(tp);
+    to.flags |= TOF_MSS;
+    const passive = tp.t_state === TCPS_SYN_RECEIVED;
+    if (tp.t_flags & TF_REQ_SCALE && (!passive || tp.t_flags & TF_RCVD_SCALE)) {
+      to.wscale = tcpRequestScale(st.tune.ipc_maxsockbuf);
+      to.flags |= TOF_SCALE;
+    }
+    if (tp.t_flags & TF_SACK_PERMIT) to.flags |= TOF_SACKPERM;
+    if (tp.t_flags & TF_REQ_TSTMP && (!passive || tp.t_flags & TF_RCVD_TSTMP)) to.flags |= TOF_TS;
+  } else {
+    if (tp.t_flags & TF_RCVD_TSTMP && tp.t_flags & TF_REQ_TSTMP) to.flags |= TOF_TS;
+    if (tp.t_flags & TF_SACK_PERMIT && tp.rcv_numsacks > 0) {
+      to.flags |= TOF_SACK;
+      to.nsacks = tp.rcv_numsacks;
+    }
+  }
+  if (to.flags & TOF_TS) {
+    to.tsval = tcpTsval(tp);
+    to.tsecr = flags & TH_ACK ? tp.ts_recent : 0;
+  }
+  if (to.flags === 0) return 0;
+  return tcpAddoptions(st.pool.dv, m.pos, to, tp.sackblks);
+}
+
+/** Window shift that lets a buffer of `maxbuf` bytes be offered whole (RFC 7323 section 2.3). */
+export function tcpRequestScale(maxbuf: number): number {
+  let scale = 0;
+  while (scale < 14 && TCP_MAXWIN << scale < maxbuf) scale++;
+  return scale;
+}
+
+/** netstat's account of a segment that IP took (spec/counters.md 5.5 lines 1-9). */
+function countSent(tp: Tcpcb, flags: number, len: number, probe: boolean, delayed: boolean, nsacks: number): void {
+  const cnt = tp.st.cnt;
+  cnt[tcps.tcps_sndtotal]!++;
+  if (delayed) cnt[tcps.tcps_delack]!++;
+  if (nsacks > 0) cnt[tcps.tcps_sack_snd_opts]!++;
+  if (len > 0) {
+    if (probe && len === 1 && tp.snd_wnd === 0) {
+      cnt[tcps.tcps_sndprobe]!++;
+    } else if (seqLt(tp.snd_nxt, tp.snd_max)) {
+      cnt[tcps.tcps_sndrexmitpack]!++;
+      cnt[tcps.tcps_sndrexmitbyte]! += len;
+      tp.snd_rexmitpack++;
+    } else {
+      cnt[tcps.tcps_sndpack]!++;
+      cnt[tcps.tcps_sndbyte]! += len;
+      tp.snd_bytes += len;
+    }
+  } else if (tp.t_flags & TF_ACKNOW) {
+    cnt[tcps.tcps_sndacks]!++;
+  } else if (flags & (TH_SYN | TH_FIN | TH_RST)) {
+    cnt[tcps.tcps_sndctrl]!++;
+  } else {
+    cnt[tcps.tcps_sndwinup]!++;
+  }
+}

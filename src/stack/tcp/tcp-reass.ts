@@ -1,0 +1,168 @@
+/**
+ * Segments that came before the ones they follow: kept as the frames they arrived in, sorted by sequence number, and given to
+ * the user once the gap closes (RFC 9293 section 3.10.7.4). Bounded by segments (net.inet.tcp.reass.maxqueuelen) and by the
+ * receive buffer. Also the SACK blocks that tell the sender (RFC 2018 section 4).
+ */
+import { tcps } from '../../metrics/layout.ts';
+import type { Mbuf } from '../../rings/mbuf.ts';
+import { seqGeq, seqGt, seqLeq, seqLt } from './seq.ts';
+import { MAX_SACK_BLKS, type Tcpcb, TF_SACK_PERMIT } from './tcpcb.ts';
+
+/**
+ * Queues the segment `m` (`m.pos` and `m.len` are its payload, `seq` its first byte). Overlaps are cut from the newcomer; what
+ * is wholly held already is freed. Takes `m` in every case.
+ */
+export function tcpReassInsert(tp: Tcpcb, m: Mbuf, seqIn: number): void {
+  const st = tp.st;
+  const cnt = st.cnt;
+  let seq = seqIn;
+  if (tp.t_segqlen >= st.tune.tcp_reass_maxqueuelen || tp.t_segqbytes + m.len > tp.t_socket!.so_rcv.sb_hiwat) {
+    cnt[tcps.tcps_reassfull]!++;
+    cnt[tcps.tcps_rcvmemdrop]!++;
+    st.pool.put(m);
+    return;
+  }
+  let prev: Mbuf | null = null;
+  let q = tp.t_segq;
+  while (q !== null && seqLeq(q.seq, seq)) {
+    prev = q;
+    q = q.nextpkt;
+  }
+  if (prev !== null) {
+    const overlap = (prev.seq + prev.seglen - seq) | 0;
+    if (overlap > 0) {
+      if (overlap >= m.len) {
+        dup(tp, m.len, m.len);
+        st.pool.put(m);
+        return;
+      }
+      dup(tp, overlap, m.len);
+      m.pos += overlap;
+      m.len -= overlap;
+      seq = (seq + overlap) | 0;
+    }
+  }
+  // Followers that the newcomer covers go; one that it overlaps loses its head.
+  while (q !== null) {
+    const overlap = (seq + m.len - q.seq) | 0;
+    if (overlap <= 0) break;
+    if (overlap < q.seglen) {
+      q.seq = (q.seq + overlap) | 0;
+      q.seglen -= overlap;
+      q.pos += overlap;
+      q.len -= overlap;
+      tp.t_segqbytes -= overlap;
+      cnt[tcps.tcps_rcvpartduppack]!++;
+      cnt[tcps.tcps_rcvpartdupbyte]! += overlap;
+      break;
+    }
+    const next: Mbuf | null = q.nextpkt;
+    if (prev === null) tp.t_segq = next;
+    else prev.nextpkt = next;
+    tp.t_segqlen--;
+    tp.t_segqbytes -= q.seglen;
+    cnt[tcps.tcps_rcvduppack]!++;
+    cnt[tcps.tcps_rcvdupbyte]! += q.seglen;
+    st.pool.put(q);
+    q = next;
+  }
+  m.seq = seq;
+  m.seglen = m.len;
+  m.nextpkt = q;
+  if (prev === null) tp.t_segq = m;
+  else prev.nextpkt = m;
+  tp.t_segqlen++;
+  tp.t_segqbytes += m.len;
+  cnt[tcps.tcps_rcvoopack]!++;
+  cnt[tcps.tcps_rcvoobyte]! += m.len;
+  if (tp.t_flags & TF_SACK_PERMIT) updateSackList(tp, seq, (seq + m.len) | 0);
+}
+
+function dup(tp: Tcpcb, bytes: number, of: number): void {
+  const cnt = tp.st.cnt;
+  if (bytes >= of) {
+    cnt[tcps.tcps_rcvduppack]!++;
+    cnt[tcps.tcps_rcvdupbyte]! += bytes;
+  } else {
+    cnt[tcps.tcps_rcvpartduppack]!++;
+    cnt[tcps.tcps_rcvpartdupbyte]! += bytes;
+  }
+}
+
+/** The first queued segment if it continues the stream at rcv_nxt, taken off the queue; null when there is still a gap. */
+export function tcpReassNext(tp: Tcpcb): Mbuf | null {
+  const st = tp.st;
+  for (;;) {
+    const q = tp.t_segq;
+    if (q === null || seqGt(q.seq, tp.rcv_nxt)) return null;
+    tp.t_segq = q.nextpkt;
+    q.nextpkt = null;
+    tp.t_segqlen--;
+    tp.t_segqbytes -= q.seglen;
+    const skip = (tp.rcv_nxt - q.seq) | 0;
+    if (skip < q.seglen) {
+      q.pos += skip;
+      q.len -= skip;
+      return q;
+    }
+    st.pool.put(q);
+  }
+}
+
+/** Frees the queue. */
+export function tcpReassFlush(tp: Tcpcb): void {
+  let q = tp.t_segq;
+  while (q !== null) {
+    const next: Mbuf | null = q.nextpkt;
+    tp.st.pool.put(q);
+    q = next;
+  }
+  tp.t_segq = null;
+  tp.t_segqlen = 0;
+  tp.t_segqbytes = 0;
+  tp.rcv_numsacks = 0;
+}
+
+/**
+ * Puts the block that holds `start..end` first, joined with those it touches, the others behind it in the order they were
+ * (RFC 2018 section 4: the first block is the one that the latest segment belongs to).
+ */
+export function updateSackList(tp: Tcpcb, startIn: number, endIn: number): void {
+  const b = tp.sackblks;
+  let start = startIn;
+  let end = endIn;
+  let kept = 0;
+  const n = tp.rcv_numsacks;
+  for (let i = 0; i < n; i++) {
+    const s = b[2 * i]!;
+    const e = b[2 * i + 1]!;
+    if (seqGeq(s, e) || seqLeq(e, tp.rcv_nxt)) continue;
+    if (seqLeq(s, end) && seqGeq(e, start)) {
+      if (seqLt(s, start)) start = s;
+      if (seqGt(e, end)) end = e;
+    } else {
+      b[2 * kept] = s;
+      b[2 * kept + 1] = e;
+      kept++;
+    }
+  }
+  if (kept === MAX_SACK_BLKS) kept--;
+  b.copyWithin(2, 0, 2 * kept);
+  b[0] = start;
+  b[1] = end;
+  tp.rcv_numsacks = kept + 1;
+}
+
+/** Forgets the blocks that rcv_nxt has passed. */
+export function cleanSackReport(tp: Tcpcb): void {
+  const b = tp.sackblks;
+  let kept = 0;
+  for (let i = 0; i < tp.rcv_numsacks; i++) {
+    const e = b[2 * i + 1]!;
+    if (seqLeq(e, tp.rcv_nxt)) continue;
+    b[2 * kept] = b[2 * i]!;
+    b[2 * kept + 1] = e;
+    kept++;
+  }
+  tp.rcv_numsacks = kept;
+}

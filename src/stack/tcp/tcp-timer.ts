@@ -1,0 +1,179 @@
+/** Timers of a connection: retransmission (RFC 6298), persist (RFC 9293 3.8.6.1), keepalive (RFC 9293 3.8.4), 2 MSL, delayed ACK. */
+import { tcps } from '../../metrics/layout.ts';
+import { EHOSTUNREACH, ETIMEDOUT } from '../errno.ts';
+import { CC_RTO, ccCongSignal } from './cc-newreno.ts';
+import { haveEstablished, TCPS_CLOSE_WAIT, TCPS_CLOSING, TCPS_FIN_WAIT_2, TCPS_TIME_WAIT } from './tcp-fsm.ts';
+import { tcpOutput } from './tcp-output.ts';
+import { tcpClose, tcpDrop, tcpKeepProbe } from './tcp-subr.ts';
+import {
+  TA_TIMER,
+  TCP_RTT_SHIFT,
+  TCP_RTTVAR_SHIFT,
+  type Tcpcb,
+  type TcpTimerFns,
+  TF_ACKNOW,
+  TF_DELACK,
+  TF_FORCEDATA,
+} from './tcpcb.ts';
+
+/** Attempts before a connection is given up (BSD's TCP_MAXRXTSHIFT). */
+export const TCP_MAXRXTSHIFT = 12;
+/** Longest retransmission timeout, µs (RFC 6298 (2.5): at least 60 s). */
+const TCPTV_REXMTMAX = 64_000_000;
+
+/** Retransmission timeout from the estimators: RFC 6298 (2.3), floor and slop as FreeBSD's sysctls say. */
+export function tcpRexmtval(tp: Tcpcb): number {
+  const tune = tp.st.tune;
+  const floor = tune.tcp_rexmit_min * 1000;
+  let rto = (tp.t_srtt >> TCP_RTT_SHIFT) + tp.t_rttvar;
+  if (rto < floor) rto = floor;
+  rto += tune.tcp_rexmit_slop * 1000;
+  return rto > TCPTV_REXMTMAX ? TCPTV_REXMTMAX : rto;
+}
+
+/** The timeout `shift` doublings later (RFC 6298 (5.5)). */
+function backoff(us: number, shift: number, most: number): number {
+  const v = us * (1 << (shift > 9 ? 9 : shift));
+  return v > most ? most : v;
+}
+
+/** Takes a round-trip sample of `rtt` µs into the estimators (RFC 6298 section 2). */
+export function tcpXmitTimer(tp: Tcpcb, rttUs: number): void {
+  const rtt = rttUs < 1 ? 1 : rttUs;
+  tp.st.cnt[tcps.tcps_rttupdated]!++;
+  tp.t_rttsamples++;
+  if (tp.t_rttmin === 0 || rtt < tp.t_rttmin) tp.t_rttmin = rtt;
+  if (tp.t_srtt === 0) {
+    tp.t_srtt = rtt << TCP_RTT_SHIFT;
+    tp.t_rttvar = (rtt >> 1) << TCP_RTTVAR_SHIFT;
+  } else {
+    const delta = rtt - (tp.t_srtt >> TCP_RTT_SHIFT);
+    tp.t_srtt += delta;
+    if (tp.t_srtt <= 0) tp.t_srtt = 1;
+    const dev = delta < 0 ? -delta : delta;
+    tp.t_rttvar += dev - (tp.t_rttvar >> TCP_RTTVAR_SHIFT);
+    if (tp.t_rttvar <= 0) tp.t_rttvar = 1;
+  }
+  tp.t_rxtshift = 0;
+  tp.t_rxtcur = tcpRexmtval(tp);
+  tp.t_softerror = 0;
+}
+
+/** Arms the persist timer with its back-off. */
+export function tcpSetpersist(tp: Tcpcb): void {
+  const base = ((tp.t_srtt >> 2) + tp.t_rttvar) >> 1;
+  const floor = tp.st.tune.tcp_persmin * 1000;
+  let us = backoff(base, tp.t_rxtshift, tp.st.tune.tcp_persmax * 1000);
+  if (us < floor) us = floor;
+  tp.st.wheel.arm(tp.t_persist, us);
+  if (tp.t_rxtshift < TCP_MAXRXTSHIFT) tp.t_rxtshift++;
+}
+
+/** Idle time before the first keepalive probe, µs. */
+export function tcpKeepIdle(tp: Tcpcb): number {
+  return (tp.t_keepidle !== 0 ? tp.t_keepidle : tp.st.tune.tcp_keepidle) * 1000;
+}
+
+/** Arms the keepalive timer as the state wants it: the handshake's limit first, idle time after. */
+export function tcpKeepRestart(tp: Tcpcb): void {
+  tp.st.wheel.arm(tp.t_keep, haveEstablished(tp.t_state) ? tcpKeepIdle(tp) : tp.st.tune.tcp_keepinit * 1000);
+}
+
+/** Time that TIME_WAIT lasts, µs. */
+export function tcp2Msl(tp: Tcpcb): number {
+  return 2 * tp.st.tune.tcp_msl * 1000;
+}
+
+function rexmt(tp: Tcpcb): void {
+  const st = tp.st;
+  const cnt = st.cnt;
+  if (tp.t_trace !== null) tp.t_trace(tp, TA_TIMER, 0, tp.snd_una, 0);
+  tp.t_rxtshift++;
+  if (tp.t_rxtshift > TCP_MAXRXTSHIFT) {
+    tp.t_rxtshift = TCP_MAXRXTSHIFT;
+    cnt[tcps.tcps_timeoutdrop]!++;
+    tcpDrop(tp, tp.t_softerror !== 0 ? tp.t_softerror : ETIMEDOUT);
+    return;
+  }
+  cnt[tcps.tcps_rexmttimeo]!++;
+  if (haveEstablished(tp.t_state)) {
+    tp.t_rxtcur = backoff(tcpRexmtval(tp), tp.t_rxtshift, TCPTV_REXMTMAX);
+    // A path that fails this long may have changed: forget the estimate, keep the back-off.
+    if (tp.t_rxtshift > TCP_MAXRXTSHIFT / 4) {
+      tp.t_rttvar += tp.t_srtt >> TCP_RTT_SHIFT;
+      tp.t_srtt = 0;
+    }
+    ccCongSignal(tp, CC_RTO);
+  } else {
+    tp.t_rxtcur = backoff(st.tune.tcp_rexmit_initial * 1000, tp.t_rxtshift, TCPTV_REXMTMAX);
+    tp.snd_recover = tp.snd_max;
+  }
+  tp.snd_nxt = tp.snd_una;
+  // Karn: what goes again is not timed.
+  tp.t_rtttiming = false;
+  tp.t_dupacks = 0;
+  if (haveEstablished(tp.t_state)) tp.t_flags |= TF_ACKNOW;
+  tcpOutput(tp);
+}
+
+function persist(tp: Tcpcb): void {
+  const st = tp.st;
+  if (tp.t_trace !== null) tp.t_trace(tp, TA_TIMER, 1, tp.snd_una, 0);
+  st.cnt[tcps.tcps_persisttimeo]!++;
+  // A peer that answers probes may keep the window shut for ever (RFC 9293 section 3.8.6.1); one that is silent may not.
+  const silent = (st.clock.ms - tp.t_rcvtime) | 0;
+  if (tp.t_rxtshift === TCP_MAXRXTSHIFT && silent >= st.tune.tcp_keepidle) {
+    st.cnt[tcps.tcps_persistdrop]!++;
+    tcpDrop(tp, ETIMEDOUT);
+    return;
+  }
+  tcpSetpersist(tp);
+  tp.t_flags |= TF_FORCEDATA;
+  tcpOutput(tp);
+  tp.t_flags &= ~TF_FORCEDATA;
+}
+
+function keep(tp: Tcpcb): void {
+  const st = tp.st;
+  const tune = st.tune;
+  if (tp.t_trace !== null) tp.t_trace(tp, TA_TIMER, 2, tp.snd_una, 0);
+  if (!haveEstablished(tp.t_state)) {
+    st.cnt[tcps.tcps_keeptimeo]!++;
+    st.cnt[tcps.tcps_keepdrops]!++;
+    tcpDrop(tp, tp.t_softerror === EHOSTUNREACH ? EHOSTUNREACH : ETIMEDOUT);
+    return;
+  }
+  const wants = tune.tcp_always_keepalive !== 0 || tp.t_socket!.keepAlive;
+  const idleMs = (st.clock.ms - tp.t_rcvtime) | 0;
+  const idleLimit = tcpKeepIdle(tp) / 1000;
+  if (!wants || tp.t_state > TCPS_CLOSING || idleMs < idleLimit) {
+    st.wheel.arm(tp.t_keep, wants && idleMs < idleLimit ? (idleLimit - idleMs) * 1000 : tcpKeepIdle(tp));
+    return;
+  }
+  st.cnt[tcps.tcps_keeptimeo]!++;
+  if (idleMs >= idleLimit + tune.tcp_keepcnt * tune.tcp_keepintvl) {
+    st.cnt[tcps.tcps_keepdrops]!++;
+    tcpDrop(tp, ETIMEDOUT);
+    return;
+  }
+  st.cnt[tcps.tcps_keepprobe]!++;
+  tcpKeepProbe(tp);
+  st.wheel.arm(tp.t_keep, tune.tcp_keepintvl * 1000);
+}
+
+function msl2(tp: Tcpcb): void {
+  if (tp.t_trace !== null) tp.t_trace(tp, TA_TIMER, 3, 0, 0);
+  if (tp.t_state === TCPS_FIN_WAIT_2) tp.st.cnt[tcps.tcps_finwait2_drops]!++;
+  else if (tp.t_state !== TCPS_TIME_WAIT && tp.t_state <= TCPS_CLOSE_WAIT) return;
+  tcpClose(tp, 0);
+}
+
+function delack(tp: Tcpcb): void {
+  if (tp.t_trace !== null) tp.t_trace(tp, TA_TIMER, 4, 0, 0);
+  if ((tp.t_flags & TF_DELACK) === 0) return;
+  // DELACK stays set until the segment has left, so that it is counted as delayed.
+  tp.t_flags |= TF_ACKNOW;
+  tcpOutput(tp);
+}
+
+export const tcpTimers: TcpTimerFns = { rexmt, persist, keep, msl2, delack };
