@@ -293,13 +293,12 @@ static void undo_one(struct undo *u, const struct action *a) {
       snprintf(what, sizeof what, "RSS indirection table%s", strcmp(a->text, "default") == 0 ? " (default)" : "");
       r = undo_indir(u, a);
       break;
-    case UNLINK:
-      snprintf(what, sizeof what, "removed %s", a->text);
-      r = undo_unlink(a);
-      break;
+    case UNLINK: /* tidying up is not worth a line */
+      if (undo_unlink(a) != 0) report(u, 1, a->text, strerror(errno));
+      return;
   }
   if (r == 0) report(u, 0, what, "");
-  else report(u, 1, a->kind == UNLINK ? a->text : what, strerror(errno));
+  else report(u, 1, what, strerror(errno));
 }
 
 /* Opens and reads the whole file; returns its length, 0 when there is none, -1 when it must not be trusted. */

@@ -16,7 +16,7 @@ enum undo_status {
   UNDO_NONE = 3,      /* there is no such file: nothing to do */
 };
 
-/* Receives one line for each thing undone (failed == 0) or not (failed != 0). */
+/* Receives one line for each setting undone (failed == 0), and for each setting or file that could not be (failed != 0). */
 typedef void (*undo_line)(void *ctx, int failed, const char *text);
 
 /*
