@@ -51,6 +51,11 @@ constexpr int kSendBuffer = 32 << 20;
 constexpr int kBusyPollUs = 20;
 constexpr int kBusyPollBudget = 64;
 
+// The kernel releases the queues of a closed socket some time after the close, in a work of its own. A queue that is busy
+// longer than this is somebody else's.
+constexpr int kBusyTries = 50;
+constexpr useconds_t kBusyPauseUs = 10000;
+
 // Warnings of libbpf and libxdp since the last attempt: they say what an errno does not (the verifier's words).
 thread_local std::string library_text;
 
@@ -100,7 +105,7 @@ Port::Port(const PortOptions& wanted, Umem* umem) : options(wanted), umem_(umem)
     Attach();
     OpenFirstSocket();
     for (uint32_t q = 1; q < options.queues; q++) {
-      int error = OpenSocket(q, 0);
+      int error = OpenSocketPatiently(q, 0);
       if (error != 0) {
         throw SystemError(error, "bind",
                           options.ifname + ": cannot open queue " + std::to_string(q) + ": " + ErrnoText(error) +
@@ -193,7 +198,7 @@ void Port::Attach() {
 // Opens queue 0. With the process's first port this also registers the UMEM and settles zero-copy for all sockets to come.
 void Port::OpenFirstSocket() {
   if (umem_->ports > 0) {
-    int error = OpenSocket(0, 0);
+    int error = OpenSocketPatiently(0, 0);
     if (error != 0) {
       throw SystemError(error, "bind", options.ifname + ": cannot share the UMEM of the first interface (" +
                                            (umem_->zero_copy ? "zero-copy" : "copy") + " mode): " + ErrnoText(error));
@@ -213,7 +218,7 @@ void Port::OpenFirstSocket() {
                               (IsPermission(error) ? kNeedsRights : ""));
       }
       uint16_t flags = static_cast<uint16_t>(XDP_USE_NEED_WAKEUP | (zero_copy ? XDP_ZEROCOPY : XDP_COPY) | (sg ? XDP_USE_SG : 0));
-      error = OpenSocket(0, flags);
+      error = OpenSocketPatiently(0, flags);
       if (error == 0) {
         umem_->zero_copy = zero_copy;
         umem_->frags = sg;
@@ -232,6 +237,15 @@ void Port::OpenFirstSocket() {
                                          (native ? "" : "; generic XDP has none") + "); use --zero-copy auto");
   }
   throw SystemError(error, "bind", options.ifname + ": cannot open an AF_XDP socket: " + ErrnoText(error));
+}
+
+int Port::OpenSocketPatiently(uint32_t index, uint16_t flags) {
+  int error = OpenSocket(index, flags);
+  for (int tries = 0; error == EBUSY && tries < kBusyTries; tries++) {
+    usleep(kBusyPauseUs);
+    error = OpenSocket(index, flags);
+  }
+  return error;
 }
 
 // Makes and binds the socket of a queue and enters it into the program's map. 0 or a positive errno.

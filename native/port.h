@@ -56,6 +56,7 @@ class Port {
   void Load();
   void Attach();
   void OpenFirstSocket();
+  int OpenSocketPatiently(uint32_t queue, uint16_t flags);
   int OpenSocket(uint32_t queue, uint16_t flags);
   void StartQueues();
   int MapFd(const char* name) const;

@@ -59,6 +59,11 @@ export class Rig {
     return new Side(link, pool);
   }
 
+  /** Leaves the next `frames` frames to others, such as workers. */
+  skipFrames(frames: number): void {
+    this.#frames += frames;
+  }
+
   claim(port: PortInfo, ...addresses: string[]): void {
     const words = addresses.filter((a) => !a.includes(':')).map((a) => ipv4(a).readInt32BE());
     const v6 = addresses.filter((a) => a.includes(':')).map(ipv6);
