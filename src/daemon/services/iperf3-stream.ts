@@ -33,8 +33,8 @@ export class DataStream implements StreamHandler {
   #rexmit0 = 0;
   #since = 0;
   #lastAt = 0;
-  /** Bytes at the last look at the time; -1 before the first. */
-  #seen = -1;
+  /** The test is over: what still comes was on its way, and counts with the time at which it came. */
+  #stopped = false;
   #pace: NodeJS.Timeout | null = null;
   /** Bytes a millisecond; 0 unlimited. */
   #rate = 0;
@@ -55,6 +55,7 @@ export class DataStream implements StreamHandler {
 
   data(_so: StreamSocket, _u8: Uint8Array, _off: number, len: number): number {
     this.#bytes += len;
+    if (this.#stopped) this.#lastAt = performance.now();
     return len;
   }
 
@@ -80,7 +81,6 @@ export class DataStream implements StreamHandler {
    */
   start(send: boolean, rate: number, block: number, noDelay: boolean, now: number): void {
     this.#since = now;
-    this.#lastAt = now;
     this.#sending = send && this.#alive;
     if (!this.#sending) return;
     if (noDelay) this.so.setNoDelay(true);
@@ -101,12 +101,12 @@ export class DataStream implements StreamHandler {
     this.#bytes0 = this.#bytes;
     this.#rexmit0 += this.retransmits();
     this.#since = now;
-    this.#lastAt = now;
-    this.#seen = -1;
   }
 
   /** The test is over: a sender's FIN tells a client in the middle of a block that no more will come. */
-  stop(): void {
+  stop(now: number): void {
+    this.#stopped = true;
+    this.#lastAt = now;
     if (this.#sending) this.so.shutdown();
     this.#stopSending();
   }
@@ -151,12 +151,8 @@ export class DataStream implements StreamHandler {
     return this.#bytes - this.#bytes0;
   }
 
-  /** Seconds that the counted bytes took, up to the first look that found no new ones. */
-  seconds(now: number): number {
-    if (this.#seen !== this.#bytes) {
-      this.#seen = this.#bytes;
-      this.#lastAt = now;
-    }
+  /** Seconds from the start to the end of the test, or to the last byte that came after it. */
+  get seconds(): number {
     return (this.#lastAt - this.#since) / 1000;
   }
 

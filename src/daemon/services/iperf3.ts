@@ -174,16 +174,13 @@ class Iperf3Shard implements TestHome, RunningService {
     } else if (msg.t === 'omit') {
       for (const s of streams) s.resetCounts(now);
     } else if (msg.t === 'stop') {
-      for (const s of streams) {
-        s.stop();
-        s.seconds(now);
-      }
+      for (const s of streams) s.stop(now);
     } else if (msg.t === 'count' && streams.length > 0) {
       const counts = streams.map((s) => ({
         n: s.n,
         bytes: s.bytes,
         retransmits: s.retransmits(),
-        seconds: s.seconds(now),
+        seconds: s.seconds,
       }));
       this.send({ t: 'counts', cookie: msg.cookie, to: msg.from, from: this.shard, streams: counts });
     }

@@ -6,19 +6,18 @@ type Listener = (msg: unknown) => void;
 /** A bus between `n` shards of one test; messages take up to `delayMs` and stay in order for a pair of shards. */
 export function makeBuses(n: number, delayMs = 0): ShardBus[] {
   const subs: Map<string, Listener[]>[] = Array.from({ length: n }, () => new Map());
-  const last: number[][] = Array.from({ length: n }, () => Array.from({ length: n }, () => 0));
+  const queues = Array.from({ length: n }, () => Array.from({ length: n }, (): [string, unknown][] => []));
   return subs.map((mine, from) => ({
     publish(topic, msg) {
       for (let to = 0; to < n; to++) {
         if (to === from) continue;
-        const at = Math.max(last[from]![to]!, performance.now() + Math.random() * delayMs);
-        last[from]![to] = at;
-        const copy = structuredClone(msg);
-        const deliver = (): void => {
-          for (const fn of subs[to]!.get(topic) ?? []) fn(copy);
-        };
-        if (delayMs === 0) setImmediate(deliver);
-        else setTimeout(deliver, Math.ceil(at - performance.now()));
+        const queue = queues[from]![to]!;
+        queue.push([topic, structuredClone(msg)]);
+        // each timer takes the oldest message, so that they stay in order whichever timer is first
+        setTimeout(() => {
+          const [t, m] = queue.shift()!;
+          for (const fn of subs[to]!.get(t) ?? []) fn(m);
+        }, Math.random() * delayMs);
       }
     },
     subscribe(topic, fn) {
