@@ -1,0 +1,190 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { type Lab, labMissing, NEAR_ADDRESS, startXsiftr, withLab, type Xsiftr } from '../lab/netns.ts';
+
+const PARSER = join(import.meta.dirname, '../fixtures/parse_siftr.py');
+const BYTES = 300_000;
+
+interface Parsed {
+  counts: Record<string, number>;
+  data: number;
+  rows: { i: number; o: number };
+  states: number[];
+  flows: Record<string, { flow: string; i: number; o: number; max_cwnd: number; types: number[] }>;
+  listed: string[];
+}
+
+/** Reads a log with the outside reader, which must have nothing to complain about. */
+function parse(path: string, suppressed = 0): Parsed {
+  const r = spawnSync('python3', [PARSER, '--suppressed', String(suppressed), path], {
+    encoding: 'utf8',
+    maxBuffer: 1 << 26,
+  });
+  expect(r.stderr).toBe('');
+  expect(r.status).toBe(0);
+  return JSON.parse(r.stdout) as Parsed;
+}
+
+/** One HTTP connection. */
+async function get(lab: Lab, bytes = BYTES): Promise<void> {
+  const r = await lab.far(
+    `curl -sS -m 20 -o /dev/null -w '%{http_code} %{size_download}' http://${NEAR_ADDRESS}/bytes/${bytes}`,
+  );
+  expect(r.stdout).toBe(`200 ${bytes}`);
+}
+
+/** TCP counters of the peer's kernel. */
+async function peerSegments(lab: Lab): Promise<{ sent: number; received: number }> {
+  const out = (await lab.far('nstat -asz TcpInSegs TcpOutSegs TcpRetransSegs')).stdout;
+  const value = (name: string): number => Number(new RegExp(`^${name}\\s+(\\d+)`, 'm').exec(out)?.[1]);
+  return { sent: value('TcpOutSegs') + value('TcpRetransSegs'), received: value('TcpInSegs') };
+}
+
+const set = (x: Xsiftr, leaf: string, value: string | number): Promise<unknown> =>
+  x.command(['sysctl', `net.inet.siftr.${leaf}=${value}`]);
+
+const sum = (values: Iterable<number>): number => [...values].reduce((a, b) => a + b, 0);
+
+const missing = labMissing('python3', 'curl', 'nstat', 'flock');
+
+describe.skipIf(missing !== '')('SIFTR on a veth pair', () => {
+  test.each([1, 4])(
+    'the log of %i queues has every packet that the peer sent and received (spec/siftr.md section 13 rule 10 b, c, d)',
+    async (queues) => {
+      await withLab('siftr', { queues, peerOffloads: false }, async (lab) => {
+        const x = await startXsiftr(lab);
+        const before = await peerSegments(lab);
+        const connections = 8;
+        for (let i = 0; i < connections; i++) await get(lab);
+        // The peer's FIN exchange ends before curl does; what is still under way is a delayed ACK at most.
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        const after = await peerSegments(lab);
+        expect(await x.stop()).toBe(0);
+
+        const log = parse(x.siftrLog);
+        expect(log.counts).toMatchObject({
+          num_inbound_tcp_pkts: after.sent - before.sent,
+          num_outbound_tcp_pkts: after.received - before.received,
+          num_inbound_skipped_pkts_malloc: 0,
+          num_outbound_skipped_pkts_malloc: 0,
+          num_inbound_skipped_pkts_tcpcb: 0,
+          num_outbound_skipped_pkts_tcpcb: 0,
+          num_inbound_skipped_pkts_inpcb: 2 * connections,
+          num_outbound_skipped_pkts_inpcb: connections,
+        });
+        expect(log.listed).toHaveLength(connections);
+        const flows = Object.values(log.flows);
+        expect(flows).toHaveLength(connections);
+        expect(sum(flows.map((f) => f.i))).toBe(log.rows.i);
+        // Each connection carried the reply: at least so many full segments went out.
+        for (const f of flows) expect(f.o).toBeGreaterThanOrEqual(Math.ceil(BYTES / 1460));
+        for (const f of flows) expect(f.flow).toMatch(/^192\.0\.2\.1,80,192\.0\.2\.2,\d+$/);
+      });
+    },
+  );
+
+  test('the sysctls of a running one: cycles, port filter, ppl, log file, and a log that another holds', async () => {
+    await withLab('siftr', { peerOffloads: false }, async (lab) => {
+      const x = await startXsiftr(lab, ['--no-siftr', '--serve', 'http,discard']);
+      const file = (name: string): string => join(lab.dir, name);
+
+      // Only packets from or to the port are counted at all.
+      await set(x, 'logfile', file('filter.log'));
+      await set(x, 'port_filter', 9);
+      await set(x, 'enabled', 1);
+      await get(lab);
+      await lab.far(['bash', '-c', `head -c 100000 /dev/zero > /dev/tcp/${NEAR_ADDRESS}/9`]);
+      await set(x, 'enabled', 0);
+      const filtered = parse(file('filter.log'));
+      expect(filtered.listed).toHaveLength(1);
+      expect(filtered.listed[0]).toMatch(/^192\.0\.2\.1,9,/);
+      expect(filtered.counts['num_inbound_skipped_pkts_inpcb']).toBe(2);
+
+      // ppl 10: a tenth of one flow's records, rounded down.
+      await set(x, 'logfile', file('ppl.log'));
+      await set(x, 'port_filter', 0);
+      await set(x, 'ppl', 10);
+      await set(x, 'enabled', 1);
+      await get(lab);
+      await set(x, 'enabled', 0);
+      const last = readFileSync(file('ppl.log'), 'utf8').trimEnd().split('\n').at(-1)!;
+      const number = (key: string): number => Number(new RegExp(`\\b${key}=(\\d+)`).exec(last)?.[1]);
+      const records = number('total_tcp_pkts') - number('total_skipped_tcp_pkts');
+      const lines = Math.floor(records / 10);
+      expect(parse(file('ppl.log'), records - lines).data).toBe(lines);
+
+      // A switch while enabled: the cycle's first line is in the old file, its last one in the new.
+      await set(x, 'ppl', 1);
+      await set(x, 'logfile', file('one.log'));
+      await set(x, 'enabled', 1);
+      await get(lab);
+      await set(x, 'logfile', file('two.log'));
+      await get(lab);
+      await set(x, 'enabled', 0);
+      const both = readFileSync(file('one.log'), 'utf8') + readFileSync(file('two.log'), 'utf8');
+      expect(readFileSync(file('one.log'), 'utf8')).not.toContain('disable_time_secs');
+      writeFileSync(file('both.log'), both);
+      expect(parse(file('both.log')).listed).toHaveLength(2);
+
+      // Out of range, unknown, and held by another.
+      for (const bad of ['enabled=2', 'port_filter=70000', 'ppl=4294967296', 'genhashes=1']) {
+        const r = await x.command(['sysctl', `net.inet.siftr.${bad}`], { check: false });
+        expect(r.code, bad).not.toBe(0);
+        expect(r.stderr.trimEnd().split('\n'), bad).toHaveLength(1);
+      }
+      const holder: ChildProcess = spawn('flock', ['-x', file('held.log'), 'sleep', '60'], { detached: true });
+      await expect.poll(() => spawnSync('flock', ['-n', file('held.log'), 'true']).status, { timeout: 5000 }).toBe(1);
+      const held = await x.command(['sysctl', `net.inet.siftr.logfile=${file('held.log')}`], { check: false });
+      process.kill(-holder.pid!);
+      expect(held.code).not.toBe(0);
+      expect(held.stderr).toContain('another process writes to it');
+      const name = await x.command(['sysctl', 'net.inet.siftr.logfile']);
+      expect(name.stdout.trim()).toBe(`net.inet.siftr.logfile: ${file('two.log')}`);
+      expect(await x.stop()).toBe(0);
+    });
+  });
+
+  test('SIGHUP goes on in a new file after the log was renamed', async () => {
+    await withLab('siftr', { peerOffloads: false }, async (lab) => {
+      const x = await startXsiftr(lab);
+      await get(lab);
+      renameSync(x.siftrLog, `${x.siftrLog}.0`);
+      x.running.child.kill('SIGHUP');
+      await expect
+        .poll(() => spawnSync('head', ['-c', '17', x.siftrLog], { encoding: 'utf8' }).stdout, { timeout: 5000 })
+        .toBe('enable_time_secs=');
+      await get(lab);
+      expect(await x.stop()).toBe(0);
+      const old = readFileSync(`${x.siftrLog}.0`, 'utf8').trimEnd().split('\n');
+      const next = readFileSync(x.siftrLog, 'utf8').trimEnd().split('\n');
+      expect(next[0]).toBe(old[0]);
+      expect(next.at(-1)).toMatch(/^disable_time_secs=/);
+      const port = (line: string): string => line.split(',')[5]!;
+      expect(new Set(old.slice(1).map(port)).size).toBe(1);
+      expect(new Set(next.slice(1, -1).map(port)).size).toBe(1);
+      expect(port(old.at(-1)!)).not.toBe(port(next[1]!));
+    });
+  });
+
+  test('a log that reaches its limit is closed with its disable line, one warning and a metric', async () => {
+    await withLab('siftr', { peerOffloads: false }, async (lab) => {
+      const x = await startXsiftr(lab, ['--siftr-limit', '64K']);
+      await get(lab, 3_000_000);
+      await expect
+        .poll(async () => (await x.command(['sysctl', '-n', 'net.inet.siftr.enabled'])).stdout.trim(), {
+          timeout: 5000,
+        })
+        .toBe('0');
+      const log = parse(x.siftrLog);
+      expect(log.data).toBeGreaterThan(300);
+      const scrape = await (await fetch(`${x.metrics}/metrics`)).text();
+      expect(
+        sum([...scrape.matchAll(/^xsiftr_siftr_limit_reached_total(?:\{.*\})? (\d+)$/gm)].map((m) => Number(m[1]))),
+      ).toBe(1);
+      expect(x.running.errorLines.filter((l) => l.includes('limit'))).toHaveLength(1);
+      expect(await x.stop()).toBe(0);
+    });
+  });
+});
