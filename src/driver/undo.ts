@@ -1,5 +1,7 @@
 import {
+  accessSync,
   closeSync,
+  constants,
   fsyncSync,
   linkSync,
   mkdirSync,
@@ -303,6 +305,7 @@ function restoreFile(path: string, iface: string, head: UndoHeader | null, runDi
     failed: r?.failed ?? [],
     text: `${iface}: ${text}`,
   });
+  if (head === null && !readable(path)) return report('failed', `reading ${path} needs root; run it with sudo`);
   if (head === null) return report('failed', `${path} is no undo file of this version; look at it and remove it`);
   if (isAlive(head)) return report('running', `xsiftr (pid ${head.pid}) is running on it, nothing to undo`);
   const name = head.netns === null ? null : head.netns.slice(head.netns.lastIndexOf('/') + 1);
@@ -321,6 +324,15 @@ function restoreFile(path: string, iface: string, head: UndoHeader | null, runDi
   if (r.failed.length > 0) return report('failed', `could not undo: ${r.failed.join('; ')}`, r);
   if (statSync(path, { throwIfNoEntry: false }) !== undefined) return report('failed', `cannot remove ${path}`, r);
   return report('restored', r.done.length === 0 ? 'nothing was changed' : `put back ${r.done.join('; ')}`, r);
+}
+
+function readable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function inodeOf(path: string): number {

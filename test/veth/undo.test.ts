@@ -6,7 +6,7 @@ import { readNetdev } from '../../src/driver/netdev.ts';
 import { netnsInode, withNetns } from '../../src/driver/netns.ts';
 import { processStartTime, restore, undoPath } from '../../src/driver/undo.ts';
 import { Lab, labMissing } from '../lab/netns.ts';
-import { Running } from '../lab/process.ts';
+import { Running, run } from '../lab/process.ts';
 
 const CHILD = join(import.meta.dirname, 'children/guarded.ts');
 const missing = labMissing();
@@ -144,6 +144,21 @@ describe.skipIf(missing !== '')('giving an interface back', () => {
     expect(restore({ runDir })).toMatchObject([{ state: 'restored' }]);
     const dev = readNetdev('ix1', lab.nearNs);
     expect([dev.mtu, dev.channels!.rx]).toEqual([1300, 3]);
+  });
+
+  it('says that it needs root when somebody else asks for it', async () => {
+    const { child, guard } = await start();
+    const undo = join(import.meta.dirname, '../../src/driver/undo.ts');
+    // Imported as root: the checkout may be closed to others.
+    const script = `import('${undo}').then((u) => {
+      process.setuid('nobody');
+      console.log(u.restore({ runDir: '${runDir}' })[0].text);
+    })`;
+    await run(['chmod', '755', lab.dir]);
+    const asNobody = await run([process.execPath, '-e', script]);
+    child.signal('SIGKILL');
+    await gone(guard);
+    expect(asNobody.stdout).toMatch(/: reading \S+\.undo needs root; run it with sudo$/);
   });
 
   it('has the guard hold CAP_NET_ADMIN and nothing else', async () => {

@@ -29,7 +29,9 @@ await new Promise((resolve) => late.once('online', resolve));
 const threads = readdirSync('/proc/self/task').map((tid) => {
   const status = readFileSync(`/proc/self/task/${tid}/status`, 'utf8');
   const held: Record<string, string> = {};
-  for (const m of status.matchAll(/^(CapInh|CapPrm|CapEff|CapBnd|CapAmb|NoNewPrivs|Uid|Gid|Groups):\s*(.*?)\s*$/gm)) {
+  for (const m of status.matchAll(
+    /^(CapInh|CapPrm|CapEff|CapBnd|CapAmb|NoNewPrivs|Uid|Gid|Groups):[ \t]*(.*?)[ \t]*$/gm,
+  )) {
     held[m[1]!] = m[2]!.replace(/\s+/g, ' ');
   }
   return held;
