@@ -1,4 +1,4 @@
-import { randomBytes } from 'node:crypto';
+import { dirname } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { type Guard, startGuard } from '../driver/guard.ts';
 import { loadNative, type Native, type PortInfo } from '../driver/native.ts';
@@ -19,13 +19,14 @@ import { controlServer, listenControl } from './control.ts';
 import { Counters } from './counters.ts';
 import { exitCodeOf, isRefusal, oneLine, SystemError } from './errors.ts';
 import { controlHandlers } from './handlers.ts';
-import { createJoint } from './joint.ts';
+import { closeJoint, createJoint } from './joint.ts';
 import { createLogger, type Logger } from './logger.ts';
+import { trimHeap } from './memory.ts';
 import { listenMetrics, metricsServer } from './metrics-server.ts';
 import type { RunOptions } from './options.ts';
 import { framesPerQueue, makePlan, obstacles, type Plan, planLines } from './plan.ts';
 import { ShardPort } from './shard-port.ts';
-import type { ShardSetup } from './shard-setup.ts';
+import type { ShardJoint, ShardSetup } from './shard-setup.ts';
 import { readTotals, statusLine, type Totals } from './status.ts';
 import { Tuning } from './tuning.ts';
 import { VERSION } from './version.ts';
@@ -85,6 +86,7 @@ class Daemon {
       dropPrivileges(this.plan.account ?? undefined);
       await this.#startShards();
       this.#claim();
+      trimHeap();
       this.ready = true;
     } catch (err) {
       await this.#cleanUp();
@@ -142,9 +144,10 @@ class Daemon {
   async #takeInterface(): Promise<void> {
     const { plan, native } = this;
     const { dev, options } = plan;
-    const undo = UndoFile.open({ name: dev.name, netns: dev.netns, index: dev.index });
+    const undo = UndoFile.open(dev);
     this.#undo = undo;
-    undo.record({ kind: 'unlink', path: plan.controlPath });
+    // Only paths of the run directory may stand in an undo file; a socket elsewhere is replaced by the next start.
+    if (dirname(plan.controlPath) === undo.runDir) undo.record({ kind: 'unlink', path: plan.controlPath });
     this.#guard = await startGuard(undo, { onLost: (text) => this.log.error(text) });
     if (plan.narrow.hint !== null && options.xdp !== 'generic') this.log.warn(plan.narrow.hint);
     applyNarrow(plan.narrow, dev, undo);
@@ -203,6 +206,7 @@ class Daemon {
     if (options.siftr || tune.siftr_enabled === 1) await siftr.enable();
   }
 
+  #joint: ShardJoint | null = null;
   #cfg: Int32Array = new Int32Array(0);
   #rings: SharedArrayBuffer[] = [];
   readonly #siftrShards: { hook(enableUs: number): Promise<void>; unhook(): Promise<void> }[] = [];
@@ -212,8 +216,8 @@ class Daemon {
     const counters = this.counters!;
     const port = this.#port!;
     const per = framesPerQueue(plan.options.ringSize);
-    const joint = plan.queues > 1 ? createJoint(this.native, plan.queues, plan.frames) : null;
-    const seed = randomBytes(16);
+    const joint = plan.queues > 1 ? createJoint(this.native, plan.queues, per) : null;
+    this.#joint = joint;
     for (let k = 0; k < plan.queues; k++) {
       const setup: ShardSetup = {
         shard: k,
@@ -237,7 +241,6 @@ class Daemon {
         queues: counters.queueMemory,
         siftr: { ring: this.#rings[k]!, cfg: this.#cfg, enableUs: this.siftr!.enableUs },
         joint,
-        secret: seed,
         services: plan.options.serve,
         busyPoll: plan.options.busyPoll,
       };
@@ -361,6 +364,8 @@ class Daemon {
     };
     for (const t of this.#timers) clearTimeout(t);
     await Promise.all(this.shards.map((s) => s.stop()));
+    if (this.#joint !== null) closeJoint(this.native, this.#joint);
+    this.#joint = null;
     await attempt('SIFTR', () => this.siftr?.close());
     if (this.#port !== null) {
       const { port } = this.#port;

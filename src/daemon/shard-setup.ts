@@ -27,8 +27,6 @@ export interface ShardSetup {
   };
   /** What joins several shards; null for a single one. */
   readonly joint: ShardJoint | null;
-  /** Random bytes that all shards share: hashes by which they agree on who owns a packet. */
-  readonly secret: Uint8Array;
   /** Names of the services to start. */
   readonly services: readonly string[];
   readonly busyPoll: boolean;
@@ -70,4 +68,6 @@ export interface ShardJoint {
   readonly eventfds: readonly number[];
   /** The flow directory. */
   readonly directory: SharedArrayBuffer;
+  /** Frames that each shard owns, shard k those from k * frames on. */
+  readonly frames: number;
 }

@@ -1,6 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { loadNative } from '../driver/native.ts';
 import type { FromShard, ShardRequest, ToShard } from './messages.ts';
+import { trimHeap } from './memory.ts';
 import { Shard } from './shard.ts';
 import type { ShardSetup } from './shard-setup.ts';
 
@@ -47,6 +48,7 @@ function run(): void {
       post({ kind: 'reply', seq: msg.seq, error: (err as Error).stack ?? String(err) });
     }
   });
+  trimHeap();
   shard.start();
   post({ kind: 'ready' });
 }
