@@ -31,7 +31,8 @@ export interface SysctlString {
 export type SysctlDecl = SysctlNumber | SysctlString;
 
 /**
- * Every knob, declared once. Names, units and defaults are FreeBSD 14's where it has the knob. Values are kept as declared here:
+ * Every knob, declared once. Names and units are FreeBSD 14's where it has the knob, and so are the
+ * defaults unless the description says otherwise. Values are kept as declared here:
  * milliseconds stay milliseconds.
  */
 export const SYSCTLS = [
@@ -250,16 +251,6 @@ export const SYSCTLS = [
     descr: 'Longest wait for the FIN of a peer after a full close',
   },
   {
-    name: 'net.inet.tcp.fast_finwait2_recycle',
-    field: 'tcp_fast_finwait2_recycle',
-    type: 'bool',
-    min: 0,
-    max: 1,
-    default: 0,
-    rw: 'rw',
-    descr: 'Use finwait2_timeout and not the keepalive time in FIN_WAIT_2 after a full close',
-  },
-  {
     name: 'net.inet.tcp.rexmit_initial',
     field: 'tcp_rexmit_initial',
     type: 'int',
@@ -374,16 +365,6 @@ export const SYSCTLS = [
     default: 0,
     rw: 'rw',
     descr: 'Accept a RST anywhere in the window (RFC 793) and not at its edge only (RFC 5961)',
-  },
-  {
-    name: 'net.inet.tcp.insecure_syn',
-    field: 'tcp_insecure_syn',
-    type: 'bool',
-    min: 0,
-    max: 1,
-    default: 0,
-    rw: 'rw',
-    descr: 'Let a SYN in the window reset a connection (RFC 793) and answer no challenge ACK (RFC 5961)',
   },
   {
     name: 'net.inet.tcp.ack_war_timewindow',

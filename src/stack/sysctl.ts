@@ -27,7 +27,6 @@ export class Tunables {
   tcp_always_keepalive = 1;
   tcp_msl = 30000;
   tcp_finwait2_timeout = 60000;
-  tcp_fast_finwait2_recycle = 0;
   tcp_rexmit_initial = 1000;
   tcp_rexmit_min = 30;
   tcp_rexmit_slop = 200;
@@ -39,7 +38,6 @@ export class Tunables {
   tcp_blackhole = 0;
   tcp_drop_synfin = 0;
   tcp_insecure_rst = 0;
-  tcp_insecure_syn = 0;
   tcp_ack_war_timewindow = 1000;
   tcp_ack_war_cnt = 5;
   tcp_path_mtu_discovery = 1;

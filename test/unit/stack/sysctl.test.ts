@@ -38,8 +38,6 @@ test.each([
   ['net.link.ether.inet.maxtries', 5],
   ['net.link.ether.inet.wait', 20],
   ['net.inet.tcp.mssdflt', 536],
-  ['net.inet.tcp.sendspace', 32768],
-  ['net.inet.tcp.recvspace', 65536],
   ['net.inet.tcp.delacktime', 40],
   ['net.inet.tcp.keepidle', 7200000],
   ['net.inet.tcp.keepintvl', 75000],
@@ -59,6 +57,14 @@ test.each([
 ])('%s has the default of FreeBSD, %s', (name, value) => {
   expect(findSysctl(name).default).toBe(value);
 });
+
+test.each(['net.inet.tcp.sendspace', 'net.inet.tcp.recvspace'])(
+  '%s begins larger than in FreeBSD, whose buffers grow by themselves, and says so',
+  (name) => {
+    expect(findSysctl(name).default).toBe(512 * 1024);
+    expect(findSysctl(name).descr).toContain('larger than FreeBSD');
+  },
+);
 
 test('numbers are read with the bases of sysctl(8): 0x hexadecimal, 0 octal, else decimal', () => {
   const ttl = findSysctl('net.inet.ip.ttl');

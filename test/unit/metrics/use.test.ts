@@ -1,0 +1,21 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { expect, test } from 'vitest';
+import { groups } from '../../../src/metrics/layout.ts';
+import { SYSCTLS } from '../../../src/stack/sysctl.ts';
+
+const src = new URL('../../../src/', import.meta.url);
+const sources = readdirSync(src, { recursive: true, encoding: 'utf8' })
+  .filter((path) => path.endsWith('.ts') && !path.startsWith('metrics/decl/') && !path.startsWith('stack/sysctl'))
+  .map((path) => readFileSync(new URL(path, src), 'utf8'))
+  .join('\n');
+const words = new Set(sources.match(/\w+/g));
+
+test('every counter that this project adds is counted somewhere', () => {
+  const ext = groups.flatMap((g) => g.decls).filter((d) => d.ext);
+  expect(ext.map((d) => d.name).filter((name) => !words.has(name))).toEqual([]);
+});
+
+test('every knob is read somewhere', () => {
+  const unread = SYSCTLS.filter((d) => !words.has(d.field) && !d.name.startsWith('net.inet.siftr.'));
+  expect(unread.map((d) => d.name)).toEqual([]);
+});
