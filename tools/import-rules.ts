@@ -1,5 +1,5 @@
 import { SyntaxKind } from 'typescript/unstable/ast';
-import { createScanner } from 'typescript/unstable/ast/scanner';
+import { type Token, tokens } from './tokens.ts';
 
 /**
  * The order of the house: a file under src/ imports from its own folder and from folders of a lower rank. Folders of one rank
@@ -51,59 +51,6 @@ export interface Violation {
   /** From 1. */
   readonly line: number;
   readonly message: string;
-}
-
-interface Token {
-  readonly kind: SyntaxKind;
-  /** The name, or the content of a string. */
-  readonly value: string;
-  readonly start: number;
-}
-
-/** Tokens after which a slash divides; after all others it opens a regular expression. */
-const BEFORE_DIVISION: ReadonlySet<SyntaxKind> = new Set([
-  SyntaxKind.Identifier,
-  SyntaxKind.NumericLiteral,
-  SyntaxKind.BigIntLiteral,
-  SyntaxKind.StringLiteral,
-  SyntaxKind.NoSubstitutionTemplateLiteral,
-  SyntaxKind.TemplateTail,
-  SyntaxKind.RegularExpressionLiteral,
-  SyntaxKind.CloseParenToken,
-  SyntaxKind.CloseBracketToken,
-  SyntaxKind.CloseBraceToken,
-  SyntaxKind.ThisKeyword,
-  SyntaxKind.SuperKeyword,
-  SyntaxKind.TrueKeyword,
-  SyntaxKind.FalseKeyword,
-  SyntaxKind.NullKeyword,
-]);
-
-function tokens(text: string): Token[] {
-  const scanner = createScanner(true);
-  scanner.setText(text);
-  const found: Token[] = [];
-  /** Open braces; true for those that a template's `${` opened. */
-  const braces: boolean[] = [];
-  let previous: SyntaxKind = SyntaxKind.Unknown;
-  for (;;) {
-    let kind = scanner.scan();
-    if (kind === SyntaxKind.EndOfFile) return found;
-    if ((kind === SyntaxKind.SlashToken || kind === SyntaxKind.SlashEqualsToken) && !BEFORE_DIVISION.has(previous)) {
-      kind = scanner.reScanSlashToken();
-    } else if (kind === SyntaxKind.OpenBraceToken) {
-      braces.push(false);
-    } else if (kind === SyntaxKind.TemplateHead) {
-      braces.push(true);
-    } else if (kind === SyntaxKind.CloseBraceToken && braces.pop()) {
-      kind = scanner.reScanTemplateToken(false);
-      if (kind === SyntaxKind.TemplateMiddle) braces.push(true);
-    }
-    const named =
-      kind === SyntaxKind.Identifier || kind === SyntaxKind.StringLiteral || kind >= SyntaxKind.FirstKeyword;
-    found.push({ kind, value: named ? scanner.getTokenValue() : '', start: scanner.getTokenStart() });
-    previous = kind;
-  }
 }
 
 /** Index of the module names in `import`/`export … from`, bare `import`, `import(…)` and `require(…)`. */
