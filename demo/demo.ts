@@ -16,8 +16,11 @@ const BYTES = 20_000_000;
 const METRICS_PORT = 9464;
 
 const failures: string[] = [];
+/** Exit status of the signal that ended the demo early, else 0. */
+let interrupted = 0;
 
 function heading(text: string): void {
+  if (interrupted > 0) throw new Error('the demo was interrupted');
   console.log(`\n== ${text}`);
 }
 
@@ -27,6 +30,7 @@ function show(lines: readonly string[], from = 0, to = lines.length): void {
 
 /** Notes a claim that must hold; false makes the exit status 1. */
 function check(claim: string, holds: boolean): void {
+  if (interrupted > 0) return;
   console.log(`   ${holds ? 'ok' : 'FAILED'}: ${claim}`);
   if (!holds) failures.push(claim);
 }
@@ -157,7 +161,6 @@ if (missing) {
   process.exit(1);
 }
 // Ctrl-C ends the demo as a failed step would: xsiftr is stopped in order, then the namespaces go. A second one does not wait.
-let interrupted = 0;
 const interruption = new Promise<never>((_, reject) => {
   for (const [signal, code] of Object.entries({ SIGINT: 130, SIGTERM: 143, SIGHUP: 129 })) {
     process.on(signal, () => {
