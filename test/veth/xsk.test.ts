@@ -9,10 +9,16 @@ import {
   F_TX_IPCSUM,
   F_TX_L4CSUM,
   HashType,
+  ROW,
+  TX_HEADROOM,
 } from '../../src/rings/link.ts';
 import { toeplitzV4, toeplitzV4Pair, toeplitzV6 } from '../../src/rings/toeplitz.ts';
 import { Lab, type LabOptions, labMissing } from '../lab/netns.ts';
 import { type Ends, icmp, ipv4, mac, nsPath, packet, type Received, Rig, tcp, udp } from './xsk-rig.ts';
+
+/** Where a ring's four words begin. */
+const TX = RINGS.indexOf('tx') * 4;
+const FILL = RINGS.indexOf('fill') * 4;
 
 const missing = labMissing('nstat', 'python3');
 const SUMS = F_TX_IPCSUM | F_TX_L4CSUM;
@@ -205,6 +211,7 @@ describe.skipIf(missing)(`a queue between us and the kernel${missing && ` (${mis
     await lab.far('ip neigh add 192.0.2.5 lladdr 02:00:00:00:00:05 dev peer0');
     await farUdp('192.0.2.5', 9, 5000, 2000);
     await farUdp('192.0.2.5', 9, 5000, 8900, 1500);
+    expect(side.poll().filter(isIp)).toEqual([]);
     await farUdp('192.0.2.5', 9, 5000, 1400);
     const frames = await side.collect(1, isIp);
     expect(frames[0]!.bytes.length).toBe(1442);
@@ -213,7 +220,22 @@ describe.skipIf(missing)(`a queue between us and the kernel${missing && ` (${mis
     expect(stats[QSTAT.rx_oversize_max]).toBe(8942);
     // In the fill ring or free: all but those that a partly served fill ring holds are back.
     const rings = side.link.rings();
-    expect(rings[RINGS.indexOf('fill') * 4 + 3]! + side.pool.available).toBe(1024);
+    expect(rings[FILL + 3]! + side.pool.available).toBe(1024);
+  });
+
+  test('a GSO frame of the peer, which generic mode does not split, is refused and counted whole', async () => {
+    await setUp();
+    const port = rig.open({ netns: nsPath(lab.nearNs), exclusive: true, xdp: 'generic' });
+    const side = rig.serve(port, 0, 1024);
+    await lab.far('ip neigh add 192.0.2.5 lladdr 02:00:00:00:00:05 dev peer0');
+    // UDP_SEGMENT (udp(7)): one datagram of 20 segments leaves the socket as one frame.
+    const code = `import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.setsockopt(17, 103, 1400); s.sendto(bytes(28000), ("192.0.2.5", 9))`;
+    await lab.far(['python3', '-c', code]);
+    await farUdp('192.0.2.5', 9, 5000, 100);
+    expect((await side.collect(1, isIp))[0]!.bytes.length).toBe(142);
+    const stats = side.link.stats();
+    expect([stats[QSTAT.rx_oversize], stats[QSTAT.rx_oversize_max]]).toEqual([1, 28042]);
   });
 
   test('the rings are told as the kernel sees them', async () => {
@@ -250,12 +272,12 @@ describe.skipIf(missing)('two ports of one process over one UMEM', () => {
   let near: ReturnType<Rig['serve']>;
   let far: ReturnType<Rig['serve']>;
   beforeEach(async () => {
-    await setUp({ address: false }, 4096);
-    near = rig.serve(rig.open({ netns: nsPath(lab.nearNs), exclusive: true }), 0, 2048);
+    await setUp({ address: false }, 8192);
+    near = rig.serve(rig.open({ netns: nsPath(lab.nearNs), exclusive: true }), 0, 4096);
     far = rig.serve(
       rig.open({ ifname: 'peer0', netns: nsPath(lab.farNs), exclusive: true, rxcsum: 'strict' }),
       0,
-      2048,
+      4096,
     );
     await lab.near('ip neigh flush all');
     near.poll();
@@ -277,8 +299,27 @@ describe.skipIf(missing)('two ports of one process over one UMEM', () => {
     expect(got.every((r) => l4Flags(r) === F_L4CSUM_GOOD && (r.flags & F_IPCSUM_GOOD) !== 0)).toBe(true);
     expect(far.link.stats()[QSTAT.rx_packets]).toBe(near.link.stats()[QSTAT.tx_packets]);
     // No frame is lost: what is not free lies in the fill ring.
-    expect(near.pool.available + near.link.rings()[11]!).toBe(2048);
-    expect(far.pool.available + far.link.rings()[11]!).toBe(2048);
+    expect(near.pool.available + near.link.rings()[FILL + 3]!).toBe(4096);
+    expect(far.pool.available + far.link.rings()[FILL + 3]!).toBe(4096);
+  });
+
+  test('one transmit call drains a whole ring, and asks the kernel no more often than it must', async () => {
+    const ends = await outward('198.51.100.1', '198.51.100.2');
+    const bytes = packet(ends, UDP, udp(1, 2, Buffer.alloc(20)));
+    const table = new Int32Array(2000 * ROW);
+    for (let i = 0; i < 2000; i++) {
+      const m = near.pool.get()!;
+      near.pool.u8.set(bytes, m.pos);
+      table.set([m.frame, TX_HEADROOM, bytes.length, 1 | SUMS, 0, -1, 0, 0], i * ROW);
+    }
+    expect(near.link.transmit(table, 2000)).toBe(2000);
+    expect(near.link.rings()[TX + 3]).toBe(0);
+    await far.collect(2000, isIp);
+    const stats = near.link.stats();
+    expect(stats[QSTAT.tx_wakeups]! - stats[QSTAT.tx_kick_again]!).toBe(1);
+    expect(stats[QSTAT.tx_kick_errors]).toBe(0);
+    near.reclaim();
+    expect(near.pool.available + near.link.rings()[FILL + 3]!).toBe(4096);
   });
 
   test('hash and hash type are those of Microsoft for the tuple that the packet carries', async () => {
