@@ -89,7 +89,12 @@ describe('starting the transmitter (T10, T11)', () => {
     send(2, 3);
     send(1, 6);
     const seen: number[] = [];
-    bpfAttach(h.ifp, { tap: (m) => (seen.push(m.prio), false) });
+    bpfAttach(h.ifp, {
+      tap: (m) => {
+        seen.push(m.prio);
+        return false;
+      },
+    });
     h.st.flush();
     expect(seen).toEqual([6, 3, 3]);
   });
@@ -161,7 +166,12 @@ describe('taps', () => {
     const { h } = setup();
     let seen = 0;
     bpfAttach(h.ifp, { tap: (_m, dir) => dir === BPF_DIR_IN });
-    bpfAttach(h.ifp, { tap: () => (seen++, false) });
+    bpfAttach(h.ifp, {
+      tap: () => {
+        seen++;
+        return false;
+      },
+    });
     expect(h.exchange(ping)).toHaveLength(0);
     expect([...h.rxq]).toEqual([1, ping.length, 1, 0, 0, 0, 0, 0]);
     expect(seen).toBe(1);
@@ -171,7 +181,12 @@ describe('taps', () => {
   test('packets that died in the queue are never seen leaving', () => {
     const { h, send } = setup({ maxlen: 2 });
     let seen = 0;
-    bpfAttach(h.ifp, { tap: () => (seen++, false) });
+    bpfAttach(h.ifp, {
+      tap: () => {
+        seen++;
+        return false;
+      },
+    });
     h.link.txSlots = 0;
     send(5);
     h.link.txSlots = 10;

@@ -57,8 +57,22 @@ describe('order of hooks (spec/packetflow.md 2.1)', () => {
     const { h, link } = setup();
     const seen: string[] = [];
     for (const name of ['pf', 'siftr'])
-      link(name, (_m, c) => (seen.push(`${c.dir} ${name}`), PFIL_PASS), { in: true, out: true });
-    link('far', (_m, c) => (seen.push(`${c.dir} far`), PFIL_PASS), { in: true, out: true, append: true });
+      link(
+        name,
+        (_m, c) => {
+          seen.push(`${c.dir} ${name}`);
+          return PFIL_PASS;
+        },
+        { in: true, out: true },
+      );
+    link(
+      'far',
+      (_m, c) => {
+        seen.push(`${c.dir} far`);
+        return PFIL_PASS;
+      },
+      { in: true, out: true, append: true },
+    );
     expect(h.exchange(ping)).toHaveLength(1);
     expect(seen).toEqual(['in siftr', 'in pf', 'in far', 'out far', 'out pf', 'out siftr']);
   });
@@ -74,7 +88,10 @@ describe('order of hooks (spec/packetflow.md 2.1)', () => {
   test('a packet on its way keeps the chain that it entered', () => {
     const { h, link } = setup();
     const seen: string[] = [];
-    const late = pass('late', 'inet', () => (seen.push('late'), PFIL_PASS));
+    const late = pass('late', 'inet', () => {
+      seen.push('late');
+      return PFIL_PASS;
+    });
     h.st.pfil.addHook(late);
     link(
       'early',
@@ -114,9 +131,23 @@ describe('what a hook is told', () => {
 describe('verdicts', () => {
   test('DROPPED on input ends the packet silently; on output the sender gets EACCES', () => {
     const { h, link, send } = setup();
-    const hook = link('a', (m) => (m.pool.put(m), PFIL_DROPPED), { in: true, out: true });
+    const hook = link(
+      'a',
+      (m) => {
+        m.pool.put(m);
+        return PFIL_DROPPED;
+      },
+      { in: true, out: true },
+    );
     const second: string[] = [];
-    link('b', () => (second.push('seen'), PFIL_PASS), { in: true, append: true });
+    link(
+      'b',
+      () => {
+        second.push('seen');
+        return PFIL_PASS;
+      },
+      { in: true, append: true },
+    );
     expect(h.exchange(ping)).toHaveLength(0);
     expect(second).toEqual([]);
     expect(send()).toBe(EACCES);
@@ -128,7 +159,14 @@ describe('verdicts', () => {
   test('CONSUMED leaves the packet with the hook, and the sender has succeeded', () => {
     const { h, link, send } = setup();
     const kept: Mbuf[] = [];
-    link('a', (m) => (kept.push(m), PFIL_CONSUMED), { in: true, out: true });
+    link(
+      'a',
+      (m) => {
+        kept.push(m);
+        return PFIL_CONSUMED;
+      },
+      { in: true, out: true },
+    );
     expect(h.exchange(ping)).toHaveLength(0);
     expect(send()).toBe(0);
     expect(h.moved()).toMatchObject({ pfils_inet_in_consumed: 1, pfils_inet_out_consumed: 1 });
@@ -194,7 +232,14 @@ describe('verdicts', () => {
   test('a rewritten destination on output is routed anew, and checksums are computed after the hooks (T6)', () => {
     const { h, link, send } = setup();
     h.st.arp.learn(h.ifp, inetAton('192.0.2.9'), 0x0200, 9);
-    link('nat', (m) => (h.st.pool.dv.setInt32(m.pos + 16, inetAton('192.0.2.9')), PFIL_PASS), { out: true });
+    link(
+      'nat',
+      (m) => {
+        h.st.pool.dv.setInt32(m.pos + 16, inetAton('192.0.2.9'));
+        return PFIL_PASS;
+      },
+      { out: true },
+    );
     expect(send()).toBe(0);
     const p = parseIp(h.run()[0]!);
     expect(p).toMatchObject({ dst: '192.0.2.9', dstMac: '02:00:00:00:00:09', headerSum: 0xffff });
@@ -203,7 +248,14 @@ describe('verdicts', () => {
 
   test('a rewritten destination on input decides whether the packet is ours', () => {
     const { h, link } = setup();
-    link('nat', (m) => (h.st.pool.dv.setInt32(m.pos + 16, inetAton('192.0.2.77')), PFIL_PASS), { in: true });
+    link(
+      'nat',
+      (m) => {
+        h.st.pool.dv.setInt32(m.pos + 16, inetAton('192.0.2.77'));
+        return PFIL_PASS;
+      },
+      { in: true },
+    );
     h.exchange(ping);
     expect(h.count('ips_notours')).toBe(1);
   });
