@@ -403,10 +403,10 @@ export const SYSCTLS = [
     type: 'uint',
     min: 1,
     max: 65535,
-    default: 100,
+    default: 512,
     rw: 'rw',
     unit: 'segments',
-    descr: 'Segments in the reassembly queue of a connection',
+    descr: 'Segments that a connection may hold out of order (FreeBSD: 100; a whole window of ours must fit)',
   },
   {
     name: 'net.inet.tcp.syncache.hashsize',

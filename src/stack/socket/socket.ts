@@ -57,6 +57,8 @@ export class Socket {
   /** SBS_CANTSENDMORE: FIN is queued or sent. */
   cantSendMore: boolean;
   keepAlive: boolean;
+  /** `clock.us` at which a passive connection's SYN was answered: connections of one peer are in its order, whatever shard they are on. */
+  startUs: number;
   readonly #st: Stack;
   /** The peer's FIN has come. */
   #eof: boolean;
@@ -81,6 +83,7 @@ export class Socket {
     this.noFdRef = false;
     this.cantSendMore = false;
     this.keepAlive = false;
+    this.startUs = 0;
     this.#eof = false;
     this.#endTold = false;
     this.#closedTold = false;

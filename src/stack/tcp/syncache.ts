@@ -27,7 +27,7 @@ import { seqGt, seqLeq, seqLt } from './seq.ts';
 import { TCPS_SYN_RECEIVED } from './tcp-fsm.ts';
 import { tcpRequestScale } from './tcp-output.ts';
 import { tcpMss, tcpNewIss, tcpNewTsOffset, tcpNewtcpcb, tcpSetFlowid } from './tcp-subr.ts';
-import { tcpKeepRestart, tcpXmitTimer } from './tcp-timer.ts';
+import { TCPTV_REXMTMAX, tcpKeepRestart, tcpXmitTimer } from './tcp-timer.ts';
 import { type Tcpcb, TF_RCVD_SCALE, TF_RCVD_TSTMP, TF_REQ_SCALE, TF_REQ_TSTMP, TF_SACK_PERMIT } from './tcpcb.ts';
 
 const IPPROTO_TCP = 6;
@@ -238,6 +238,7 @@ export class Syncache {
     tcpSetFlowid(st, tp.t_inpcb!, e.flowid, e.flowtype);
     tcpKeepRestart(tp);
     so.passiveFrom(l);
+    so.startUs = e.sentUs;
     this.#drop(e);
     cnt[tcps.tcps_sc_completed]!++;
     cnt[tcps.tcps_accepts]!++;
@@ -356,7 +357,8 @@ export class Syncache {
   #respond(e: SyncacheEntry): boolean {
     const st = this.#st;
     const cnt = st.cnt;
-    st.wheel.arm(e.timer, (st.tune.tcp_rexmit_initial * 1000) << e.rexmits);
+    const us = st.tune.tcp_rexmit_initial * 1000 * (1 << e.rexmits);
+    st.wheel.arm(e.timer, us < TCPTV_REXMTMAX ? us : TCPTV_REXMTMAX);
     e.sentUs = st.clock.us;
     const m = st.pool.get();
     if (m === null) {

@@ -1,7 +1,7 @@
 /**
  * Segments that came before the ones they follow: kept as the frames they arrived in, sorted by sequence number, and given to
- * the user once the gap closes (RFC 9293 section 3.10.7.4). Bounded by segments (net.inet.tcp.reass.maxqueuelen) and by the
- * receive buffer. Also the SACK blocks that tell the sender (RFC 2018 section 4).
+ * the user once the gap closes (RFC 9293 section 3.10.7.4). Bounded by segments (net.inet.tcp.reass.maxqueuelen), by the
+ * receive buffer and, over all connections, by a share of the frames. Also the SACK blocks that tell the sender (RFC 2018 section 4).
  */
 import { tcps } from '../../metrics/layout.ts';
 import type { Mbuf } from '../../rings/mbuf.ts';
@@ -16,7 +16,13 @@ export function tcpReassInsert(tp: Tcpcb, m: Mbuf, seqIn: number): void {
   const st = tp.st;
   const cnt = st.cnt;
   let seq = seqIn;
-  if (tp.t_segqlen >= st.tune.tcp_reass_maxqueuelen || tp.t_segqbytes + m.len > tp.t_socket!.so_rcv.sb_hiwat) {
+  // A quarter of the shard's frames at the most: what waits for a gap must not starve what closes it.
+  const held = st.tcp.reassFrames;
+  if (
+    tp.t_segqlen >= st.tune.tcp_reass_maxqueuelen ||
+    held >= st.pool.count >> 2 ||
+    tp.t_segqbytes + m.len > tp.t_socket!.so_rcv.sb_hiwat
+  ) {
     cnt[tcps.tcps_reassfull]!++;
     cnt[tcps.tcps_rcvmemdrop]!++;
     st.pool.put(m);
@@ -60,6 +66,7 @@ export function tcpReassInsert(tp: Tcpcb, m: Mbuf, seqIn: number): void {
     if (prev === null) tp.t_segq = next;
     else prev.nextpkt = next;
     tp.t_segqlen--;
+    st.tcp.reassFrames--;
     tp.t_segqbytes -= q.seglen;
     cnt[tcps.tcps_rcvduppack]!++;
     cnt[tcps.tcps_rcvdupbyte]! += q.seglen;
@@ -72,6 +79,7 @@ export function tcpReassInsert(tp: Tcpcb, m: Mbuf, seqIn: number): void {
   if (prev === null) tp.t_segq = m;
   else prev.nextpkt = m;
   tp.t_segqlen++;
+  st.tcp.reassFrames++;
   tp.t_segqbytes += m.len;
   cnt[tcps.tcps_rcvoopack]!++;
   cnt[tcps.tcps_rcvoobyte]! += m.len;
@@ -98,6 +106,7 @@ export function tcpReassNext(tp: Tcpcb): Mbuf | null {
     tp.t_segq = q.nextpkt;
     q.nextpkt = null;
     tp.t_segqlen--;
+    st.tcp.reassFrames--;
     tp.t_segqbytes -= q.seglen;
     const skip = (tp.rcv_nxt - q.seq) | 0;
     if (skip < q.seglen) {
@@ -117,6 +126,7 @@ export function tcpReassFlush(tp: Tcpcb): void {
     tp.st.pool.put(q);
     q = next;
   }
+  tp.st.tcp.reassFrames -= tp.t_segqlen;
   tp.t_segq = null;
   tp.t_segqlen = 0;
   tp.t_segqbytes = 0;

@@ -19,7 +19,7 @@ import {
 /** Attempts before a connection is given up (BSD's TCP_MAXRXTSHIFT). */
 export const TCP_MAXRXTSHIFT = 12;
 /** Longest retransmission timeout, µs (RFC 6298 (2.5): at least 60 s). */
-const TCPTV_REXMTMAX = 64_000_000;
+export const TCPTV_REXMTMAX = 64_000_000;
 
 /** Retransmission timeout from the estimators: RFC 6298 (2.3), floor and slop as FreeBSD's sysctls say. */
 export function tcpRexmtval(tp: Tcpcb): number {

@@ -35,6 +35,8 @@ export class Tcp {
   readonly flowids: Set<number>;
   /** Route of segments that belong to no connection. */
   readonly respondRo: RouteCache;
+  /** Frames in reassembly queues, all connections together. */
+  reassFrames: number;
   /** RSTs sent in the second that began at `rstSecond` (clock.ms), for their rate limit. */
   rstCount: number;
   rstSecond: number;
@@ -65,6 +67,7 @@ export class Tcp {
     this.key = new FlowKey();
     this.flowids = new Set();
     this.respondRo = new RouteCache();
+    this.reassFrames = 0;
     this.rstCount = 0;
     this.rstSecond = st.clock.ms;
     this.nextPort = st.random.next32() & 0x3fff;
