@@ -7,7 +7,7 @@ import { parseRunOptions, readConfig } from '../daemon/options.ts';
  */
 export async function runCommand(given: Readonly<Record<string, unknown>>): Promise<number> {
   const { config, ...rest } = given;
-  const file = typeof config === 'string' ? { name: config, values: readConfig(config) } : undefined;
+  const file = typeof config === 'string' ? { name: config, values: await readConfig(config) } : undefined;
   const options = parseRunOptions(rest, file);
   const { runDaemon } = await import('../daemon/daemon.ts');
   return runDaemon(options);

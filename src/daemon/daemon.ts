@@ -10,10 +10,12 @@ import { restore, UndoFile, undoPath } from '../driver/undo.ts';
 import { siftrs } from '../metrics/layout.ts';
 import { SiftrControl } from '../siftr/control.ts';
 import { siftrIdent } from '../siftr/format.ts';
+import { trimHeap } from '../siftr/heap.ts';
 import { closeLog, openLog } from '../siftr/logfile.ts';
 import { createRing } from '../siftr/record.ts';
 import { createSiftrShared } from '../siftr/shared.ts';
 import { startWriterThread } from '../siftr/writer-port.ts';
+import type { Metrics } from '../views/prom.ts';
 import { announceLines, type Summary, summaryLines, totalsOf } from './announce.ts';
 import { controlServer, listenControl } from './control.ts';
 import { Counters } from './counters.ts';
@@ -21,8 +23,7 @@ import { exitCodeOf, isRefusal, oneLine, SystemError } from './errors.ts';
 import { controlHandlers } from './handlers.ts';
 import { closeJoint, createJoint } from './joint.ts';
 import { createLogger, type Logger } from './logger.ts';
-import { trimHeap } from './memory.ts';
-import { listenMetrics, metricsServer } from './metrics-server.ts';
+import { listenMetrics, type MetricsHandlers, metricsServer } from './metrics-server.ts';
 import type { RunOptions } from './options.ts';
 import { framesPerQueue, makePlan, obstacles, type Plan, planLines } from './plan.ts';
 import { ShardPort } from './shard-port.ts';
@@ -101,25 +102,30 @@ class Daemon {
     this.#control = await controlServer(controlHandlers(this));
     await listenControl(this.#control, plan.controlPath);
     if (plan.options.metrics !== null) {
-      this.#metrics = await metricsServer(await this.#metricsHandlers());
+      this.#metrics = await metricsServer(this.#metricsHandlers());
       await listenMetrics(this.#metrics, plan.options.metrics);
     }
   }
 
-  async #metricsHandlers() {
-    const { createMetrics } = await import('../views/prom.ts');
-    const metrics = createMetrics({
-      build: { version: VERSION, node: process.versions.node },
-      processMetrics: true,
-      source: () => {
-        const c = this.counters;
-        return c === null
-          ? { shards: [], others: [], kstat: [] }
-          : { shards: c.shards, others: [c.writer, c.main], kstat: c.kstat() };
-      },
-    });
+  #metricsHandlers(): MetricsHandlers {
+    // prom-client is loaded at the first scrape: an instance that nobody scrapes does without.
+    let metrics: Metrics | null = null;
+    const render = async () => {
+      const { createMetrics } = await import('../views/prom.ts');
+      metrics ??= createMetrics({
+        build: { version: VERSION, node: process.versions.node },
+        processMetrics: true,
+        source: () => {
+          const c = this.counters;
+          return c === null
+            ? { shards: [], others: [], kstat: [] }
+            : { shards: c.shards, others: [c.writer, c.main], kstat: c.kstat() };
+        },
+      });
+      return { contentType: metrics.contentType, body: await metrics.render() };
+    };
     return {
-      metrics: async () => ({ contentType: metrics.contentType, body: await metrics.render() }),
+      metrics: render,
       health: async () => {
         const answers = await Promise.all(
           this.shards.map((s) =>
@@ -172,7 +178,7 @@ class Daemon {
     } catch (err) {
       throw new SystemError(`--iface ${dev.name}: ${oneLine(err)}`);
     }
-    for (const note of this.#port.notes) this.log.info(note);
+    for (const note of this.#port.notes) this.log.debug(note);
     this.counters = new Counters(native, [{ name: dev.name, port: this.#port.port, queues: plan.queues }], plan.queues);
   }
 

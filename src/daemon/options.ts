@@ -1,5 +1,4 @@
 import { readFileSync } from 'node:fs';
-import { parse as parseYaml } from 'yaml';
 import { z } from 'zod';
 import { SystemError, UserError } from './errors.ts';
 import { defaultServices, services } from './services/index.ts';
@@ -432,7 +431,7 @@ export const CONFIG_FLAGS = '-c, --config <FILE>';
  * @returns values by the schema's camelCase keys, unchecked
  * @throws UserError for a file that is not YAML, not a map or names an unknown option; SystemError for one that cannot be read
  */
-export function readConfig(file: string): Record<string, unknown> {
+export async function readConfig(file: string): Promise<Record<string, unknown>> {
   let source: string;
   try {
     source = readFileSync(file, 'utf8');
@@ -441,9 +440,10 @@ export function readConfig(file: string): Record<string, unknown> {
       `--config ${file}: cannot be read (${(err as NodeJS.ErrnoException).code}); give a readable YAML file`,
     );
   }
+  const { parse } = await import('yaml');
   let doc: unknown;
   try {
-    doc = parseYaml(source);
+    doc = parse(source);
   } catch (err) {
     throw new UserError(`--config ${file}: not YAML: ${(err as Error).message.split('\n')[0]}`);
   }

@@ -1,7 +1,7 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { loadNative } from '../driver/native.ts';
+import { trimHeap } from '../siftr/heap.ts';
 import type { FromShard, ShardRequest, ToShard } from './messages.ts';
-import { trimHeap } from './memory.ts';
 import { Shard } from './shard.ts';
 import type { ShardSetup } from './shard-setup.ts';
 

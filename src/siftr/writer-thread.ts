@@ -1,5 +1,6 @@
 import { writeSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
+import { trimHeap } from './heap.ts';
 import { CFG_SLEEPING, CFG_WAKE } from './shared.ts';
 import { type CycleEnd, type SiftrOutput, SiftrWriter } from './writer.ts';
 
@@ -133,3 +134,4 @@ function run(): void {
 }
 
 run();
+trimHeap();

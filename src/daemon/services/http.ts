@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { Server as HttpServer, IncomingMessage, ServerResponse } from 'node:http';
 import { Socket } from '../../net/index.ts';
 import type { Service, ServiceHost } from './host.ts';
 import { statusPage } from './status-page.ts';
@@ -71,21 +71,29 @@ function answer(host: ServiceHost, req: IncomingMessage, res: ServerResponse): v
   line(res, 404, '404 nothing here; there are / and /bytes/N');
 }
 
+/** Made at the first connection: Node's HTTP takes 5 MB a thread, which an idle shard can do without. */
+function makeServer(host: ServiceHost): HttpServer {
+  const { createServer } = process.getBuiltinModule('node:http');
+  const server = createServer({ keepAliveTimeout: 30_000 }, (req, res) => answer(host, req, res));
+  // a request whose sender has sent FIN behind it (nc, HTTP/1.0 clients) gets its whole answer
+  Object.assign(server, { httpAllowHalfOpen: true });
+  // silence of a minute ends a connection, whether the request or the reader of the answer is slow
+  server.setTimeout(60_000);
+  return server;
+}
+
 /** HTTP/1.1 by Node's own parser on the stack: `/` a status page, `/bytes/N` N bytes. */
 export const http: Service = {
   name: 'http',
   port: 80,
   start(host) {
-    const server = createServer({ keepAliveTimeout: 30_000 }, (req, res) => answer(host, req, res));
-    // a request whose sender has sent FIN behind it (nc, HTTP/1.0 clients) gets its whole answer
-    Object.assign(server, { httpAllowHalfOpen: true });
-    // silence of a minute ends a connection, whether the request or the reader of the answer is slow
-    server.setTimeout(60_000);
+    let server: HttpServer | null = null;
     const open = new Set<Socket>();
     const listener = host.transport.listen({ addr: 0, port: http.port }, (so) => {
       const socket = new Socket(host.transport, { allowHalfOpen: true, noDelay: true }, so);
       open.add(socket);
       socket.once('close', () => open.delete(socket));
+      server ??= makeServer(host);
       server.emit('connection', socket);
       return socket.handler;
     });

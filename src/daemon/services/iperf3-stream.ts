@@ -18,8 +18,6 @@ export class DataStream implements StreamHandler {
   readonly so: StreamSocket;
   /** Number on its shard, unique while the shard lives. */
   readonly n: number;
-  /** Monotonic milliseconds (one clock for all shards) at which the connection was accepted. */
-  readonly openedAt: number;
   readonly #transport: Transport;
   readonly #gone: (stream: DataStream) => void;
   #bytes = 0;
@@ -43,10 +41,9 @@ export class DataStream implements StreamHandler {
   #blockLeft = 0;
   #block = BLOCK;
 
-  constructor(so: StreamSocket, n: number, openedAt: number, transport: Transport, gone: (stream: DataStream) => void) {
+  constructor(so: StreamSocket, n: number, transport: Transport, gone: (stream: DataStream) => void) {
     this.so = so;
     this.n = n;
-    this.openedAt = openedAt;
     this.#transport = transport;
     this.#gone = gone;
   }

@@ -150,7 +150,7 @@ export class Iperf3Test implements StreamHandler {
     this.#state(PARAM_EXCHANGE);
   }
 
-  /** A data connection of this test, wherever it arrived. `at` is its time on the clock that all shards share. */
+  /** A data connection of this test, wherever it arrived. `at` is the int32 µs of its SYN, on the clock that all shards share. */
   stream(shard: number, n: number, at: number): void {
     const p = this.#params;
     if (this.phase !== 'create' || p === null) return;
@@ -161,7 +161,7 @@ export class Iperf3Test implements StreamHandler {
   #start(p: TestParameters): void {
     this.phase = 'running';
     // The client numbers its connections in the order in which it made them, 1 3 4 5 …, those that it sends on first.
-    this.#streams.sort((a, b) => a.at - b.at);
+    this.#streams.sort((a, b) => (a.at - b.at) | 0);
     this.#streams.forEach((s, i) => {
       s.id = i === 0 ? 1 : i + 2;
       s.send = p.bidirectional ? i >= p.parallel : p.reverse;

@@ -96,12 +96,13 @@ class Iperf3Shard implements TestHome, RunningService {
   #route(so: StreamSocket, cookie: string): StreamHandler {
     const owner = this.#tests.get(cookie);
     if (owner !== undefined) {
-      const at = Number(process.hrtime.bigint()) / 1e6;
-      const stream = new DataStream(so, this.#nextStream++, at, this.#host.transport, () => this.#open.delete(so));
+      const stream = new DataStream(so, this.#nextStream++, this.#host.transport, () => this.#open.delete(so));
       const list = this.#streams.get(cookie);
       if (list === undefined) this.#streams.set(cookie, [stream]);
       else list.push(stream);
       so.handler = stream;
+      // the moment of the SYN, not of the cookie: cookies that come to two shards at nearly the same time overtake each other
+      const at = so.startUs ?? Number(process.hrtime.bigint() / 1000n) | 0;
       this.send({ t: 'stream', cookie, to: owner, from: this.shard, n: stream.n, at });
       return stream;
     }

@@ -134,14 +134,14 @@ describe('options of a run', () => {
 describe('--config', () => {
   const dir = mkdtempSync(join(tmpdir(), 'xsiftr-options-'));
   afterAll(() => rmSync(dir, { recursive: true }));
-  const file = (text: string): { name: string; values: Record<string, unknown> } => {
+  const file = async (text: string): Promise<{ name: string; values: Record<string, unknown> }> => {
     const name = join(dir, 'c.yaml');
     writeFileSync(name, text);
-    return { name, values: readConfig(name) };
+    return { name, values: await readConfig(name) };
   };
 
-  it('takes the names of the command line, and the command line wins', () => {
-    const f = file(
+  it('takes the names of the command line, and the command line wins', async () => {
+    const f = await file(
       'iface: ix1\nqueues: 2\naddr: [192.0.2.1/24]\nno-siftr: true\nxdp: generic\nzero-copy: off\nserve: [echo, http]\nsysctl:\n  - net.inet.tcp.keepidle=5\n',
     );
     const opts = parseRunOptions({ queues: '3' }, f);
@@ -157,20 +157,20 @@ describe('--config', () => {
     expect(opts.sysctl).toEqual([{ name: 'net.inet.tcp.keepidle', value: '5' }]);
   });
 
-  it('names the file and the option of a wrong value', () => {
-    const f = file('iface: ix1\nqueues: 1.5\n');
+  it('names the file and the option of a wrong value', async () => {
+    const f = await file('iface: ix1\nqueues: 1.5\n');
     expect(() => parseRunOptions({}, f)).toThrow(`--config ${f.name}: queues 1.5: allowed is a whole number`);
   });
 
-  it('refuses an unknown option, a list and broken YAML in one line', () => {
-    expect(() => file('quues: 1')).toThrow(/unknown option quues \(queues\?\); allowed are iface, /);
-    expect(() => file('- a')).toThrow(/allowed is a map of options/);
-    expect(() => file('a: [')).toThrow(/not YAML/);
+  it('refuses an unknown option, a list and broken YAML in one line', async () => {
+    await expect(file('quues: 1')).rejects.toThrow(/unknown option quues \(queues\?\); allowed are iface, /);
+    await expect(file('- a')).rejects.toThrow(/allowed is a map of options/);
+    await expect(file('a: [')).rejects.toThrow(/not YAML/);
   });
 
-  it('is a failure of the system when the file cannot be read', () => {
+  it('is a failure of the system when the file cannot be read', async () => {
     try {
-      readConfig(join(dir, 'missing.yaml'));
+      await readConfig(join(dir, 'missing.yaml'));
       expect.unreachable();
     } catch (err) {
       expect((err as { exitCode: number }).exitCode).toBe(1);
