@@ -29,6 +29,8 @@ export interface StreamSocket {
   setKeepAlive(on: boolean, idleMs: number): void;
   /** Sizes of send and receive buffer in bytes. */
   setBuffers(snd: number, rcv: number): void;
+  /** Microseconds, int32, wrapping, on a clock that the process's shards share: when the peer's SYN was answered. */
+  readonly startUs?: number;
   /** The control block while there is one. */
   readonly tp: { readonly snd_rexmitpack: number } | null;
 }

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import net from 'node:net';
 import { constants } from 'node:os';
 import type {
@@ -120,18 +121,24 @@ class NodeSocket implements StreamSocket {
   setBuffers(): void {}
 }
 
-/** A Transport on 127.0.0.1; `listen` takes the port as a shared one does not: one listener a port. */
+/**
+ * A Transport on 127.0.0.1. Whatever port a service asks for, the kernel chooses a free one; what further shards `listen` to joins it,
+ * and connections are dealt out to them in turn.
+ */
 export class NodeTransport implements Transport {
-  /** Deals accepted connections of one kernel listener out to `shards` accept functions, a connection each in turn. */
   private readonly accepts: ((so: StreamSocket) => StreamHandler)[] = [];
   private server: net.Server | null = null;
   private turn = 0;
-  /** The port that the kernel gave for port 0. */
-  port = 0;
 
   enter(): void {}
 
-  /** A further `listen` joins the first one's port: so the shards of a process share it. */
+  /** The port that the kernel chose. */
+  async port(): Promise<number> {
+    if (this.server === null) throw new Error('nobody listens');
+    if (!this.server.listening) await once(this.server, 'listening');
+    return (this.server.address() as net.AddressInfo).port;
+  }
+
   listen(opts: ListenOptions, accept: (so: StreamSocket) => StreamHandler): StreamListener {
     this.accepts.push(accept);
     if (this.server === null) {
@@ -141,7 +148,7 @@ export class NodeTransport implements Transport {
         so.handler = take(so);
         so.handler.connected(so);
       });
-      this.server.listen(this.port === 0 ? opts.port : this.port, '127.0.0.1');
+      this.server.listen(0, '127.0.0.1');
     }
     return { port: opts.port, close: () => this.server?.close() };
   }
