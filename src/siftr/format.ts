@@ -129,20 +129,23 @@ function putText(dv: DataView, p: number, text: CopyText): number {
 }
 
 /**
- * Writes one data line, 27 fields and LF.
- * @param dv   output; DATA_LINE_MAX bytes are free at `p`
+ * Writes fields 1 to 6 of a data line with the comma behind them.
+ * @param dv   output; DATA_LINE_MAX bytes are free at `p` for the whole line
  * @param rec  a ring's words
  * @param r    first word of the record
  * @param flow fields 3 to 6 with a comma before and after: `,192.0.2.1,5201,192.0.2.2,40000,`
- * @returns position after the LF
+ * @returns position after the comma
  */
-export function putDataLine(dv: DataView, p: number, rec: Uint32Array, r: number, flow: CopyText): number {
-  const kind = rec[r + R_KIND]!;
-  dv.setUint16(p, (kind & KIND_OUT) !== 0 ? O_COMMA : I_COMMA, true);
+export function putHead(dv: DataView, p: number, rec: Uint32Array, r: number, flow: CopyText): number {
+  dv.setUint16(p, (rec[r + R_KIND]! & KIND_OUT) !== 0 ? O_COMMA : I_COMMA, true);
   p = putU32(dv, p + 2, rec[r + R_SEC]!);
   dv.setUint8(p, DOT);
   p = put6(dv, p + 1, rec[r + R_USEC]!);
-  p = putText(dv, p, flow);
+  return putText(dv, p, flow);
+}
+
+/** Writes fields 7 to 27 of a data line and LF. Returns the position after it. */
+export function putTail(dv: DataView, p: number, rec: Uint32Array, r: number): number {
   p = putField(dv, p, rec[r + R_SSTHRESH]!);
   p = putField(dv, p, rec[r + R_CWND]!);
   p = putField(dv, p, rec[r + R_FLAGS2]!);
@@ -164,7 +167,7 @@ export function putDataLine(dv: DataView, p: number, rec: Uint32Array, r: number
   p = putField(dv, p, rec[r + R_INFLIGHT]!);
   p = putField(dv, p, rec[r + R_SEGQLEN]!);
   p = putField(dv, p, rec[r + R_FLOWID]!);
-  p = putU32(dv, p, (kind >>> KIND_FLOWTYPE_SHIFT) & 0xff);
+  p = putU32(dv, p, (rec[r + R_KIND]! >>> KIND_FLOWTYPE_SHIFT) & 0xff);
   dv.setUint8(p, LF);
   return p + 1;
 }

@@ -31,8 +31,9 @@ export type WriterReport =
 /** Pause between passes while records come, and the longest while none come, ms. */
 const PAUSE_BUSY = 5;
 const PAUSE_IDLE = 40;
-/** Pause after a failed write, ms. */
+/** Pause after a failed write, and after one that a full pipe refused, ms. */
 const PAUSE_ERROR = 1000;
+const PAUSE_AGAIN = 1;
 /** How often `end` tries again, PAUSE_BUSY apart, while a pipe is full. */
 const END_TRIES = 400;
 
@@ -92,7 +93,8 @@ function run(): void {
     const n = writer.pass();
     tellState();
     pause = n > 0 ? PAUSE_BUSY : Math.min(pause * 2, PAUSE_IDLE);
-    sleep(writer.state === 'error' ? PAUSE_ERROR : pause, writer.state === 'ok');
+    if (writer.state === 'ok') sleep(pause, true);
+    else sleep(writer.state === 'error' ? PAUSE_ERROR : PAUSE_AGAIN, false);
     setImmediate(loop);
   };
 

@@ -7,11 +7,13 @@ import {
   disableLine,
   enableLine,
   put6,
-  putDataLine,
+  putHead,
+  putTail,
   putU32,
   siftrIdent,
   sysverOf,
 } from '../../../src/siftr/format.ts';
+import { LineCache } from '../../../src/siftr/line-cache.ts';
 import { RECORD_WORDS } from '../../../src/siftr/record.ts';
 import { fill, MAN_DATA_LINE, MAN_DATA_VALUES, type RecordValues } from './records.ts';
 
@@ -21,7 +23,8 @@ function dataLine(values: RecordValues): string {
   const rec = new Uint32Array(RECORD_WORDS);
   fill(rec, 0, values);
   const out = new Uint8Array(DATA_LINE_MAX);
-  return decoder.decode(out.subarray(0, putDataLine(new DataView(out.buffer), 0, rec, 0, new Flow(rec, 0, null).text)));
+  const dv = new DataView(out.buffer);
+  return decoder.decode(out.subarray(0, putTail(dv, putHead(dv, 0, rec, 0, new Flow(rec, 0, null).text), rec, 0)));
 }
 
 /** Straight from the table of spec/siftr.md section 3, with strings. */
@@ -164,6 +167,33 @@ describe('the lines of a SIFTR log', () => {
         expect(dataLine(values)).toBe(naiveLine(values));
       }),
       { numRuns: 500 },
+    );
+  });
+
+  test('a line is the same when the connection has not changed since its last one, and when it has', () => {
+    const cache = new LineCache();
+    const rec = new Uint32Array(RECORD_WORDS);
+    const out = new Uint8Array(DATA_LINE_MAX);
+    const dv = new DataView(out.buffer);
+    const cached = (values: RecordValues): string => {
+      fill(rec, 0, values);
+      return decoder.decode(out.subarray(0, cache.putLine(dv, 0, rec, 0, new Flow(rec, 0, null).text)));
+    };
+    fc.assert(
+      fc.property(
+        fc.array(anyRecord, { minLength: 1, maxLength: 4 }),
+        fc.array(fc.nat(3), { maxLength: 20 }),
+        (records, order) => {
+          // Few different records, so that most come again; all in one slot, so that they push each other out.
+          for (const n of order) {
+            const values = { ...records[n % records.length]!, flowid: 256 * (n + 1), usec: n };
+            expect(cached(values)).toBe(naiveLine(values));
+            const later = { ...values, kind: values.kind ^ 1, usec: 999999 };
+            expect(cached(later)).toBe(naiveLine(later));
+          }
+        },
+      ),
+      { numRuns: 200 },
     );
   });
 
