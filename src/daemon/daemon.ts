@@ -240,6 +240,7 @@ class Daemon {
           },
         ],
         frames: { first: k * per, count: per },
+        ringSize: plan.options.ringSize,
         routes: plan.routes.map((r) => ({ ...r, ifIndex: 0 })),
         neighbours: plan.neighbours.map((n) => ({ ifIndex: 0, addr: n.address, mac: n.mac })),
         tunables: this.tuning.fields(),

@@ -10,6 +10,8 @@ export interface ShardSetup {
   readonly interfaces: readonly ShardInterface[];
   /** Frames of the UMEM that this shard owns. */
   readonly frames: { readonly first: number; readonly count: number };
+  /** Descriptors in each ring of a queue. */
+  readonly ringSize: number;
   readonly routes: readonly ShardRoute[];
   readonly neighbours: readonly ShardNeighbour[];
   /** Fields of `Tunables`. */

@@ -95,7 +95,8 @@ export class Shard implements ShardWork {
         queue: itf.queue,
         mtu: itf.mtu,
         ...macWords(itf.mac),
-        ifq: new Ifqueue(txqBlock(setup.queues, block)),
+        // One less than the ring holds, as ix(4) sets it (spec/counters.md 4.1).
+        ifq: new Ifqueue(txqBlock(setup.queues, block), setup.ringSize - 1),
         ifiq: new Ifiqueue(rxqBlock(setup.queues, block)),
         link,
       });
