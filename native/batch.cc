@@ -72,9 +72,7 @@ napi_value Transmit(napi_env env, napi_callback_info info) {
   int32_t* table;
   int32_t rows;
   if (!TableArguments(env, info, &queue, &table, &rows)) return nullptr;
-  int32_t taken = queue->Transmit(table, rows);
-  if (taken < 0) return Throw(env, true, "a row to be sent is not within one frame of the UMEM, or shorter than 14 bytes");
-  return Int(env, taken);
+  return Int(env, queue->Transmit(table, rows));
 }
 
 napi_value Reclaim(napi_env env, napi_callback_info info) {

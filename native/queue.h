@@ -82,7 +82,7 @@ class Queue {
   void Unbind();
 
   int32_t Receive(int32_t* table, int32_t max);
-  // Rows taken; -1 when the first row is malformed.
+  // Rows taken: ends at a full ring and before a row that is not within one frame.
   int32_t Transmit(int32_t* table, int32_t n);
   int32_t Reclaim(int32_t* out, int32_t max);
   int32_t TxRoom() { return static_cast<int32_t>(xsk_prod_nb_free(&tx, tx.size)); }

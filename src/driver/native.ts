@@ -48,8 +48,8 @@ export interface Native extends NativeSys {
   /** Drains the receive ring into rows of `table` (at most `max`, and what fits), then refills the fill ring. Returns how many rows. */
   receive(handle: number, table: Int32Array, max: number): number;
   /**
-   * Inserts the wished checksums, posts the first `n` rows, wakes the kernel when it asks for it. Returns how many rows were taken. Throws RangeError when the first row
-   * is not within the UMEM or not one frame.
+   * Inserts the wished checksums, posts the first `n` rows, wakes the kernel when it asks for it. Returns how many rows were taken: fewer
+   * than `n` when the ring is full, or before a row that is shorter than 14 bytes or not within one frame of the UMEM.
    */
   transmit(handle: number, table: Int32Array, n: number): number;
   /** Takes completed transmissions; kicks the kernel again when frames still wait in the transmit ring. */

@@ -247,7 +247,7 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.setsockopt(17, 103, 1400
     expect(Array.from(side.link.rings())).toEqual([2048, 0, 0, 0, 2048, 1, 1, 0, 2048, 2048, 0, 2048, 2048, 1, 1, 0]);
   });
 
-  test('a row that is not within a frame is refused, one behind good rows only ends the batch', async () => {
+  test('a row that is not within one frame is not taken, and ends the batch', async () => {
     await setUp();
     const side = rig.serve(rig.open({ netns: nsPath(lab.nearNs) }));
     const good = [4000, 128, 60, 1, 0, -1, 0, 0];
@@ -259,7 +259,7 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.setsockopt(17, 103, 1400
       [0, 128, 3969],
       [0, 128, 13],
     ]) {
-      expect(() => side.link.transmit(Int32Array.of(...bad, 1, 0, -1, 0, 0), 1)).toThrow(RangeError);
+      expect(side.link.transmit(Int32Array.of(...bad, 1, 0, -1, 0, 0), 1)).toBe(0);
       expect(side.link.transmit(Int32Array.of(...good, ...bad, 1, 0, -1, 0, 0), 2)).toBe(1);
     }
     expect(side.link.transmit(Int32Array.of(...good), 5)).toBe(1);
