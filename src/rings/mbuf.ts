@@ -122,6 +122,16 @@ export class FramePool implements FrameStack {
     return this.top[0]!;
   }
 
+  /**
+   * Leak check: how many of this pool's frames are with the stack, its queues, or on their way out. Frames that the link holds for
+   * receiving do not count. Walks the pool: for tests and the end of a process.
+   */
+  get held(): number {
+    let n = 0;
+    for (let i = this.first; i < this.first + this.count; i++) if (!this.#mbufs[i]!.isFree) n++;
+    return n;
+  }
+
   /** The Mbuf of a frame that is no longer free (received, or handed over from another shard). */
   mbufOf(frame: number): Mbuf {
     let m = this.#mbufs[frame]!;

@@ -1,5 +1,6 @@
 import { stks } from '../metrics/layout.ts';
 import type { Clock, Random } from '../rings/clock.ts';
+import { COL_IFINDEX } from '../rings/handover.ts';
 import {
   COL_FLAGS,
   COL_FRAME,
@@ -179,7 +180,7 @@ export class Stack {
     for (let i = 0; i < n; i++) {
       const row = i << ROW_SHIFT;
       const m = this.#fromRow(table, row);
-      m.rcvif = table[row + 7]!;
+      m.rcvif = table[row + COL_IFINDEX]!;
       this.inputHandedOver(m);
     }
   }

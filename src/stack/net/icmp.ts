@@ -11,8 +11,10 @@ import {
   ICMP_ECHOREPLY,
   ICMP_MINLEN,
   ICMP_PARAMPROB,
+  ICMP_PARAMPROB_MAXCODE,
   ICMP_REDIRECT,
   ICMP_TIMXCEED,
+  ICMP_TIMXCEED_MAXCODE,
   ICMP_UNREACH,
   ICMP_UNREACH_MAXCODE,
   ICMP_UNREACH_NEEDFRAG,
@@ -77,8 +79,10 @@ export function icmpInput(st: Stack, m: Mbuf): void {
       errorInput(st, m, ICMP_UNREACH_MAXCODE);
       return;
     case ICMP_TIMXCEED:
+      errorInput(st, m, ICMP_TIMXCEED_MAXCODE);
+      return;
     case ICMP_PARAMPROB:
-      errorInput(st, m, 1);
+      errorInput(st, m, ICMP_PARAMPROB_MAXCODE);
       return;
     case ICMP_REDIRECT:
       // A host behind one gateway gains nothing from redirects, and anyone on the link could send them.

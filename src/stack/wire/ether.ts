@@ -8,7 +8,6 @@
  */
 
 export const ETHER_HDR_LEN = 14;
-export const ETHER_ADDR_LEN = 6;
 
 export const ETHERTYPE_IP = 0x0800;
 export const ETHERTYPE_ARP = 0x0806;

@@ -12,23 +12,21 @@ export const ICMP_MINLEN = 8;
 
 export const ICMP_ECHOREPLY = 0;
 export const ICMP_UNREACH = 3;
-export const ICMP_SOURCEQUENCH = 4;
 export const ICMP_REDIRECT = 5;
 export const ICMP_ECHO = 8;
 export const ICMP_TIMXCEED = 11;
 export const ICMP_PARAMPROB = 12;
 
-export const ICMP_UNREACH_NET = 0;
 export const ICMP_UNREACH_HOST = 1;
 export const ICMP_UNREACH_PROTOCOL = 2;
-export const ICMP_UNREACH_PORT = 3;
 export const ICMP_UNREACH_NEEDFRAG = 4;
 export const ICMP_UNREACH_SRCFAIL = 5;
 /** Largest code of destination unreachable (RFC 1812 section 5.2.7.1). */
 export const ICMP_UNREACH_MAXCODE = 15;
 
-export const ICMP_TIMXCEED_INTRANS = 0;
-export const ICMP_TIMXCEED_REASS = 1;
+/** Largest code of time exceeded and of parameter problem that is known here. */
+export const ICMP_TIMXCEED_MAXCODE = 1;
+export const ICMP_PARAMPROB_MAXCODE = 1;
 
 const OFF_TYPE = 0;
 const OFF_CODE = 1;
@@ -43,9 +41,6 @@ export const icmpType = (v: DataView, at: number): number => v.getUint8(at + OFF
 export const icmpCode = (v: DataView, at: number): number => v.getUint8(at + OFF_CODE);
 /** Next-hop MTU of "fragmentation needed" (RFC 1191 section 4); 0 from a router that does not know it. */
 export const icmpNextMtu = (v: DataView, at: number): number => v.getUint16(at + OFF_NEXTMTU);
-
-export const setIcmpType = (v: DataView, at: number, type: number): void => v.setUint8(at + OFF_TYPE, type);
-export const setIcmpSum = (v: DataView, at: number, sum: number): void => v.setUint16(at + OFF_SUM, sum);
 
 /** Writes type and code, checksum 0, and the second word. */
 export function icmpEmit(v: DataView, at: number, type: number, code: number, word: number): void {
