@@ -16,7 +16,7 @@ export class SiftrError extends Error {
   }
 }
 
-/** An open log. `-` is standard output, which is neither locked nor closed. */
+/** An open log. The path `-` is standard output, which is not locked. */
 export interface LogFile {
   readonly path: string;
   readonly fd: number;
@@ -53,7 +53,7 @@ function refusal(path: string, err: unknown): SiftrError {
  * @throws SiftrError with the errno's name; EWOULDBLOCK when another process writes to the file
  */
 export function openLog(path: string, lock: (fd: number) => boolean): LogFile {
-  if (path === STDOUT) return { path, fd: STDOUT_FD, size: 0, id: STDOUT, regular: false };
+  if (path === STDOUT) return { path, fd: openStdout(), size: 0, id: STDOUT, regular: false };
   let fd: number;
   try {
     fd = openSync(path, FLAGS, 0o644);
@@ -76,6 +76,19 @@ export function openLog(path: string, lock: (fd: number) => boolean): LogFile {
   }
 }
 
+/**
+ * Standard output opened a second time, so that a reader who stops reading cannot block the writer thread, and through it our exit:
+ * O_NONBLOCK on the descriptor itself would hold for everybody who shares it. A socket cannot be opened again; there it is
+ * the descriptor itself, which Node's stream has made non-blocking.
+ */
+function openStdout(): number {
+  try {
+    return openSync('/proc/self/fd/1', constants.O_WRONLY | constants.O_APPEND | constants.O_NONBLOCK);
+  } catch {
+    return process.stdout.fd;
+  }
+}
+
 /** Identity of the file that a path leads to now; null when there is none. */
 export function fileIdAt(path: string): string | null {
   if (path === STDOUT) return STDOUT;
@@ -84,7 +97,7 @@ export function fileIdAt(path: string): string | null {
 }
 
 export function closeLog(log: LogFile): void {
-  if (log.path !== STDOUT) closeSync(log.fd);
+  if (log.fd !== STDOUT_FD) closeSync(log.fd);
 }
 
 /** Writes a whole text. Throws SiftrError. @param tries attempts while a pipe is full */
