@@ -313,7 +313,7 @@ export const runSchema = z.strictObject({
   siftrLimit: option(
     {
       flags: '--siftr-limit <SIZE>',
-      help: 'stop logging when the file reaches SIZE, as 500M or 2G (default: the lesser of 4G and a tenth of the free space)',
+      help: 'stop logging after SIZE has been added to the file, as 500M or 2G (default: the lesser of 4G and a tenth of the free space)',
       group: 'SIFTR',
     },
     (g) => {
