@@ -5,10 +5,6 @@ import type { RunningService } from './host.ts';
 export class Connections {
   readonly #open = new Set<StreamSocket>();
 
-  get size(): number {
-    return this.#open.size;
-  }
-
   add(so: StreamSocket): void {
     this.#open.add(so);
   }
