@@ -1,10 +1,17 @@
 import type { Command } from 'commander';
+import type { ClientOptions } from './client.ts';
 
 /** Adds the options by which every command finds its running instance. */
 export function clientOptions(cmd: Command): Command {
   return cmd
     .option('-i, --iface <IF>', 'the instance that serves this interface (default: the only one)')
     .option('--control <PATH>', 'the instance at this control socket (also XSIFTR_CONTROL)');
+}
+
+/** The options that name the instance, given after the command or before it. */
+export function instanceOptions(cmd: Command): ClientOptions {
+  const { iface, control } = cmd.optsWithGlobals<ClientOptions>();
+  return { ...(iface === undefined ? {} : { iface }), ...(control === undefined ? {} : { control }) };
 }
 
 /** Waits `ms` milliseconds. */

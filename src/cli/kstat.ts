@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { UserError } from '../daemon/errors.ts';
-import { ask, type ClientOptions, findInstance } from './client.ts';
-import { clientOptions, sleep } from './common.ts';
+import { ask, findInstance } from './client.ts';
+import { clientOptions, instanceOptions, sleep } from './common.ts';
 
 /** `xsiftr kstat`: selectors and output as kstat(1) of OpenBSD has them (spec/counters.md 3). */
 export function kstatCommand(): Command {
@@ -9,13 +9,13 @@ export function kstatCommand(): Command {
     .description('statistics of queues and rings of a running instance')
     .argument('[selector...]', 'a name, as txq, or provider:instance:name:unit with empty parts for any, as ix1::rxq:0')
     .option('-w, --wait <SECONDS>', 'print again every so many seconds')
-    .action(async (selectors: string[], opts: ClientOptions & { wait?: string }) => {
+    .action(async (selectors: string[], opts: { wait?: string }, cmd: Command) => {
       const query = new URLSearchParams(selectors.map((s): [string, string] => ['sel', checked(s)]));
       const wait = opts.wait === undefined ? 0 : Number(opts.wait);
       if (opts.wait !== undefined && (!/^\d+$/.test(opts.wait) || wait < 1 || wait > 0xffffffff)) {
         throw new UserError(`kstat: -w ${opts.wait}: allowed is a whole number of seconds from 1 to 4294967295`);
       }
-      const instance = await findInstance(opts);
+      const instance = await findInstance(instanceOptions(cmd));
       for (;;) {
         process.stdout.write(await ask(instance, 'GET', `/kstat?${query}`));
         if (wait === 0) return;

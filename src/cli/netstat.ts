@@ -1,9 +1,9 @@
 import { Command } from 'commander';
 import { UserError } from '../daemon/errors.ts';
-import { ask, type ClientOptions, findInstance } from './client.ts';
-import { clientOptions } from './common.ts';
+import { ask, findInstance } from './client.ts';
+import { clientOptions, instanceOptions } from './common.ts';
 
-interface NetstatOptions extends ClientOptions {
+interface NetstatOptions {
   readonly statistics: number;
   readonly all?: boolean;
   readonly numeric?: boolean;
@@ -28,6 +28,6 @@ export function netstatCommand(): Command {
         throw new UserError(`netstat: ${cmd.args[0]}: takes no words; see xsiftr netstat --help`);
       const query = new URLSearchParams({ s: String(Math.min(2, opts.statistics)), a: opts.all === true ? '1' : '0' });
       if (opts.protocol !== undefined) query.set('p', opts.protocol);
-      process.stdout.write(await ask(await findInstance(opts), 'GET', `/netstat?${query}`));
+      process.stdout.write(await ask(await findInstance(instanceOptions(cmd)), 'GET', `/netstat?${query}`));
     });
 }

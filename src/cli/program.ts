@@ -1,6 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
 import { exitCodeOf, isRefusal, oneLine, UserError } from '../daemon/errors.ts';
-import { CONFIG_FLAGS, optionMetas, unknownOption } from '../daemon/options.ts';
 import { VERSION } from '../daemon/version.ts';
 import { describe, instances } from './client.ts';
 import { kstatCommand } from './kstat.ts';
@@ -21,7 +20,10 @@ Examples:
 
 Exit status: 0 done, 1 the system refused or something broke, 2 wrong usage. Refusals: docs/troubleshooting.md.`;
 
-function buildProgram(): Command {
+const COMMANDS = [sysctlCommand, kstatCommand, netstatCommand, waitCommand, restoreCommand];
+
+/** @param run with the options of a run, whose schema takes a while to load and which a command does not need */
+async function buildProgram(run: boolean): Promise<Command> {
   const program = new Command('xsiftr');
   program
     .description(
@@ -35,6 +37,15 @@ function buildProgram(): Command {
     .allowExcessArguments()
     .configureHelp({ helpWidth: 110 })
     .addHelpText('after', EXAMPLES);
+  if (run) await addRunOptions(program);
+  for (const make of COMMANDS) {
+    program.addCommand(make().helpOption('-h, --help', 'print this help').configureHelp({ helpWidth: 110 }));
+  }
+  return program;
+}
+
+async function addRunOptions(program: Command): Promise<void> {
+  const { CONFIG_FLAGS, optionMetas } = await import('../daemon/options.ts');
   for (const { meta } of optionMetas()) {
     const opt = new Option(meta.flags, meta.help).helpGroup(`${meta.group}:`);
     if (meta.repeat === true) opt.argParser((v: string, list: string[] | undefined) => [...(list ?? []), v]);
@@ -57,10 +68,6 @@ function buildProgram(): Command {
     const { runCommand } = await import('./run.ts');
     process.exitCode = await runCommand(opts);
   });
-  for (const make of [sysctlCommand, kstatCommand, netstatCommand, waitCommand, restoreCommand]) {
-    program.addCommand(make().helpOption('-h, --help', 'print this help').configureHelp({ helpWidth: 110 }));
-  }
-  return program;
 }
 
 /** Without any argument: the help, what is running, and exit status 2, as nothing was asked for. */
@@ -80,11 +87,11 @@ function quiet(cmd: Command): void {
 }
 
 /** Commander's own complaint as one line in the manner of ours. */
-function usageMessage(err: CommanderError, program: Command, argv: readonly string[]): string {
+async function usageMessage(err: CommanderError, program: Command, argv: readonly string[]): Promise<string> {
   const given = /'([^']*)'/.exec(err.message)?.[1] ?? '';
   const sub = program.commands.find((c) => c.name() === argv[0]);
   if (err.code === 'commander.unknownOption') {
-    if (sub === undefined) return unknownOption(given);
+    if (sub === undefined) return (await import('../daemon/options.ts')).unknownOption(given);
     return `unknown option ${given}; xsiftr ${sub.name()} --help lists what there is`;
   }
   if (err.code === 'commander.optionMissingArgument') return `${given}: its value is missing; see --help`;
@@ -96,14 +103,14 @@ function usageMessage(err: CommanderError, program: Command, argv: readonly stri
  * standard error.
  */
 export async function main(argv: readonly string[]): Promise<void> {
-  const program = buildProgram();
+  const program = await buildProgram(!COMMANDS.some((make) => make().name() === argv[0]));
   quiet(program);
   try {
     await program.parseAsync(argv, { from: 'user' });
   } catch (err) {
     if (err instanceof CommanderError) {
       if (err.exitCode === 0) return;
-      process.stderr.write(`xsiftr: ${usageMessage(err, program, argv)}\n`);
+      process.stderr.write(`xsiftr: ${await usageMessage(err, program, argv)}\n`);
       process.exitCode = 2;
       return;
     }

@@ -1,8 +1,8 @@
 import { Command } from 'commander';
 import { UserError } from '../daemon/errors.ts';
 import { renderSysctl, renderSysctlChange, type SysctlChange, type SysctlRow } from '../views/sysctl.ts';
-import { ask, type ClientOptions, findInstance } from './client.ts';
-import { clientOptions } from './common.ts';
+import { ask, findInstance } from './client.ts';
+import { clientOptions, instanceOptions } from './common.ts';
 
 /** `xsiftr sysctl`: output as sysctl(8) of FreeBSD has it (spec/siftr.md 10). */
 export function sysctlCommand(): Command {
@@ -12,11 +12,11 @@ export function sysctlCommand(): Command {
     .option('-a, --all', 'print all')
     .option('-d, --describe', 'print descriptions instead of values')
     .option('-n, --values', 'print values without names')
-    .action(async (words: string[], opts: ClientOptions & { all?: boolean; describe?: boolean; values?: boolean }) => {
+    .action(async (words: string[], opts: { all?: boolean; describe?: boolean; values?: boolean }, cmd: Command) => {
       if (words.length === 0 && !opts.all && !opts.describe) {
         throw new UserError('sysctl: name something to print, set one with name=value, or list all with -a');
       }
-      const instance = await findInstance(opts);
+      const instance = await findInstance(instanceOptions(cmd));
       const rows = JSON.parse(await ask(instance, 'GET', '/sysctl')) as SysctlRow[];
       const print = (row: SysctlRow): void => {
         process.stdout.write(renderSysctl(row, opts.describe === true, opts.values === true));
