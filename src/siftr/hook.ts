@@ -48,11 +48,13 @@ export class SiftrHook implements PfilHook {
   readonly #snapshot: Snapshot;
   readonly #key: FlowKey;
   #hooked: boolean;
-  /** Wall time of the last record, µs; records never go back behind it (section 13 rule 7). */
-  #lastUs: number;
-  /** Start of the second that `#lastUs` lies in, as µs and as seconds. */
-  #secUs: number;
-  #sec: number;
+  /** The clock's µs for which `#nowSec` and `#nowUsec` hold. */
+  #nowUs: number;
+  #nowSec: number;
+  #nowUsec: number;
+  /** Time of the last record: none goes back behind it (section 13 rule 7). */
+  #lastSec: number;
+  #lastUsec: number;
 
   /**
    * @param st   the shard's stack
@@ -69,16 +71,19 @@ export class SiftrHook implements PfilHook {
     this.#snapshot = makeSnapshot();
     this.#key = new FlowKey();
     this.#hooked = false;
-    this.#lastUs = 0;
-    this.#secUs = 0;
-    this.#sec = 0;
+    this.#nowUs = 0;
+    this.#nowSec = 0;
+    this.#nowUsec = 0;
+    this.#lastSec = 0;
+    this.#lastUsec = 0;
   }
 
   /** Links the hook in both directions. @param enableUs enable time, wall µs: no record is earlier (section 13 rule 1) */
   hook(enableUs: number): void {
     if (this.#hooked) return;
-    this.#lastUs = enableUs;
-    this.#secUs = Infinity;
+    this.#lastSec = Math.floor(enableUs / 1e6);
+    this.#lastUsec = Math.floor(enableUs - this.#lastSec * 1e6);
+    this.#readClock();
     const pfil = this.#st.pfil;
     pfil.addHook(this);
     pfil.link(pfil.inet, this, { in: true, out: true });
@@ -165,20 +170,40 @@ export class SiftrHook implements PfilHook {
     return PFIL_PASS;
   }
 
-  /** Time of the record: the frame's receive stamp inbound, the shard's current clock outbound (section 13 rule 6). */
+  /**
+   * Time of the record: the frame's receive stamp inbound, the shard's current clock outbound (section 13 rule 6). Whole numbers
+   * only: wall time as one float would be boxed for each packet.
+   */
   #stamp(w: Int32Array, r: number, out: boolean, time: number): void {
-    const clock = this.#st.clock;
-    let us = clock.wallUs();
-    if (!out) us += (time - clock.us) | 0;
-    if (us < this.#lastUs) us = this.#lastUs;
-    else this.#lastUs = us;
-    let usec = us - this.#secUs;
-    if (!(usec >= 0 && usec < 1e6)) {
-      this.#sec = Math.floor(us / 1e6);
-      this.#secUs = this.#sec * 1e6;
-      usec = us - this.#secUs;
+    const now = this.#st.clock.us;
+    if (now !== this.#nowUs) this.#readClock();
+    let sec = this.#nowSec;
+    let usec = this.#nowUsec;
+    if (!out) {
+      usec += (time - now) | 0;
+      if (usec < 0 || usec >= 1e6) {
+        const d = Math.floor(usec / 1e6);
+        sec += d;
+        usec -= d * 1e6;
+      }
     }
-    w[r + R_SEC] = this.#sec;
+    if (sec < this.#lastSec || (sec === this.#lastSec && usec < this.#lastUsec)) {
+      sec = this.#lastSec;
+      usec = this.#lastUsec;
+    } else {
+      this.#lastSec = sec;
+      this.#lastUsec = usec;
+    }
+    w[r + R_SEC] = sec;
     w[r + R_USEC] = usec;
+  }
+
+  /** Takes over the clock's wall time, once for each of its readings. */
+  #readClock(): void {
+    const clock = this.#st.clock;
+    const wall = clock.wallUs();
+    this.#nowUs = clock.us;
+    this.#nowSec = Math.floor(wall / 1e6);
+    this.#nowUsec = Math.floor(wall - this.#nowSec * 1e6);
   }
 }

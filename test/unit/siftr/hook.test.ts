@@ -27,6 +27,12 @@ class TestClock implements Clock {
   wallUs(): number {
     return this.wall;
   }
+
+  /** A reading of the clock `us` after the start. */
+  at(us: number): void {
+    this.wall = 1_700_000_000_000_000 + us;
+    this.us = us | 0;
+  }
 }
 
 function setUp() {
@@ -120,7 +126,7 @@ function setUp() {
   const counted = (): Record<string, number> =>
     Object.fromEntries(Object.entries(siftrs).flatMap(([name, slot]) => (cnt[slot] ? [[name, cnt[slot]]] : [])));
 
-  return { clock, pool, cnt, pfil, cfg, hook, connection, packet, run, input, output, records, counted };
+  return { st, clock, pool, cnt, pfil, cfg, hook, connection, packet, run, input, output, records, counted };
 }
 
 let t: ReturnType<typeof setUp>;
@@ -255,7 +261,7 @@ describe('the decision sequence (spec/siftr.md section 5.2)', () => {
 describe('the record', () => {
   test('holds what section 3 names, from the control block, the connection and the socket buffers', () => {
     t.connection(4);
-    t.clock.wall = 1_700_000_001_000_029;
+    t.clock.at(1_000_029);
     t.input();
     expect(t.records()).toEqual([
       {
@@ -309,8 +315,8 @@ describe('time (spec/siftr.md section 13 rules 1, 6 and 7)', () => {
     const inp = t.connection(4);
     const start = t.clock.wall;
     // The frame came 300 µs before the clock's reading, and the µs clock has wrapped in between.
+    t.clock.at(1_000_300);
     t.clock.us = -2147483648 + 100;
-    t.clock.wall = start + 1_000_300;
     const m = t.packet(PEER, 40000, LOCAL, 5201);
     m.time = 2147483647 - 199;
     t.run(m, 'in');
@@ -329,12 +335,12 @@ describe('time (spec/siftr.md section 13 rules 1, 6 and 7)', () => {
   test('never goes back within a queue', () => {
     const inp = t.connection(4);
     const start = t.clock.wall;
-    t.clock.wall = start + 900;
+    t.clock.at(900);
     t.output(inp);
     const m = t.packet(PEER, 40000, LOCAL, 5201);
     m.time = t.clock.us - 400;
     t.run(m, 'in');
-    t.clock.wall = start + 1000;
+    t.clock.at(1000);
     t.output(inp);
     expect(t.records().map(wall)).toEqual([start + 900, start + 900, start + 1000]);
   });
@@ -342,13 +348,50 @@ describe('time (spec/siftr.md section 13 rules 1, 6 and 7)', () => {
   test('crosses the second', () => {
     const inp = t.connection(4);
     for (const us of [1_999_999, 2_000_000, 5_500_000]) {
-      t.clock.wall = 1_700_000_000_000_000 + us;
+      t.clock.at(us);
       t.output(inp);
     }
+    const m = t.packet(PEER, 40000, LOCAL, 5201);
+    t.clock.at(7_000_100);
+    m.time = 6_999_900;
+    t.run(m, 'in');
     expect(t.records().map((r) => [r.sec, r.usec])).toEqual([
       [1_700_000_001, 999_999],
       [1_700_000_002, 0],
       [1_700_000_005, 500_000],
+      [1_700_000_006, 999_900],
     ]);
+  });
+});
+
+describe('the packet path', () => {
+  test('allocates nothing: the heap does not grow over a million packets', () => {
+    t.connection(4);
+    const ring = createRing(1024);
+    const { st } = t;
+    t.hook.unhook();
+    const hook = new SiftrHook(st, ring, t.cfg);
+    const consumer = new RecordConsumer(ring);
+    hook.hook(0);
+    const m = t.packet(PEER, 40000, LOCAL, 5201);
+    const ctx = t.pfil.inet.ctxIn;
+    ctx.inp = null;
+    const round = (): number => {
+      const before = process.memoryUsage().heapUsed;
+      for (let i = 0; i < 200_000; i++) {
+        m.mflags = 0;
+        hook.mbuf(m, ctx);
+        if ((i & 511) === 0) {
+          consumer.refresh();
+          while (consumer.peek() >= 0) consumer.advance();
+          consumer.release();
+        }
+      }
+      return process.memoryUsage().heapUsed - before;
+    };
+    for (let i = 0; i < 5; i++) round();
+    const growth = Array.from({ length: 5 }, round).sort((a, b) => a - b);
+    // One number boxed a packet would be 2.4 MB a round, and more than half of the rounds would show it.
+    expect(growth[2]).toBeLessThan(400_000);
   });
 });
