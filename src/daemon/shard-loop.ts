@@ -114,7 +114,7 @@ export class ShardLoop {
     if (this.#state !== 'spinning') return;
     try {
       this.#inPass = true;
-      for (let i = 0; i < PASSES_A_TURN; i++) {
+      for (let i = 0; i < PASSES_A_TURN && this.#state === 'spinning'; i++) {
         if (this.#work.pass()) this.#lastWork = this.#clock.us;
         else if (((this.#clock.us - this.#lastWork) | 0) > this.#idleUs) break;
       }
@@ -126,6 +126,8 @@ export class ShardLoop {
     } finally {
       this.#inPass = false;
     }
+    // A pass may have stopped the loop.
+    if ((this.#state as string) !== 'spinning') return;
     if (this.#busyPoll || ((this.#clock.us - this.#lastWork) | 0) <= this.#idleUs || !this.#sleep()) {
       setImmediate(this.#turn);
     }
