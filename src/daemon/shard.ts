@@ -32,6 +32,8 @@ setByteCopier((src, from, dst, to, len) => {
 
 /** Rows of a receive batch. */
 const RX_BATCH = 256;
+/** How soon a sleeping shard looks for completions that are still out. */
+const RECLAIM_US = 1000;
 
 /** What a shard says to those around it: the main thread when it runs in a worker, the library when it runs in the caller's thread. */
 export interface ShardOutside {
@@ -159,11 +161,20 @@ export class Shard implements ShardWork {
   }
 
   hasWork(): boolean {
+    // A packet that the kernel did not take, on our queue or in the ring, is announced by nobody: only coming again sends it.
+    for (const ifp of this.stack.ifnets) {
+      if (ifp.ifq.len > 0 || ifp.link.txRoom() < this.#setup.ringSize) return true;
+    }
     return this.#joint?.hasWork() ?? false;
   }
 
   untilTimer(): number {
-    return this.stack.wheel.nextDeadline();
+    const due = this.stack.wheel.nextDeadline();
+    // Completions wake nobody either, and their frames may be the ones that the fill ring waits for.
+    for (const ifp of this.stack.ifnets) {
+      if (ifp.txPending > 0 && (due < 0 || due > RECLAIM_US)) return RECLAIM_US;
+    }
+    return due;
   }
 
   setSleeping(on: boolean): void {

@@ -40,6 +40,11 @@ export class Ifqueue {
   wasHalfFull: boolean;
   readonly #lists: MbufList[];
 
+  /** At least half full: the one test by which senders stop and, once it is false again, are resumed. */
+  get halfFull(): boolean {
+    return this.len << 1 >= this.maxlen;
+  }
+
   /**
    * @param kv     TXQ_WORDS words, zero
    * @param maxlen limit for the sum of all priorities, at least 1
@@ -76,7 +81,7 @@ export class Ifqueue {
     } else {
       this.len++;
       kv[TXQ_QLEN] = this.len;
-      if (this.len << 1 >= this.maxlen) this.wasHalfFull = true;
+      if (this.halfFull) this.wasHalfFull = true;
     }
     this.#lists[prio]!.enqueue(m);
     kv[TXQ_PACKETS] = kv[TXQ_PACKETS]! + 1;

@@ -215,7 +215,7 @@ export function ifqStart(st: Stack, ifp: Ifnet): void {
       st.pool.put(mbufs[i]!);
     }
   }
-  if (ifq.wasHalfFull && ifq.len << 1 < ifq.maxlen) {
+  if (ifq.wasHalfFull && !ifq.halfFull) {
     ifq.wasHalfFull = false;
     ifp.resumeDue = true;
   }

@@ -182,7 +182,7 @@ export function tcpOutput(tp: Tcpcb): number {
 
     if (len > 0 && !force) {
       const rt = routeLookup(st, inp.f3, inp.ro);
-      if (rt !== null && rt.ifp.ifq.len >= rt.ifp.ifq.maxlen >> 1) {
+      if (rt?.ifp.ifq.halfFull) {
         cnt[tcps.tcps_ackretry_nobufs]!++;
         tcp.waitForRoom(tp, false);
         return 0;
