@@ -196,7 +196,8 @@ export class Socket {
     if (tp === null) return;
     if (on) {
       tp.t_flags |= TF_NODELAY;
-      if (haveEstablished(tp.t_state)) tcpOutput(tp);
+      // What Nagle held back goes now; nothing else is due.
+      if (haveEstablished(tp.t_state) && this.so_snd.sb_cc > 0) tcpOutput(tp);
     } else {
       tp.t_flags &= ~TF_NODELAY;
     }
