@@ -127,15 +127,12 @@ class Daemon {
     return {
       metrics: render,
       health: async () => {
-        const answers = await Promise.all(
-          this.shards.map((s) =>
-            s.request({ op: 'ping' }).then(
-              () => true,
-              () => false,
-            ),
-          ),
-        );
-        return { ok: this.ready && answers.every((a) => a), iface: this.plan.dev.name, shards: answers };
+        const heaps = await Promise.all(this.shards.map((s) => s.request({ op: 'ping' }).then(Number, () => null)));
+        return {
+          ok: this.ready && !heaps.includes(null),
+          iface: this.plan.dev.name,
+          shards: heaps.map((bytes) => ({ alive: bytes !== null, heapBytes: bytes ?? 0 })),
+        };
       },
     };
   }

@@ -24,7 +24,7 @@ export type ShardRequest =
   | { readonly op: 'drain' }
   /** Ends the loop and closes the sockets; the shard forwards nothing afterwards. */
   | { readonly op: 'stop' }
-  /** Answers when the loop is alive. */
+  /** Answers with the bytes of the thread's heap in use. */
   | { readonly op: 'ping' };
 
 /** A message of the services' bus, or a resolved neighbour, from one shard to all others through the main thread. */

@@ -1,3 +1,4 @@
+import { getHeapStatistics } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
 import { loadNative } from '../driver/native.ts';
 import { trimHeap } from '../siftr/heap.ts';
@@ -34,7 +35,7 @@ function run(): void {
       case 'stop':
         return shard.stop();
       case 'ping':
-        return undefined;
+        return getHeapStatistics().used_heap_size;
     }
   };
   port.on('message', (msg: ToShard) => {

@@ -126,7 +126,7 @@ describe.skipIf(labMissing('curl') !== '')(`commands on a running instance ${lab
   it('serves /metrics and /healthz, from this namespace and not from that of the interface', async () => {
     const health = await fetch(`${x.metrics}/healthz`);
     expect(health.status).toBe(200);
-    expect(await health.json()).toMatchObject({ ok: true, iface: 'ix1', shards: [true, true] });
+    expect(await health.json()).toMatchObject({ ok: true, iface: 'ix1', shards: [{ alive: true }, { alive: true }] });
     const text = await (await fetch(`${x.metrics}/metrics`)).text();
     expect(text).toMatch(/^xsiftr_rxq_packets_total\{iface="ix1",queue="0"\} \d+$/m);
     expect(text).toMatch(/^xsiftr_rxq_packets_total\{iface="ix1",queue="1"\} \d+$/m);
