@@ -58,4 +58,11 @@ export const pfilGroup = declareGroup({ name: 'pfil', prefix: 'pfils_', extSecti
     label: '\tN packet{s} taken by inet hooks on output',
     help: 'Taken over by a hook of head inet on output',
   },
+  {
+    name: 'pfils_hook_errors',
+    unit: 'packets',
+    ext: true,
+    label: '\tN packet{s} dropped because a hook failed',
+    help: 'Dropped: a hook threw an error',
+  },
 ]);

@@ -39,7 +39,7 @@ export function etherInput(st: Stack, ifp: Ifnet, m: Mbuf): void {
     c.ifp = ifp;
     c.queue = ifp.queue;
     c.now = st.clock.us;
-    const verdict = pfilRun(head.in, m, c);
+    const verdict = pfilRun(st, head.in, m, c);
     if (verdict !== PFIL_PASS) {
       st.cnt[verdict === PFIL_DROPPED ? pfils.pfils_ether_in_drop : pfils.pfils_ether_in_consumed]!++;
       return;
@@ -87,7 +87,7 @@ export function etherSend(st: Stack, ifp: Ifnet, m: Mbuf, dstHi: number, dstLo: 
     c.ifp = ifp;
     c.queue = ifp.queue;
     c.now = st.clock.us;
-    const verdict = pfilRun(head.out, m, c);
+    const verdict = pfilRun(st, head.out, m, c);
     if (verdict !== PFIL_PASS) {
       const dropped = verdict === PFIL_DROPPED;
       st.cnt[dropped ? pfils.pfils_ether_out_drop : pfils.pfils_ether_out_consumed]!++;

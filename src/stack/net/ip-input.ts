@@ -51,7 +51,7 @@ export function ipInput(st: Stack, ifp: Ifnet, m: Mbuf): void {
     c.ifp = ifp;
     c.queue = ifp.queue;
     c.now = st.clock.us;
-    const verdict = pfilRun(head.in, m, c);
+    const verdict = pfilRun(st, head.in, m, c);
     if (verdict !== PFIL_PASS) {
       st.cnt[verdict === PFIL_DROPPED ? pfils.pfils_inet_in_drop : pfils.pfils_inet_in_consumed]!++;
       return;

@@ -80,7 +80,7 @@ export function ipOutput(
     c.queue = ifp.queue;
     c.inp = inp;
     c.now = st.clock.us;
-    const verdict = pfilRun(head.out, m, c);
+    const verdict = pfilRun(st, head.out, m, c);
     c.inp = null;
     if (verdict !== PFIL_PASS) {
       const dropped = verdict === PFIL_DROPPED;

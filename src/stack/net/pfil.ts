@@ -1,5 +1,7 @@
+import { pfils } from '../../metrics/layout.ts';
 import type { Mbuf } from '../../rings/mbuf.ts';
 import type { Ifnet } from '../ifnet.ts';
+import type { Stack } from '../stack.ts';
 
 /**
  * pfil(9): ordered filter hooks at fixed points of the packet path (spec/packetflow.md 2).
@@ -99,10 +101,10 @@ export class PfilHead {
  * Runs a chain (not null: the caller has tested). Returns PASS, DROPPED or CONSUMED; only after PASS does the packet still belong
  * to the caller. A hook that throws has dropped the packet.
  */
-export function pfilRun(chain: readonly PfilLink[], m: Mbuf, c: PfilCtx): Verdict {
+export function pfilRun(st: Stack, chain: readonly PfilLink[], m: Mbuf, c: PfilCtx): Verdict {
   for (let i = 0; i < chain.length; i++) {
     const link = chain[i]!;
-    const verdict = call(link, m, c);
+    const verdict = call(st, link, m, c);
     if (verdict === PFIL_DROPPED) {
       link.cnt[PFIL_CNT_DROP]!++;
       return PFIL_DROPPED;
@@ -116,11 +118,14 @@ export function pfilRun(chain: readonly PfilLink[], m: Mbuf, c: PfilCtx): Verdic
   return PFIL_PASS;
 }
 
-function call(link: PfilLink, m: Mbuf, c: PfilCtx): Verdict {
+function call(st: Stack, link: PfilLink, m: Mbuf, c: PfilCtx): Verdict {
   try {
     return link.hook.mbuf(m, c);
   } catch (e) {
+    st.cnt[pfils.pfils_hook_errors]!++;
     link.cnt[PFIL_CNT_ERROR]!++;
+    // Said once a link: a broken hook may break at every packet.
+    if (link.lastError === null) st.onWarning?.(`pfil: hook ${link.hook.mod}:${link.hook.rul} failed: ${String(e)}`);
     link.lastError = e;
     // A hook that fails half way may have freed the packet before.
     if (!m.isFree) m.pool.put(m);

@@ -177,6 +177,8 @@ describe('verdicts', () => {
 
   test('a hook that throws has dropped the packet, whether it freed it or not', () => {
     const { h, link } = setup();
+    const warnings: string[] = [];
+    h.st.onWarning = (text) => warnings.push(text);
     let freeFirst = false;
     link(
       'a',
@@ -191,6 +193,8 @@ describe('verdicts', () => {
     expect(h.exchange(ping)).toHaveLength(0);
     const l = h.st.pfil.inet.in![0]!;
     expect([l.cnt[PFIL_CNT_ERROR], l.cnt[PFIL_CNT_DROP], String(l.lastError)]).toEqual([2, 2, 'Error: broken']);
+    expect(h.count('pfils_hook_errors')).toBe(2);
+    expect(warnings).toEqual(['pfil: hook a:default failed: Error: broken']);
     expect(h.leaked()).toBe(0);
   });
 
