@@ -55,7 +55,19 @@ export const SYSCTLS = [
     default: 200,
     rw: 'rw',
     unit: 'messages/s',
-    descr: 'Limit of ICMP errors, ICMP replies and TCP resets, each, per second and shard; 0 is no limit',
+    descr: 'Limit of ICMP errors and of TCP resets, each, per second and shard; 0 is no limit',
+  },
+  {
+    name: 'net.inet.icmp.icmplim_echo',
+    field: 'icmp_icmplim_echo',
+    type: 'uint',
+    min: 0,
+    max: 1000000,
+    default: 10000,
+    rw: 'rw',
+    unit: 'messages/s',
+    descr:
+      'Echo replies a second and shard, 0 = no limit (ours: FreeBSD counts them into icmplim, which a ping -f exceeds)',
   },
   {
     name: 'net.inet.icmp.bmcastecho',

@@ -9,6 +9,7 @@ export { SYSCTLS, type SysctlDecl, type SysctlNumber, type SysctlString } from '
 export class Tunables {
   ip_ttl = 64;
   icmp_icmplim = 200;
+  icmp_icmplim_echo = 10000;
   icmp_bmcastecho = 0;
   arp_max_age = 1200;
   arp_maxtries = 5;

@@ -92,7 +92,7 @@ export const icmpGroup = declareGroup({ name: 'icmp', prefix: 'icps_', extSectio
     unit: 'messages',
     ext: true,
     label: '\tN echo repl{y/ies} not generated because of rate limitation',
-    help: 'Echo replies not sent: over the rate limit net.inet.icmp.icmplim',
+    help: 'Echo replies not sent: over the rate limit net.inet.icmp.icmplim_echo',
   },
   {
     name: 'icps_badsource',

@@ -114,7 +114,7 @@ function echoReply(st: Stack, m: Mbuf): void {
     drop(st, m, icps.icps_badsource);
     return;
   }
-  if (!st.icmp.echo.allow(st.tune.icmp_icmplim)) {
+  if (!st.icmp.echo.allow(st.tune.icmp_icmplim_echo)) {
     drop(st, m, icps.icps_echolimited);
     return;
   }

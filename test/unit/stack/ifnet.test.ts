@@ -206,6 +206,7 @@ test('a pass counts lists: three frames of one batch are one enqueue and one deq
 test('ten thousand echoes leak no frame', () => {
   const { h } = setup({ frames: 64, csum: true });
   h.st.tune.icmp_icmplim = 0;
+  h.st.tune.icmp_icmplim_echo = 0;
   for (let i = 0; i < 10_000; i++) {
     h.link.inject(ping);
     if (i % 32 === 31) h.pass();

@@ -49,6 +49,7 @@ test('whatever arrives is counted once where it ends, nothing throws, and no fra
     fc.property(fc.array(mutation, { minLength: 1, maxLength: 40 }), (list) => {
       const h = new TestHost({ frames: 128 });
       h.st.tune.icmp_icmplim = 0;
+      h.st.tune.icmp_icmplim_echo = 0;
       let tcpSeen = 0;
       h.st.protosw[6] = (st, m) => {
         tcpSeen++;

@@ -73,14 +73,15 @@ describe('echo (RFC 792, RFC 1122 section 3.2.2.6)', () => {
     expect(parseIp(sent[0]!)).toMatchObject({ src: '192.0.2.1', dst: '192.0.2.2' });
   });
 
-  test('replies beyond net.inet.icmp.icmplim a second are not sent, and the next second has its own', () => {
+  test('replies beyond net.inet.icmp.icmplim_echo a second are not sent, and the next second has its own', () => {
     const h = setup();
+    h.st.tune.icmp_icmplim_echo = 200;
     for (let i = 0; i < 250; i++) h.link.inject(echo(8));
     expect(h.run()).toHaveLength(200);
     expect(h.count('icps_echolimited')).toBe(50);
     h.clock.advance(1_000_000);
     expect(h.exchange(echo(8))).toHaveLength(1);
-    h.st.tune.icmp_icmplim = 0;
+    h.st.tune.icmp_icmplim_echo = 0;
     for (let i = 0; i < 250; i++) h.link.inject(echo(8));
     expect(h.run()).toHaveLength(250);
     expect(h.leaked()).toBe(0);
