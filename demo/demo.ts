@@ -112,7 +112,16 @@ async function demo(lab: Lab): Promise<void> {
   rmSync(OUT, { recursive: true, force: true });
   mkdirSync(OUT, { recursive: true });
   const log = join(OUT, 'siftr.log');
-  const words = ['--iface', 'ix1', '--queues', String(QUEUES), '--netns', lab.nearNs, '--siftr-log', log];
+  const words = [
+    '--iface',
+    'ix1',
+    '--queues',
+    String(QUEUES),
+    '--netns',
+    lab.nearNs,
+    '--siftr-log',
+    relative(ROOT, log),
+  ];
   let port = METRICS_PORT;
   if (!(await isFree(port))) {
     port = await freePort();
@@ -121,7 +130,7 @@ async function demo(lab: Lab): Promise<void> {
 
   heading(`xsiftr ${words.join(' ')}`);
   const started = performance.now();
-  const xsiftr = lab.keep(new Running([XSIFTR, ...words]));
+  const xsiftr = lab.keep(new Running([XSIFTR, ...words], { cwd: ROOT }));
   await xsiftr.waitLine(/^ix1 at /);
   await run([XSIFTR, 'wait', '--timeout', '20s', '--iface', 'ix1']);
   show(xsiftr.lines);
