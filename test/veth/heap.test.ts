@@ -23,7 +23,8 @@ test.skipIf(labMissing('iperf3'))(
         }
         return heap;
       };
-      const packets = async (): Promise<number> => (await counter(x, 'tcp_rcvtotal')) + (await counter(x, 'tcp_sndtotal'));
+      const packets = async (): Promise<number> =>
+        (await counter(x, 'tcp_rcvtotal')) + (await counter(x, 'tcp_sndtotal'));
       let early = 0;
       let late = 0;
       let n = 0;
