@@ -1,10 +1,12 @@
-import { runDaemon } from './daemon/daemon.ts';
 import { parseRunOptions } from './daemon/options.ts';
+import { runDaemon } from './daemon/run.ts';
 
 /** The package's public interface: what `import … from 'xsiftr'` gives. Everything else in the package is private. */
 
+export { type Attached, type AttachOptions, attach } from './daemon/attach.ts';
 export { SystemError, UserError } from './daemon/errors.ts';
 export { VERSION } from './daemon/version.ts';
+export { type NetApi, Server, Socket } from './net/index.ts';
 
 /**
  * Runs an instance in this process, as `xsiftr --iface …` does: it takes the interface over, serves until SIGINT, SIGTERM or

@@ -9,6 +9,6 @@ export async function runCommand(given: Readonly<Record<string, unknown>>): Prom
   const { config, ...rest } = given;
   const file = typeof config === 'string' ? { name: config, values: await readConfig(config) } : undefined;
   const options = parseRunOptions(rest, file);
-  const { runDaemon } = await import('../daemon/daemon.ts');
+  const { runDaemon } = await import('../daemon/run.ts');
   return runDaemon(options);
 }

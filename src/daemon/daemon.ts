@@ -1,12 +1,6 @@
-import { dirname } from 'node:path';
 import type { FastifyInstance } from 'fastify';
-import { type Guard, startGuard } from '../driver/guard.ts';
-import { loadNative, type Native, type PortInfo } from '../driver/native.ts';
-import { setMtu } from '../driver/netdev.ts';
-import { netnsPath } from '../driver/netns.ts';
+import type { Native } from '../driver/native.ts';
 import { dropPrivileges } from '../driver/privileges.ts';
-import { applyNarrow } from '../driver/rss.ts';
-import { restore, UndoFile, undoPath } from '../driver/undo.ts';
 import { siftrs } from '../metrics/layout.ts';
 import { SiftrControl } from '../siftr/control.ts';
 import { siftrIdent } from '../siftr/format.ts';
@@ -16,33 +10,31 @@ import { createRing } from '../siftr/record.ts';
 import { createSiftrShared } from '../siftr/shared.ts';
 import { startWriterThread } from '../siftr/writer-port.ts';
 import type { Metrics } from '../views/prom.ts';
-import { announceLines, type Summary, summaryLines, totalsOf } from './announce.ts';
+import { announceLines, type Summary, totalsOf } from './announce.ts';
 import { controlServer, listenControl } from './control.ts';
 import { Counters } from './counters.ts';
-import { exitCodeOf, isRefusal, oneLine, SystemError } from './errors.ts';
+import { oneLine, SystemError } from './errors.ts';
 import { controlHandlers } from './handlers.ts';
 import { closeJoint, createJoint } from './joint.ts';
-import { createLogger, type Logger } from './logger.ts';
+import type { Logger } from './logger.ts';
 import { listenMetrics, type MetricsHandlers, metricsServer } from './metrics-server.ts';
-import type { RunOptions } from './options.ts';
-import { framesPerQueue, makePlan, obstacles, type Plan, planLines } from './plan.ts';
+import { framesPerQueue, type Plan } from './plan.ts';
+import { ShardClock } from './shard-clock.ts';
 import { ShardPort } from './shard-port.ts';
 import type { ShardJoint, ShardSetup } from './shard-setup.ts';
 import { readTotals, statusLine, type Totals } from './status.ts';
+import { type GivenBack, TakenInterface } from './taken.ts';
 import { Tuning } from './tuning.ts';
 import { VERSION } from './version.ts';
 
 /** How long the shards may take to start, ms. */
 const START_MS = 20_000;
 
-/** Wall time, µs. The shards' wall time is the machine's as well. */
-const nowUs = (): number => Math.floor((performance.timeOrigin + performance.now()) * 1000);
-
 /**
  * One run of xsiftr on one interface, from set-up to clean-up. Whatever fails, everything that was done before is undone in reverse
  * order, so the interface is left as it was.
  */
-class Daemon {
+export class Daemon {
   readonly plan: Plan;
   readonly log: Logger;
   /** Where lines for people go: standard error when standard output carries SIFTR lines. */
@@ -54,9 +46,7 @@ class Daemon {
   ready = false;
   counters: Counters | null = null;
   siftr: SiftrControl | null = null;
-  #port: PortInfo | null = null;
-  #undo: UndoFile | null = null;
-  #guard: Guard | null = null;
+  #taken: TakenInterface | null = null;
   #control: FastifyInstance | null = null;
   #metrics: FastifyInstance | null = null;
   #stopped: Promise<Summary> | null = null;
@@ -86,7 +76,8 @@ class Daemon {
       await this.#openSiftr();
       dropPrivileges(this.plan.account ?? undefined);
       await this.#startShards();
-      this.#claim();
+      // Only now does the XDP program take frames from the kernel: every queue has a shard that answers.
+      this.#taken!.claim();
       trimHeap();
       this.ready = true;
     } catch (err) {
@@ -146,37 +137,13 @@ class Daemon {
 
   async #takeInterface(): Promise<void> {
     const { plan, native } = this;
-    const { dev, options } = plan;
-    const undo = UndoFile.open(dev);
-    this.#undo = undo;
-    // Only paths of the run directory may stand in an undo file; a socket elsewhere is replaced by the next start.
-    if (dirname(plan.controlPath) === undo.runDir) undo.record({ kind: 'unlink', path: plan.controlPath });
-    this.#guard = await startGuard(undo, { onLost: (text) => this.log.error(text) });
-    if (plan.narrow.hint !== null && options.xdp !== 'generic') this.log.warn(plan.narrow.hint);
-    applyNarrow(plan.narrow, dev, undo);
-    if (plan.mtu !== dev.mtu) {
-      undo.record({ kind: 'mtu', mtu: dev.mtu });
-      setMtu(dev, plan.mtu);
-    }
-    native.createUmem(plan.frames, options.ringSize);
-    try {
-      this.#port = native.openPort({
-        ifname: dev.name,
-        queues: plan.queues,
-        ...(dev.netns === null ? {} : { netns: netnsPath(dev.netns) }),
-        xdp: options.xdp,
-        zeroCopy: options.zeroCopy,
-        exclusive: options.exclusive,
-        rxcsum: plan.rxcsum,
-        maxFrame: plan.mtu + 18,
-        busyPoll: options.busyPoll,
-        timestamp: true,
-      });
-    } catch (err) {
-      throw new SystemError(`--iface ${dev.name}: ${oneLine(err)}`);
-    }
-    for (const note of this.#port.notes) this.log.debug(note);
-    this.counters = new Counters(native, [{ name: dev.name, port: this.#port.port, queues: plan.queues }], plan.queues);
+    const taken = await TakenInterface.take(plan, native, this.log);
+    this.#taken = taken;
+    this.counters = new Counters(
+      native,
+      [{ name: plan.dev.name, port: taken.port.port, queues: plan.queues }],
+      plan.queues,
+    );
   }
 
   async #openSiftr(): Promise<void> {
@@ -194,7 +161,10 @@ class Daemon {
       cnt: counters.main,
       cfg,
       writer,
-      nowUs,
+      nowUs: () => {
+        this.#clock.read(this.native);
+        return this.#clock.wallUs();
+      },
       lockFile: (fd) => this.native.sysLockFile(fd),
       ident: siftrIdent(VERSION),
       logfile: this.tuning.text('net.inet.siftr.logfile') ?? options.siftrLog,
@@ -209,6 +179,8 @@ class Daemon {
     if (options.siftr || tune.siftr_enabled === 1) await siftr.enable();
   }
 
+  /** The clock that the shards have, so that their times and those of the enable and disable lines agree. */
+  readonly #clock = new ShardClock();
   #joint: ShardJoint | null = null;
   #cfg: Int32Array = new Int32Array(0);
   #rings: SharedArrayBuffer[] = [];
@@ -217,7 +189,7 @@ class Daemon {
   async #startShards(): Promise<void> {
     const { plan } = this;
     const counters = this.counters!;
-    const port = this.#port!;
+    const { port } = this.#taken!;
     const per = framesPerQueue(plan.options.ringSize);
     const joint = plan.queues > 1 ? createJoint(this.native, plan.queues, per) : null;
     this.#joint = joint;
@@ -270,16 +242,6 @@ class Daemon {
     await withTimeout(Promise.all(this.shards.map((s) => s.ready())), START_MS, 'the shards did not start in time');
   }
 
-  /** Only now does the XDP program take frames from the kernel: every queue has a shard that answers. */
-  #claim(): void {
-    const { addrs } = this.plan;
-    this.native.setAddresses(
-      this.#port!.port,
-      Int32Array.from(addrs, (a) => a.addr),
-      new Uint8Array(0),
-    );
-  }
-
   /** What goes on beside the shards while they run. */
   #watch(): void {
     const { options, dev } = this.plan;
@@ -327,12 +289,13 @@ class Daemon {
     const counters = this.counters;
     const totals = counters === null ? null : readTotals(counters);
     const cnt = counters?.total();
+    const port = this.#taken?.port ?? null;
     const undo = await this.#cleanUp();
     const c = (slot: number): number => cnt?.[slot] ?? 0;
     return {
       iface: plan.dev.name,
       queues: plan.queues,
-      mode: this.#mode,
+      mode: port === null ? 'none' : `${port.mode} ${port.zeroCopy ? 'zero-copy' : 'copy'}`,
       seconds: (Date.now() - this.startedAt) / 1000,
       reason,
       ...totalsOf(totals ?? readTotalsNone),
@@ -352,12 +315,8 @@ class Daemon {
     };
   }
 
-  get #mode(): string {
-    return this.#port === null ? 'none' : `${this.#port.mode} ${this.#port.zeroCopy ? 'zero-copy' : 'copy'}`;
-  }
-
   /** Gives everything back, in reverse order of `start`. Idempotent; goes on past what fails. */
-  async #cleanUp(): Promise<{ done: string[]; failed: string[] }> {
+  async #cleanUp(): Promise<GivenBack> {
     const failed: string[] = [];
     const attempt = async (what: string, work: () => unknown): Promise<void> => {
       try {
@@ -371,25 +330,16 @@ class Daemon {
     if (this.#joint !== null) closeJoint(this.native, this.#joint);
     this.#joint = null;
     await attempt('SIFTR', () => this.siftr?.close());
-    if (this.#port !== null) {
-      const { port } = this.#port;
-      await attempt('XDP program', () => this.native.closePort(port));
-    }
     await attempt('control', () => this.#control?.close());
     await attempt('metrics', () => this.#metrics?.close());
-    if (this.#guard !== null) {
-      const result = await this.#guard.undo();
-      return { done: result.done, failed: [...failed, ...result.failed] };
-    }
-    if (this.#undo !== null) {
-      const result = this.#undo.apply();
-      return { done: result.done, failed: [...failed, ...result.failed] };
-    }
-    return { done: [], failed };
+    const taken = this.#taken;
+    this.#taken = null;
+    const back = taken === null ? { done: [], failed: [] } : await taken.giveBack();
+    return { done: back.done, failed: [...failed, ...back.failed] };
   }
 
   announce(): string[] {
-    return announceLines(this.plan, this.#port!);
+    return announceLines(this.plan, this.#taken!.port);
   }
 }
 
@@ -405,72 +355,9 @@ const readTotalsNone: Totals = {
   connected: 0,
 };
 
-export type { Daemon };
-
 function withTimeout<T>(work: Promise<T>, ms: number, text: string): Promise<T> {
   return new Promise((resolve, reject) => {
     const t = setTimeout(() => reject(new SystemError(text)), ms);
     work.then(resolve, reject).finally(() => clearTimeout(t));
   });
-}
-
-/**
- * Runs xsiftr until it is told to stop. Prints for people on standard output, diagnostics on standard error.
- * @returns the exit status: 0 after a signal or the end of `--duration`, 1 when something broke, 2 for a refusal
- * @throws what src/daemon/errors.ts describes, when it could not start
- */
-export async function runDaemon(options: RunOptions): Promise<number> {
-  const log = await createLogger(options.logLevel, process.stderr.isTTY === true);
-  if (!options.dryRun) restoreLeftovers(options, log);
-  const plan = makePlan(options);
-  const inTheWay = obstacles(plan);
-  for (const f of plan.findings) {
-    if (!inTheWay.includes(f)) log.warn(`forced: ${f.text}`);
-  }
-  if (options.dryRun) {
-    const lines = planLines(plan, undoPath(plan.dev.name, plan.dev.netns));
-    for (const line of lines) process.stdout.write(`${line}\n`);
-  }
-  for (const f of inTheWay) process.stderr.write(`xsiftr: --iface ${plan.dev.name}: ${f.text}\n`);
-  if (inTheWay.length > 0) return 2;
-  if (options.dryRun) {
-    process.stdout.write('dry run: nothing was changed\n');
-    return 0;
-  }
-
-  const daemon = new Daemon(plan, loadNative(), log);
-  daemon.tuning.boot(plan.sysctls);
-  const crash = (err: unknown): void => {
-    void daemon.stop('failure', err instanceof Error ? err : new Error(String(err)));
-  };
-  await daemon.start();
-  const signals: [NodeJS.Signals, () => void][] = [
-    ['SIGINT', () => void daemon.stop('SIGINT')],
-    ['SIGTERM', () => void daemon.stop('SIGTERM')],
-    ['SIGHUP', () => void daemon.siftr?.reopen().catch((err) => log.error(oneLine(err)))],
-  ];
-  for (const [name, fn] of signals) process.on(name, fn);
-  process.on('uncaughtException', crash);
-  process.on('unhandledRejection', crash);
-  const { out } = daemon;
-  const human = !options.json;
-  if (human) for (const line of daemon.announce()) out.write(`${line}\n`);
-
-  const summary = await daemon.finished;
-  if (human) for (const line of summaryLines(summary)) out.write(`${out.isTTY ? '\r\x1b[K' : ''}${line}\n`);
-  else out.write(`${JSON.stringify(summary)}\n`);
-  const { failure } = daemon;
-  if (failure !== null) {
-    process.stderr.write(`xsiftr: ${isRefusal(failure) ? oneLine(failure) : (failure as Error).stack}\n`);
-    return exitCodeOf(failure);
-  }
-  return summary.failed.length > 0 ? 1 : 0;
-}
-
-/** Undoes what a dead process left on this interface, so that what is adopted is what the user had. */
-function restoreLeftovers(options: RunOptions, log: Logger): void {
-  for (const r of restore({ ifname: options.iface, netns: options.netns ?? null })) {
-    if (r.state === 'restored' || r.state === 'gone') log.warn(`left by an earlier run: ${r.text}`);
-    if (r.state === 'failed') throw new SystemError(`--iface ${options.iface}: ${r.text}`);
-  }
 }

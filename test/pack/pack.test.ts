@@ -76,7 +76,7 @@ describe('the published package', () => {
   test('makes public what exports names and nothing else', async () => {
     const names = `console.log(Object.keys(await import('xsiftr')).sort().join());`;
     expect((await run([process.execPath, '--input-type=module', '-e', names], { cwd: app })).stdout).toBe(
-      'SystemError,UserError,VERSION,run',
+      'Server,Socket,SystemError,UserError,VERSION,attach,run',
     );
     const code = `await import('xsiftr/dist/cli/main.js').then(() => console.log('open'), (e) => console.log(e.code));`;
     const result = await run([process.execPath, '--input-type=module', '-e', code], { cwd: app });

@@ -1,0 +1,151 @@
+import { attachLine } from '../driver/attach.ts';
+import { loadNative } from '../driver/native.ts';
+import { type NetApi, netApi } from '../net/index.ts';
+import { FRAME_SIZE } from '../rings/link.ts';
+import { createRing, QLEN_MIN } from '../siftr/record.ts';
+import { createSiftrShared } from '../siftr/shared.ts';
+import { renderKstat } from '../views/kstat.ts';
+import { renderStatistics } from '../views/netstat.ts';
+import { Counters } from './counters.ts';
+import { UserError } from './errors.ts';
+import { createLogger, type Level } from './logger.ts';
+import { parseRunOptions } from './options.ts';
+import { framesPerQueue, makePlan, obstacles } from './plan.ts';
+import { Shard } from './shard.ts';
+import { TakenInterface } from './taken.ts';
+import { Tuning } from './tuning.ts';
+import { VERSION } from './version.ts';
+
+/** Options of `attach`: those of the command line that make sense for one queue in the caller's thread. */
+export interface AttachOptions {
+  readonly iface: string;
+  readonly netns?: string;
+  /** Addresses of the stack's own as `A.B.C.D/LEN`; none: the kernel's are adopted. */
+  readonly addr?: readonly string[];
+  readonly gateway?: string;
+  readonly xdp?: 'auto' | 'native' | 'generic';
+  readonly zeroCopy?: 'auto' | 'on' | 'off';
+  readonly exclusive?: boolean;
+  readonly ringSize?: number;
+  readonly mtu?: number;
+  readonly rxcsum?: 'auto' | 'strict' | 'accept-partial' | 'ignore';
+  readonly keepChannels?: boolean;
+  readonly force?: readonly string[];
+  /** `name=value` */
+  readonly sysctl?: readonly string[];
+  readonly busyPoll?: boolean;
+  readonly logLevel?: Level | 'silent';
+  /** Called once with what went wrong when the stack breaks; the interface is given back then. Default: the error is thrown. */
+  readonly onFailure?: (err: unknown) => void;
+}
+
+/** An interface taken over by this thread, with `node:net` on it. */
+export interface Attached extends NetApi {
+  /** What was attached to, in dmesg's manner. */
+  readonly attachLine: string;
+  /** Text of `netstat -s`, without the lines that are zero. */
+  netstat(): string;
+  /** Text of `kstat`. */
+  kstat(...selectors: string[]): string;
+  /** Resets what is open, gives the interface back. Idempotent. */
+  close(): Promise<void>;
+}
+
+/**
+ * Takes queue 0 of an interface over and runs the stack in the calling thread, so that a program's own servers and clients can use it
+ * like `node:net`; Node's `http` server runs on its sockets. An interface with more queues is narrowed to one. The process keeps its
+ * privileges. One interface a process.
+ * @throws UserError for refused options or an interface that is in use, SystemError or DriverError for what the system refuses; nothing is
+ * changed then
+ */
+export async function attach(options: AttachOptions): Promise<Attached> {
+  const { logLevel, onFailure, ...given } = options;
+  const run = parseRunOptions({
+    ...given,
+    queues: 1,
+    serve: 'none',
+    metrics: 'none',
+    siftr: false,
+    ...(logLevel && { logLevel }),
+  });
+  const log = await createLogger(run.logLevel, true);
+  const plan = makePlan(run);
+  const inTheWay = obstacles(plan);
+  if (inTheWay.length > 0) throw new UserError(inTheWay.map((f) => `--iface ${run.iface}: ${f.text}`).join(' | '));
+  const tuning = new Tuning();
+  tuning.boot(plan.sysctls);
+  const native = loadNative();
+  const taken = await TakenInterface.take(plan, native, log);
+  let closed: Promise<void> | null = null;
+  let shard: Shard | null = null;
+  const close = (): Promise<void> => {
+    closed ??= (async () => {
+      shard?.drain();
+      shard?.stop();
+      const { failed } = await taken.giveBack();
+      for (const text of failed) log.error(`could not undo: ${text}`);
+    })();
+    return closed;
+  };
+  try {
+    const counters = new Counters(native, [{ name: plan.dev.name, port: taken.port.port, queues: 1 }], 1);
+    shard = new Shard(
+      native,
+      {
+        shard: 0,
+        nshards: 1,
+        version: VERSION,
+        interfaces: [
+          {
+            name: plan.dev.name,
+            port: { port: taken.port.port, timestamp: taken.port.timestamp },
+            queue: 0,
+            mtu: plan.mtu,
+            mac: plan.dev.mac,
+            addrs: plan.addrs,
+          },
+        ],
+        frames: { first: 0, count: framesPerQueue(run.ringSize) },
+        ringSize: run.ringSize,
+        routes: plan.routes.map((r) => ({ ...r, ifIndex: 0 })),
+        neighbours: plan.neighbours.map((n) => ({ ifIndex: 0, addr: n.address, mac: n.mac })),
+        tunables: tuning.fields(),
+        counters: counters.memory,
+        queues: counters.queueMemory,
+        siftr: { ring: createRing(QLEN_MIN), cfg: createSiftrShared(), enableUs: null },
+        joint: null,
+        services: [],
+        busyPoll: run.busyPoll,
+      },
+      {
+        log: (level, text) => log[level](text),
+        broadcast: () => {},
+        failed: (err) => {
+          void close().then(() => {
+            if (onFailure === undefined) throw err;
+            onFailure(err);
+          });
+        },
+      },
+    );
+    shard.start();
+    taken.claim();
+    return {
+      ...netApi(shard.transport),
+      attachLine: attachLine({
+        dev: plan.dev,
+        xdp: taken.port.mode,
+        zeroCopy: taken.port.zeroCopy,
+        queues: 1,
+        narrowed: plan.narrow.shown,
+        umemBytes: plan.frames * FRAME_SIZE,
+      }),
+      netstat: () => renderStatistics(counters.total(), true),
+      kstat: (...selectors) => renderKstat(counters.kstat(), selectors),
+      close,
+    };
+  } catch (err) {
+    await close();
+    throw err;
+  }
+}

@@ -1,0 +1,69 @@
+import { loadNative } from '../driver/native.ts';
+import { restore, undoPath } from '../driver/undo.ts';
+import { summaryLines } from './announce.ts';
+import { Daemon } from './daemon.ts';
+import { exitCodeOf, isRefusal, oneLine, SystemError } from './errors.ts';
+import { createLogger, type Logger } from './logger.ts';
+import type { RunOptions } from './options.ts';
+import { makePlan, obstacles, planLines } from './plan.ts';
+
+/**
+ * Runs xsiftr until it is told to stop. Prints for people on standard output, diagnostics on standard error.
+ * @returns the exit status: 0 after a signal or the end of `--duration`, 1 when something broke, 2 for a refusal
+ * @throws what src/daemon/errors.ts describes, when it could not start
+ */
+export async function runDaemon(options: RunOptions): Promise<number> {
+  const log = await createLogger(options.logLevel, process.stderr.isTTY === true);
+  if (!options.dryRun) restoreLeftovers(options, log);
+  const plan = makePlan(options);
+  const inTheWay = obstacles(plan);
+  for (const f of plan.findings) {
+    if (!inTheWay.includes(f)) log.warn(`forced: ${f.text}`);
+  }
+  if (options.dryRun) {
+    const lines = planLines(plan, undoPath(plan.dev.name, plan.dev.netns));
+    for (const line of lines) process.stdout.write(`${line}\n`);
+  }
+  for (const f of inTheWay) process.stderr.write(`xsiftr: --iface ${plan.dev.name}: ${f.text}\n`);
+  if (inTheWay.length > 0) return 2;
+  if (options.dryRun) {
+    process.stdout.write('dry run: nothing was changed\n');
+    return 0;
+  }
+
+  const daemon = new Daemon(plan, loadNative(), log);
+  daemon.tuning.boot(plan.sysctls);
+  const crash = (err: unknown): void => {
+    void daemon.stop('failure', err instanceof Error ? err : new Error(String(err)));
+  };
+  await daemon.start();
+  const signals: [NodeJS.Signals, () => void][] = [
+    ['SIGINT', () => void daemon.stop('SIGINT')],
+    ['SIGTERM', () => void daemon.stop('SIGTERM')],
+    ['SIGHUP', () => void daemon.siftr?.reopen().catch((err) => log.error(oneLine(err)))],
+  ];
+  for (const [name, fn] of signals) process.on(name, fn);
+  process.on('uncaughtException', crash);
+  process.on('unhandledRejection', crash);
+  const { out } = daemon;
+  const human = !options.json;
+  if (human) for (const line of daemon.announce()) out.write(`${line}\n`);
+
+  const summary = await daemon.finished;
+  if (human) for (const line of summaryLines(summary)) out.write(`${out.isTTY ? '\r\x1b[K' : ''}${line}\n`);
+  else out.write(`${JSON.stringify(summary)}\n`);
+  const { failure } = daemon;
+  if (failure !== null) {
+    process.stderr.write(`xsiftr: ${isRefusal(failure) ? oneLine(failure) : (failure as Error).stack}\n`);
+    return exitCodeOf(failure);
+  }
+  return summary.failed.length > 0 ? 1 : 0;
+}
+
+/** Undoes what a dead process left on this interface, so that what is adopted is what the user had. */
+function restoreLeftovers(options: RunOptions, log: Logger): void {
+  for (const r of restore({ ifname: options.iface, netns: options.netns ?? null })) {
+    if (r.state === 'restored' || r.state === 'gone') log.warn(`left by an earlier run: ${r.text}`);
+    if (r.state === 'failed') throw new SystemError(`--iface ${options.iface}: ${r.text}`);
+  }
+}

@@ -1,0 +1,113 @@
+import { dirname } from 'node:path';
+import { type Guard, startGuard } from '../driver/guard.ts';
+import type { Native, PortInfo } from '../driver/native.ts';
+import { setMtu } from '../driver/netdev.ts';
+import { netnsPath } from '../driver/netns.ts';
+import { applyNarrow } from '../driver/rss.ts';
+import { UndoFile } from '../driver/undo.ts';
+import { oneLine, SystemError } from './errors.ts';
+import type { Logger } from './logger.ts';
+import type { Plan } from './plan.ts';
+
+/** Longest frame beyond its packet: Ethernet header and one VLAN tag. */
+const LINK_HEADER = 18;
+
+/** What was put back, and what could not be. */
+export interface GivenBack {
+  readonly done: string[];
+  readonly failed: string[];
+}
+
+/**
+ * An interface that this process has taken over: its undo file with the guard, RSS and MTU as planned, the UMEM, and the port with its
+ * sockets. Nothing is claimed from the kernel before `claim`.
+ */
+export class TakenInterface {
+  readonly plan: Plan;
+  readonly #native: Native;
+  readonly #undo: UndoFile;
+  #guard: Guard | null = null;
+  #port: PortInfo | null = null;
+
+  private constructor(plan: Plan, native: Native, undo: UndoFile) {
+    this.plan = plan;
+    this.#native = native;
+    this.#undo = undo;
+  }
+
+  /** Takes it. Throws DriverError or SystemError, after everything that was changed is undone. */
+  static async take(plan: Plan, native: Native, log: Logger): Promise<TakenInterface> {
+    const taken = new TakenInterface(plan, native, UndoFile.open(plan.dev));
+    try {
+      await taken.#setUp(log);
+    } catch (err) {
+      for (const text of (await taken.giveBack()).failed) log.error(`could not undo: ${text}`);
+      throw err;
+    }
+    return taken;
+  }
+
+  /** What was got. */
+  get port(): PortInfo {
+    return this.#port!;
+  }
+
+  /** From now on the XDP program takes the frames for our addresses from the kernel. */
+  claim(): void {
+    const v4 = Int32Array.from(this.plan.addrs, (a) => a.addr);
+    this.#native.setAddresses(this.port.port, v4, new Uint8Array(0));
+  }
+
+  /** Detaches the program and puts every setting back. The queues must be closed. Never throws; goes on past what fails. */
+  async giveBack(): Promise<GivenBack> {
+    const failed: string[] = [];
+    const attempt = (what: string, work: () => void): void => {
+      try {
+        work();
+      } catch (err) {
+        failed.push(`${what}: ${oneLine(err)}`);
+      }
+    };
+    const port = this.#port;
+    this.#port = null;
+    if (port !== null) attempt('XDP program', () => this.#native.closePort(port.port));
+    attempt('packet memory', () => this.#native.destroyUmem());
+    let result: GivenBack = { done: [], failed: [] };
+    if (this.#guard !== null) result = await this.#guard.undo();
+    else attempt('settings', () => (result = this.#undo.apply()));
+    return { done: result.done, failed: [...failed, ...result.failed] };
+  }
+
+  async #setUp(log: Logger): Promise<void> {
+    const { plan } = this;
+    const { dev, options } = plan;
+    const undo = this.#undo;
+    // Only paths of the run directory may stand in an undo file; a socket elsewhere is replaced by the next start.
+    if (dirname(plan.controlPath) === undo.runDir) undo.record({ kind: 'unlink', path: plan.controlPath });
+    this.#guard = await startGuard(undo, { onLost: (text) => log.error(text) });
+    if (plan.narrow.hint !== null && options.xdp !== 'generic') log.warn(plan.narrow.hint);
+    applyNarrow(plan.narrow, dev, undo);
+    if (plan.mtu !== dev.mtu) {
+      undo.record({ kind: 'mtu', mtu: dev.mtu });
+      setMtu(dev, plan.mtu);
+    }
+    try {
+      this.#native.createUmem(plan.frames, options.ringSize);
+      this.#port = this.#native.openPort({
+        ifname: dev.name,
+        queues: plan.queues,
+        ...(dev.netns === null ? {} : { netns: netnsPath(dev.netns) }),
+        xdp: options.xdp,
+        zeroCopy: options.zeroCopy,
+        exclusive: options.exclusive,
+        rxcsum: plan.rxcsum,
+        maxFrame: plan.mtu + LINK_HEADER,
+        busyPoll: options.busyPoll,
+        timestamp: true,
+      });
+    } catch (err) {
+      throw new SystemError(`--iface ${dev.name}: ${oneLine(err)}`);
+    }
+    for (const note of this.#port.notes) log.debug(note);
+  }
+}
