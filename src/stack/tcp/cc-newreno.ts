@@ -63,11 +63,7 @@ export function ccCongSignal(tp: Tcpcb, type: number): void {
     tp.t_flags |= TF_FASTRECOVERY | TF_CONGRECOVERY;
   } else {
     // Only the first timeout of a segment halves (RFC 5681 section 3.1, last paragraph on ssthresh).
-    if (tp.t_rxtshift === 1) {
-      tp.snd_cwnd_prev = tp.snd_cwnd;
-      tp.snd_ssthresh_prev = tp.snd_ssthresh;
-      tp.snd_ssthresh = ssthreshAfterLoss(tp);
-    }
+    if (tp.t_rxtshift === 1) tp.snd_ssthresh = ssthreshAfterLoss(tp);
     tp.snd_cwnd = maxseg;
     tp.t_flags &= ~(TF_FASTRECOVERY | TF_CONGRECOVERY);
   }

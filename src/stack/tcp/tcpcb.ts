@@ -45,99 +45,96 @@ export const MAX_SACK_BLKS = 6;
 
 export class Tcpcb {
   readonly st: Stack;
-  t_inpcb: Inpcb | null;
+  t_inpcb: Inpcb | null = null;
   /** Socket of the connection; set as long as the block is in use. */
-  t_socket: Socket | null;
+  t_socket: Socket | null = null;
   /** Listener of the trace point, null when nobody looks. */
-  t_trace: TcpTraceFn | null;
-  t_state: number;
-  t_flags: number;
-  t_flags2: number;
+  t_trace: TcpTraceFn | null = null;
+  t_state: number = TCPS_CLOSED;
+  t_flags = 0;
+  t_flags2 = 0;
 
-  snd_una: number;
-  snd_nxt: number;
-  snd_max: number;
+  snd_una = 0;
+  snd_nxt = 0;
+  snd_max = 0;
   /** Sequence number, acknowledgment and window of the segment that last updated the send window. */
-  snd_wl1: number;
-  snd_wl2: number;
-  iss: number;
-  snd_wnd: number;
-  max_sndwnd: number;
-  snd_scale: number;
-  snd_cwnd: number;
-  snd_ssthresh: number;
+  snd_wl1 = 0;
+  snd_wl2 = 0;
+  iss = 0;
+  snd_wnd = 0;
+  max_sndwnd = 0;
+  snd_scale = 0;
+  snd_cwnd = TCP_MAXWINDOW;
+  snd_ssthresh = TCP_MAXWINDOW;
   /** Highest sequence number sent when recovery began (RFC 6582 "recover"). */
-  snd_recover: number;
+  snd_recover = 0;
   /** Bytes acknowledged since cwnd last grew (RFC 3465, congestion avoidance). */
-  t_bytes_acked: number;
-  /** cwnd and ssthresh before the last timeout, to undo a spurious one is for a later issue; shown only. */
-  snd_cwnd_prev: number;
-  snd_ssthresh_prev: number;
+  t_bytes_acked = 0;
 
-  irs: number;
-  rcv_nxt: number;
+  irs = 0;
+  rcv_nxt = 0;
   /** Right edge of the window that the peer knows. */
-  rcv_adv: number;
-  rcv_wnd: number;
-  rcv_scale: number;
-  last_ack_sent: number;
+  rcv_adv = 0;
+  rcv_wnd = 0;
+  rcv_scale = 0;
+  last_ack_sent = 0;
 
-  t_maxseg: number;
+  t_maxseg = 0;
   /** Bytes of options on every segment of this connection. */
-  t_optlen: number;
-  t_dupacks: number;
-  t_rxtshift: number;
+  t_optlen = 0;
+  t_dupacks = 0;
+  t_rxtshift = 0;
   /** Retransmission timeout now, µs. */
-  t_rxtcur: number;
+  t_rxtcur = 0;
   /** µs << TCP_RTT_SHIFT; 0 until the first sample. */
-  t_srtt: number;
+  t_srtt = 0;
   /** µs << TCP_RTTVAR_SHIFT. */
-  t_rttvar: number;
+  t_rttvar = 0;
   /** The segment being timed was sent at this clock.us; valid while t_rtttiming. */
-  t_rtttime: number;
-  t_rtttiming: boolean;
-  t_rtseq: number;
+  t_rtttime = 0;
+  t_rtttiming = false;
+  t_rtseq = 0;
   /** Least sample since the connection began, µs; 0 until the first. */
-  t_rttmin: number;
-  t_rttsamples: number;
-  t_softerror: number;
+  t_rttmin = 0;
+  t_rttsamples = 0;
+  t_softerror = 0;
 
-  ts_recent: number;
+  ts_recent = 0;
   /** clock.ms when ts_recent was taken. */
-  ts_recent_age: number;
-  ts_offset: number;
+  ts_recent_age = 0;
+  ts_offset = 0;
 
   /** clock.ms of the last segment received, and of the start. */
-  t_rcvtime: number;
-  t_starttime: number;
+  t_rcvtime = 0;
+  t_starttime = 0;
 
   /** Segments that wait for a gap to close: a list by sequence number. */
-  t_segq: Mbuf | null;
-  t_segqlen: number;
-  t_segqbytes: number;
+  t_segq: Mbuf | null = null;
+  t_segqlen = 0;
+  t_segqbytes = 0;
   /** A FIN that waits behind a gap: its sequence number, valid with t_finqueued. */
-  t_finseq: number;
-  t_finqueued: boolean;
+  t_finseq = 0;
+  t_finqueued = false;
 
   /** What we would report: pairs start, end; the latest change first. */
   readonly sackblks: Int32Array;
-  rcv_numsacks: number;
+  rcv_numsacks = 0;
 
   /** Retransmitted segments and the bytes each way since the start. */
-  snd_rexmitpack: number;
-  snd_bytes: number;
-  rcv_bytes: number;
-  snd_segs: number;
-  rcv_segs: number;
+  snd_rexmitpack = 0;
+  snd_bytes = 0;
+  rcv_bytes = 0;
+  snd_segs = 0;
+  rcv_segs = 0;
   /** Challenge ACKs sent in the window that began at t_challenge_start (clock.ms). */
-  t_challenges: number;
-  t_challenge_start: number;
+  t_challenges = 0;
+  t_challenge_start = 0;
   /** Idle time before keepalive probes, ms; 0 takes the sysctl. */
-  t_keepidle: number;
+  t_keepidle = 0;
   /** On the list of connections whose ACK goes out at the end of the pass. */
-  onAckq: boolean;
+  onAckq = false;
   /** On the list of connections that wait for room on the interface queue. */
-  onWaitq: boolean;
+  onWaitq = false;
 
   readonly t_rexmt: Timer;
   readonly t_persist: Timer;
@@ -145,7 +142,7 @@ export class Tcpcb {
   readonly t_2msl: Timer;
   readonly t_delack: Timer;
   /** Free list. */
-  nextFree: Tcpcb | null;
+  nextFree: Tcpcb | null = null;
 
   constructor(st: Stack, timers: TcpTimerFns) {
     this.st = st;
@@ -155,68 +152,6 @@ export class Tcpcb {
     this.t_keep = new Timer(timers.keep, this);
     this.t_2msl = new Timer(timers.msl2, this);
     this.t_delack = new Timer(timers.delack, this);
-    this.t_inpcb = null;
-    this.t_socket = null;
-    this.t_trace = null;
-    this.t_state = TCPS_CLOSED;
-    this.t_flags = 0;
-    this.t_flags2 = 0;
-    this.snd_una = 0;
-    this.snd_nxt = 0;
-    this.snd_max = 0;
-    this.snd_wl1 = 0;
-    this.snd_wl2 = 0;
-    this.iss = 0;
-    this.snd_wnd = 0;
-    this.max_sndwnd = 0;
-    this.snd_scale = 0;
-    this.snd_cwnd = TCP_MAXWINDOW;
-    this.snd_ssthresh = TCP_MAXWINDOW;
-    this.snd_recover = 0;
-    this.t_bytes_acked = 0;
-    this.snd_cwnd_prev = 0;
-    this.snd_ssthresh_prev = 0;
-    this.irs = 0;
-    this.rcv_nxt = 0;
-    this.rcv_adv = 0;
-    this.rcv_wnd = 0;
-    this.rcv_scale = 0;
-    this.last_ack_sent = 0;
-    this.t_maxseg = 0;
-    this.t_optlen = 0;
-    this.t_dupacks = 0;
-    this.t_rxtshift = 0;
-    this.t_rxtcur = 0;
-    this.t_srtt = 0;
-    this.t_rttvar = 0;
-    this.t_rtttime = 0;
-    this.t_rtttiming = false;
-    this.t_rtseq = 0;
-    this.t_rttmin = 0;
-    this.t_rttsamples = 0;
-    this.t_softerror = 0;
-    this.ts_recent = 0;
-    this.ts_recent_age = 0;
-    this.ts_offset = 0;
-    this.t_rcvtime = 0;
-    this.t_starttime = 0;
-    this.t_segq = null;
-    this.t_segqlen = 0;
-    this.t_segqbytes = 0;
-    this.t_finseq = 0;
-    this.t_finqueued = false;
-    this.rcv_numsacks = 0;
-    this.snd_rexmitpack = 0;
-    this.snd_bytes = 0;
-    this.rcv_bytes = 0;
-    this.snd_segs = 0;
-    this.rcv_segs = 0;
-    this.t_challenges = 0;
-    this.t_challenge_start = 0;
-    this.t_keepidle = 0;
-    this.onAckq = false;
-    this.onWaitq = false;
-    this.nextFree = null;
   }
 
   /** Back to the state of a new block, so that a slot can be used again. */
@@ -241,8 +176,6 @@ export class Tcpcb {
     this.snd_ssthresh = TCP_MAXWINDOW;
     this.snd_recover = 0;
     this.t_bytes_acked = 0;
-    this.snd_cwnd_prev = 0;
-    this.snd_ssthresh_prev = 0;
     this.irs = 0;
     this.rcv_nxt = 0;
     this.rcv_adv = 0;
@@ -349,8 +282,6 @@ export const TCPCB_FIELDS: readonly TcpcbField[] = [
   { name: 'snd_ssthresh', type: 'u32', unit: 'bytes', siftr: 7, help: 'slow start threshold' },
   { name: 'snd_recover', type: 'u32', unit: 'seq', help: 'recovery ends when this is acknowledged' },
   { name: 't_bytes_acked', type: 'u32', unit: 'bytes', help: 'bytes acknowledged since cwnd grew' },
-  { name: 'snd_cwnd_prev', type: 'u32', unit: 'bytes', help: 'cwnd before the last timeout' },
-  { name: 'snd_ssthresh_prev', type: 'u32', unit: 'bytes', help: 'ssthresh before the last timeout' },
   { name: 'irs', type: 'u32', unit: 'seq', help: 'initial receive sequence number' },
   { name: 'rcv_nxt', type: 'u32', unit: 'seq', help: 'next sequence number expected' },
   { name: 'rcv_adv', type: 'u32', unit: 'seq', help: 'right edge of the window that the peer knows' },
