@@ -1,3 +1,4 @@
+import { TCP_STATE_NAMES } from '../stack/tcp/tcp-fsm.ts';
 import { renderKstat } from '../views/kstat.ts';
 import { type Connection, renderConnections, renderStatistics } from '../views/netstat.ts';
 import type { ControlHandlers } from './control.ts';
@@ -5,21 +6,6 @@ import type { Daemon } from './daemon.ts';
 import { SystemError } from './errors.ts';
 import { formatIpv4 } from './units.ts';
 import { VERSION } from './version.ts';
-
-/** FSM states in the order of their numbers (spec/siftr.md 3.1), as netstat names them. */
-const STATES = [
-  'CLOSED',
-  'LISTEN',
-  'SYN_SENT',
-  'SYN_RCVD',
-  'ESTABLISHED',
-  'CLOSE_WAIT',
-  'FIN_WAIT_1',
-  'CLOSING',
-  'LAST_ACK',
-  'FIN_WAIT_2',
-  'TIME_WAIT',
-];
 
 /** What the control server answers with. */
 export function controlHandlers(d: Daemon): ControlHandlers {
@@ -48,7 +34,7 @@ export function controlHandlers(d: Daemon): ControlHandlers {
       const seen = new Set<string>();
       const shown: Connection[] = [];
       for (const r of rows) {
-        const state = STATES[r.state] ?? 'CLOSED';
+        const state = TCP_STATE_NAMES[r.state] ?? 'CLOSED';
         if (state === 'LISTEN') {
           const key = `${r.laddr}.${r.lport}`;
           if (seen.has(key)) continue;
