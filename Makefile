@@ -3,6 +3,7 @@
 # make test    lint and every test (root)
 # make bench   ratios beside C on libxdp and beside Linux's own TCP (root)
 # make lint    format, types, import rules
+# make docs    docs/metrics.md from the declarations
 # make dist    JavaScript for the published package into dist/
 # make clean   removes what the above made
 #
@@ -15,7 +16,7 @@ ADDON := build/Release/xsiftr.node
 RESULTS := test-results
 NATIVE_SOURCES := $(wildcard native/*)
 
-.PHONY: build demo test bench lint dist clean apt-build apt-demo apt-test
+.PHONY: build demo test bench lint docs dist clean apt-build apt-demo apt-test
 .DELETE_ON_ERROR:
 
 build: apt-build $(ADDON)
@@ -54,6 +55,9 @@ lint: node_modules/.installed
 	node_modules/.bin/biome check --error-on-warnings .
 	$(NODE) node_modules/typescript/bin/tsc --noEmit -p .
 	$(NODE) tools/check-imports.ts
+
+docs: node_modules/.installed
+	$(NODE) tools/gen-metrics-doc.ts
 
 dist: node_modules/.installed
 	rm -rf dist
