@@ -18,7 +18,7 @@ export function kstatCommand(): Command {
       const instance = await findInstance(instanceOptions(cmd));
       for (;;) {
         process.stdout.write(await ask(instance, 'GET', `/kstat?${query}`));
-        if (wait === 0) return;
+        if (wait === 0 || process.stdout.destroyed) return;
         await sleep(wait * 1000);
       }
     });

@@ -63,11 +63,11 @@ export function totalsOf(t: Totals): Pick<Summary, 'rx' | 'tx' | 'connections' |
 export function summaryLines(s: Summary): string[] {
   const lines = [
     `${s.iface}: stopped (${s.reason}) after ${formatDuration(s.seconds * 1000)}`,
-    `${s.iface}: in ${formatSi(s.rx.packets)} packets ${formatSize(s.rx.bytes)}, out ${formatSi(s.tx.packets)} packets ${formatSize(s.tx.bytes)}, ${s.connections.established} connections, ${s.drops} dropped`,
+    `${s.iface}: in ${formatSi(s.rx.packets)} packets ${formatSize(s.rx.bytes)}, out ${formatSi(s.tx.packets)} packets ${formatSize(s.tx.bytes)}, ${s.connections.established} connection${s.connections.established === 1 ? '' : 's'}, ${s.drops} dropped`,
   ];
   if (s.siftr.log !== null)
     lines.push(`${s.iface}: SIFTR wrote ${s.siftr.lines} lines to ${s.siftr.log}, skipped ${s.siftr.skipped}`);
-  const undone = s.undone.length === 0 ? 'nothing was to be put back' : `put back ${s.undone.join('; ')}`;
+  const undone = s.undone.length === 0 ? 'nothing was to be undone' : `undone: ${s.undone.join('; ')}`;
   lines.push(
     s.failed.length === 0
       ? `${s.iface}: given back to the kernel, ${undone}`

@@ -6,7 +6,7 @@ import { freePort, Lab, labMissing, startXsiftr, withLab, XSIFTR, type Xsiftr } 
 import { run } from '../lab/process.ts';
 
 /** What becomes of an interface when xsiftr starts, stops and dies. */
-describe.skipIf(labMissing('curl') !== '')(`the life of a daemon ${labMissing('curl')}`, () => {
+describe.skipIf(labMissing('curl', 'iperf3') !== '')(`the life of a daemon ${labMissing('curl', 'iperf3')}`, () => {
   let lab: Lab;
   beforeEach(async () => {
     lab = await Lab.create('life', { queues: 2 });
@@ -33,7 +33,9 @@ describe.skipIf(labMissing('curl') !== '')(`the life of a daemon ${labMissing('c
     expect((await lab.far('ping -c 2 -i 0.2 -W 2 192.0.2.1')).stdout).toContain('2 received');
     expect((await lab.far('curl -s -m 5 http://192.0.2.1/bytes/100000 | wc -c')).stdout).toBe('100000');
     expect(await x.stop()).toBe(0);
-    expect(x.lines.join('\n')).toMatch(/ix1: stopped \(SIGINT\) after .*\n.*1 connections.*\n.*SIFTR wrote \d+ lines/);
+    expect(x.lines.join('\n')).toMatch(
+      /ix1: stopped \(SIGINT\) after .*\n.*, 1 connection, 0 dropped\n.*SIFTR wrote \d+ lines/,
+    );
     expect(existsSync(x.control)).toBe(false);
     await givenBack();
   });
@@ -165,6 +167,45 @@ describe.skipIf(labMissing('curl') !== '')(`the life of a daemon ${labMissing('c
     expect(await x.stop()).toBe(0);
     expect((await lab.near('ethtool -l ix1 | tail -5')).stdout).toMatch(/RX:\s+2/);
     await givenBack();
+  });
+
+  it('prints SIFTR lines alone on standard output with --siftr-log -', async () => {
+    const x = await startXsiftr(lab, ['--siftr-log', '-']);
+    await lab.far('curl -s -m 5 -o /dev/null http://192.0.2.1/');
+    expect(await x.stop()).toBe(0);
+    expect(x.lines[0]).toMatch(/^enable_time_secs=/);
+    expect(x.lines.at(-1)).toMatch(/^disable_time_secs=/);
+    for (const line of x.lines.slice(1, -1)) expect(line.split(',')).toHaveLength(27);
+    expect(x.running.errorLines.join('\n')).toMatch(/^ix1 at veth[\s\S]*given back to the kernel/);
+  });
+
+  it('ends the SIFTR cycle with a disable line and one warning when --siftr-limit is reached', async () => {
+    const x = await startXsiftr(lab, ['--siftr-limit', '64K']);
+    await lab.far('curl -s -m 20 -o /dev/null http://192.0.2.1/bytes/20000000');
+    await x.running.waitLine(/SIFTR log .* its limit/);
+    expect((await x.command(['sysctl', '-n', 'net.inet.siftr.enabled'])).stdout).toBe('0');
+    expect(readFileSync(x.siftrLog, 'latin1').trimEnd().split('\n').at(-1)).toMatch(/^disable_time_secs=/);
+    expect(await x.stop()).toBe(0);
+    expect(x.running.errorLines.filter((line) => /its limit/.test(line))).toHaveLength(1);
+  });
+
+  it('answers addresses beyond --gateway by it', async () => {
+    await lab.far('ip addr add 203.0.113.9/32 dev lo');
+    const x = await startXsiftr(lab, ['--addr', '192.0.2.7/24', '--gateway', '192.0.2.2']);
+    expect((await lab.far('ping -c 1 -W 2 -I 203.0.113.9 192.0.2.7')).code).toBe(0);
+    expect((await lab.far('curl -s -m 5 --interface 203.0.113.9 http://192.0.2.7/bytes/5000 | wc -c')).stdout).toBe(
+      '5000',
+    );
+    expect(await x.stop()).toBe(0);
+  });
+
+  it('names the ethtool line once when a peer sends more than a frame at once', async () => {
+    const x = await startXsiftr(lab, ['--xdp', 'generic']);
+    await lab.far('iperf3 -c 192.0.2.1 -t 1', { check: false });
+    const line = await x.running.waitLine(/frames longer than the MTU/);
+    expect(line).toContain(`ip netns exec ${lab.farNs} ethtool -K peer0 tso off gso off`);
+    expect((await x.command(['kstat', 'xsk'])).stdout).toMatch(/rx_oversize: [1-9]\d* packets/);
+    expect(await x.stop()).toBe(0);
   });
 
   it('reads its options from --config, under the names of the command line', async () => {
