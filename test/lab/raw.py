@@ -139,6 +139,15 @@ def one_syn(sport, dport, bad):
     return {"sent": emit([ether(ip(tcp(int(sport), int(dport), seq=1000, bad=int(bad))))])}
 
 
+def syn_flood(count, dport):
+    """SYNs from addresses of a net that does not exist; what we answer goes nowhere."""
+    frames = []
+    for i in range(int(count)):
+        src = "198.51.%d.%d" % (100, 1 + i % 250)
+        frames.append(ether(ip(tcp(1024 + i // 250, int(dport), seq=i, src=src), src=src)))
+    return {"sent": emit(frames)}
+
+
 def malformed(count, name):
     """`count` frames of one kind, each of which exactly one counter must account for."""
     rng = random.Random("malformed " + name)
