@@ -45,7 +45,7 @@ export class ShardLoop {
   readonly #busyPoll: boolean;
   readonly #idleUs: number;
   readonly #turn: () => void;
-  #state: 'stopped' | 'spinning' | 'asleep';
+  #state: 'new' | 'spinning' | 'asleep' | 'stopped';
   #inPass: boolean;
   /** `clock.us` of the last pass that had work. */
   #lastWork: number;
@@ -59,7 +59,7 @@ export class ShardLoop {
     this.#idleUs = options.idleUs ?? IDLE_US;
     this.#poll = native.openPoll(options.queues, options.eventfd, clock.page, (mask) => this.#woken(mask));
     this.#turn = () => this.#spin();
-    this.#state = 'stopped';
+    this.#state = 'new';
     this.#inPass = false;
     this.#lastWork = 0;
     this.#onError = null;
@@ -71,7 +71,7 @@ export class ShardLoop {
   }
 
   start(): void {
-    if (this.#state !== 'stopped') return;
+    if (this.#state !== 'new') return;
     this.#state = 'asleep';
     this.wake();
   }
@@ -81,7 +81,7 @@ export class ShardLoop {
    * a pass follows which sends what is queued.
    */
   wake(): void {
-    if (this.#inPass || this.#state === 'stopped') return;
+    if (this.#inPass || this.#state === 'stopped' || this.#state === 'new') return;
     this.#clock.read(this.#native);
     if (this.#state === 'spinning') return;
     this.#native.pollStop(this.#poll);
@@ -116,7 +116,7 @@ export class ShardLoop {
       this.#inPass = true;
       for (let i = 0; i < PASSES_A_TURN && this.#state === 'spinning'; i++) {
         if (this.#work.pass()) this.#lastWork = this.#clock.us;
-        else if (((this.#clock.us - this.#lastWork) | 0) > this.#idleUs) break;
+        else if (!this.#busyPoll && ((this.#clock.us - this.#lastWork) | 0) > this.#idleUs) break;
       }
     } catch (err) {
       this.stop();

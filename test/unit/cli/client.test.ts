@@ -1,0 +1,115 @@
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import {
+  ask,
+  call,
+  describe as describeInstance,
+  findInstance,
+  type InstanceInfo,
+  instances,
+  probe,
+} from '../../../src/cli/client.ts';
+import { controlServer, listenControl } from '../../../src/daemon/control.ts';
+import { SystemError, UserError } from '../../../src/daemon/errors.ts';
+
+const info: InstanceInfo = {
+  version: '0.1.0',
+  pid: 1,
+  iface: 'ix1',
+  netns: null,
+  queues: 1,
+  addresses: ['192.0.2.1/24'],
+  uptime: 1,
+  ready: true,
+};
+
+describe('the control socket and its client', () => {
+  let dir: string;
+  const open: { close(): Promise<unknown> }[] = [];
+  beforeEach(() => {
+    dir = mkdtempSync(join(tmpdir(), 'xsiftr-ctl-'));
+  });
+  afterEach(async () => {
+    for (const app of open.splice(0)) await app.close();
+    rmSync(dir, { recursive: true, force: true });
+  });
+
+  /** A server that answers for an instance of the given facts. */
+  async function serve(name: string, facts: Partial<InstanceInfo> = {}): Promise<string> {
+    const app = await controlServer({
+      info: () => ({ ...info, ...facts }),
+      sysctlList: () => [{ name: 'a.b', value: '1', description: 'A knob' }],
+      sysctlSet: async (n, value) => ({ name: n, old: '1', new: value }),
+      kstat: (selectors) => {
+        if (selectors.includes('bad')) throw new UserError('bad: no such thing');
+        if (selectors.includes('worse')) throw new SystemError('worse');
+        return `${selectors.join('+')}\n`;
+      },
+      netstat: async (s, a, p) => `${s} ${a} ${p}\n`,
+    });
+    open.push(app);
+    const path = join(dir, 'sub', `${name}.sock`);
+    await listenControl(app, path);
+    return path;
+  }
+
+  it('is for its owner alone, in a folder that everybody may list', async () => {
+    const path = await serve('ix1');
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+    expect(statSync(join(dir, 'sub')).mode & 0o777).toBe(0o755);
+  });
+
+  it('passes selectors and flags on', async () => {
+    const i = await probe(await serve('ix1'));
+    expect(await ask(i!, 'GET', '/kstat?sel=rxq&sel=ix1::txq:0')).toBe('rxq+ix1::txq:0\n');
+    expect(await ask(i!, 'GET', '/kstat')).toBe('\n');
+    expect(await ask(i!, 'GET', '/netstat?s=2&a=1&p=tcp')).toBe('2 true tcp\n');
+    expect(JSON.parse(await ask(i!, 'POST', '/sysctl', { name: 'a.b', value: '2' }))).toEqual({
+      name: 'a.b',
+      old: '1',
+      new: '2',
+    });
+  });
+
+  it('makes a refusal of the instance the refusal of the command', async () => {
+    const i = await probe(await serve('ix1'));
+    await expect(ask(i!, 'GET', '/kstat?sel=bad')).rejects.toEqual(new UserError('bad: no such thing'));
+    await expect(ask(i!, 'GET', '/kstat?sel=worse')).rejects.toEqual(new SystemError('worse'));
+    await expect(ask(i!, 'GET', '/netstat?s=9')).rejects.toThrow(UserError);
+    await expect(ask(i!, 'POST', '/sysctl', { name: 'a.b', value: '2', more: 1 })).rejects.toThrow(UserError);
+    expect((await call(i!.path, 'GET', '/nosuch')).status).toBe(404);
+  });
+
+  it('replaces the socket of a dead process and refuses that of a living one', async () => {
+    const path = await serve('ix1');
+    const second = await controlServer({} as never);
+    open.push(second);
+    await expect(listenControl(second, path)).rejects.toThrow(
+      /another process listens there; give this instance a path of its own/,
+    );
+    expect(await probe(path)).not.toBeNull();
+  });
+
+  it('finds every instance of a folder, by name of the interface, and none that does not answer', async () => {
+    await serve('b', { iface: 'ix2' });
+    await serve('a', { iface: 'ix1' });
+    const found = await instances(join(dir, 'sub'));
+    expect(found.map((i) => i.info.iface)).toEqual(['ix1', 'ix2']);
+    expect(describeInstance(found[0]!)).toMatch(/^ix1: pid 1, 1 queue, 192\.0\.2\.1\/24, control /);
+    expect(await instances(join(dir, 'nosuch'))).toEqual([]);
+    expect(await probe(join(dir, 'nosuch.sock'))).toBeNull();
+  });
+
+  it('takes --control before XSIFTR_CONTROL, and --iface before the environment', async () => {
+    const one = await serve('one', { pid: 11 });
+    const two = await serve('two', { pid: 22 });
+    expect((await findInstance({ control: one }, { XSIFTR_CONTROL: two })).info.pid).toBe(11);
+    expect((await findInstance({}, { XSIFTR_CONTROL: two })).info.pid).toBe(22);
+    await expect(findInstance({ iface: 'nosuch9' }, { XSIFTR_CONTROL: two })).rejects.toThrow(
+      /--iface nosuch9: no running xsiftr serves it/,
+    );
+    await expect(findInstance({ control: join(dir, 'x') }, {})).rejects.toThrow(/no xsiftr answers there \(ENOENT\)/);
+  });
+});

@@ -1,0 +1,213 @@
+import { describe, expect, it } from 'vitest';
+import { ShardClock } from '../../../src/daemon/shard-clock.ts';
+import { ShardLoop, type ShardWork } from '../../../src/daemon/shard-loop.ts';
+import { CLK, type Native, WAKE } from '../../../src/driver/native.ts';
+
+/** A poll and a clock in memory: every look at the clock and every pass take 10 µs. */
+class FakeNative {
+  now = 0;
+  armed = false;
+  closed = false;
+  timer: number | null = null;
+  wake: (mask: number) => void = () => {};
+
+  openPoll(_queues: Int32Array, _eventfd: number, _page: Float64Array, wake: (mask: number) => void): number {
+    this.wake = wake;
+    return 7;
+  }
+  pollStart(): void {
+    this.armed = true;
+  }
+  pollStop(): void {
+    this.armed = false;
+  }
+  armTimer(_poll: number, us: number): void {
+    this.timer = us;
+  }
+  closePoll(): void {
+    this.closed = true;
+  }
+  readClock(page: Float64Array): void {
+    this.now += 10;
+    page[CLK.US] = this.now;
+  }
+}
+
+class FakeWork implements ShardWork {
+  passes = 0;
+  /** Passes that still find something. */
+  todo = 0;
+  ring = false;
+  due = -1;
+  sleeping: boolean[] = [];
+  inPass: () => void = () => {};
+  readonly native: FakeNative;
+  readonly clock: ShardClock;
+
+  constructor(native: FakeNative, clock: ShardClock) {
+    this.native = native;
+    this.clock = clock;
+  }
+  pass(): boolean {
+    this.passes++;
+    this.clock.read(this.native as unknown as Native);
+    this.inPass();
+    return this.todo > 0 && this.todo-- > 0;
+  }
+  untilTimer(): number {
+    return this.due;
+  }
+  setSleeping(on: boolean): void {
+    this.sleeping.push(on);
+  }
+  hasWork(): boolean {
+    return this.ring;
+  }
+}
+
+function rig(busyPoll = false) {
+  const native = new FakeNative();
+  const clock = new ShardClock();
+  const work = new FakeWork(native, clock);
+  const loop = new ShardLoop(native as unknown as Native, work, clock, {
+    queues: Int32Array.of(1),
+    eventfd: -1,
+    busyPoll,
+  });
+  return { native, clock, work, loop };
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+async function turns(n: number): Promise<void> {
+  for (let i = 0; i < n; i++) await turn();
+}
+
+describe('the loop of a shard', () => {
+  it('spins while there is work and for 30 µs more, then sleeps on its poll', async () => {
+    const { native, work, loop } = rig();
+    work.todo = 40;
+    loop.start();
+    await turns(10);
+    expect(work.todo).toBe(0);
+    // 40 passes with work, and those until more than 30 µs were idle.
+    expect(work.passes).toBe(44);
+    expect(native.armed).toBe(true);
+    expect(work.sleeping.at(-1)).toBe(true);
+    loop.stop();
+  });
+
+  it("arms the timer for the wheel's next deadline, and disarms it when there is none", async () => {
+    const { native, work, loop } = rig();
+    work.due = 1234;
+    loop.start();
+    await turns(4);
+    expect(native.timer).toBe(1234);
+    work.due = -1;
+    native.wake(WAKE.TIMER);
+    await turns(4);
+    expect(native.timer).toBe(-1);
+    loop.stop();
+  });
+
+  it('passes at once when a socket, the eventfd or the timer wakes it', async () => {
+    const { native, work, loop } = rig();
+    loop.start();
+    await turns(4);
+    const before = work.passes;
+    native.wake(WAKE.RX);
+    expect(work.passes).toBeGreaterThan(before);
+    expect(work.sleeping).toContain(false);
+    loop.stop();
+  });
+
+  it('says that it sleeps before it looks at the hand-over rings for the last time, and stays awake when they hold something', async () => {
+    const { native, work, loop } = rig();
+    work.ring = true;
+    loop.start();
+    await turns(6);
+    expect(native.armed).toBe(false);
+    expect(work.sleeping.slice(-2)).toEqual([true, false]);
+    work.ring = false;
+    await turns(6);
+    expect(native.armed).toBe(true);
+    loop.stop();
+  });
+
+  it('never sleeps with --busy-poll', async () => {
+    const { native, work, loop } = rig(true);
+    loop.start();
+    await turns(20);
+    expect(native.armed).toBe(false);
+    expect(work.passes).toBeGreaterThan(60);
+    loop.stop();
+  });
+
+  it('sets the clock and passes soon when the stack is used from outside, and not from inside, of a pass', async () => {
+    const { native, clock, work, loop } = rig();
+    loop.start();
+    await turns(4);
+    const before = work.passes;
+    const us = clock.us;
+    loop.wake();
+    expect(clock.us).toBeGreaterThan(us);
+    expect(native.armed).toBe(false);
+    expect(work.passes).toBe(before);
+    let inside = 0;
+    work.inPass = () => {
+      const now = native.now;
+      loop.wake();
+      inside += native.now - now;
+    };
+    await turns(4);
+    expect(work.passes).toBeGreaterThan(before);
+    expect(inside).toBe(0);
+    loop.stop();
+  });
+
+  it('gives the event loop its turn while there is work without end', async () => {
+    const { work, loop } = rig();
+    work.todo = Number.POSITIVE_INFINITY;
+    loop.start();
+    await turns(5);
+    expect(work.passes).toBeGreaterThan(16);
+    expect(work.passes).toBeLessThan(200);
+    loop.stop();
+  });
+
+  it('stops for good, also from within a pass, and closes the poll', async () => {
+    const { native, work, loop } = rig();
+    work.todo = 100;
+    work.inPass = () => {
+      if (work.passes === 3) loop.stop();
+    };
+    loop.start();
+    await turns(5);
+    expect(work.passes).toBe(3);
+    expect(native.closed).toBe(true);
+    loop.wake();
+    native.wake(WAKE.RX);
+    await turns(3);
+    expect(work.passes).toBe(3);
+  });
+
+  it('stops and reports when a pass throws', async () => {
+    const { native, work, loop } = rig();
+    const seen: unknown[] = [];
+    loop.onError = (err) => seen.push(err);
+    const broken = new Error('broken');
+    work.inPass = () => {
+      throw broken;
+    };
+    loop.start();
+    await turns(3);
+    expect(seen).toEqual([broken]);
+    expect(native.closed).toBe(true);
+    expect(work.passes).toBe(1);
+  });
+
+  it('closes the poll when it is stopped before it was started', () => {
+    const { native, loop } = rig();
+    loop.stop();
+    expect(native.closed).toBe(true);
+  });
+});
