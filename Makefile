@@ -18,6 +18,7 @@ NATIVE_SOURCES := $(wildcard native/*)
 
 .PHONY: build demo test bench lint docs dist clean apt-build apt-demo apt-test
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
 
 build: apt-build $(ADDON)
 
@@ -32,6 +33,7 @@ apt-test:
 
 # None of the packages needs an install script, so none may run one.
 node_modules/.installed: package-lock.json
+	@command -v npm >/dev/null || { echo 'build: npm is not installed; install Node 20 or newer, which brings it' >&2; exit 1; }
 	npm ci --ignore-scripts --no-audit --no-fund --loglevel error
 	@touch $@
 
