@@ -8,6 +8,8 @@ export function restoreCommand(): Command {
     .argument('[interface]', 'only this one (default: all)')
     .option('--netns <NAME>', 'the interface lives in this network namespace (default: any)')
     .action(async (ifname: string | undefined, opts: { netns?: string }) => {
+      if (process.getuid?.() !== 0)
+        throw new SystemError('restore: putting settings back needs root; run it with sudo');
       const { restore } = await import('../driver/undo.ts');
       const reports = restore({
         ...(ifname === undefined ? {} : { ifname }),

@@ -14,7 +14,8 @@ import { makePlan, obstacles, planLines } from './plan.ts';
  */
 export async function runDaemon(options: RunOptions): Promise<number> {
   const log = await createLogger(options.logLevel, process.stderr.isTTY === true);
-  if (!options.dryRun) restoreLeftovers(options, log);
+  // Who may not read the undo files is refused by the plan for want of rights.
+  if (!options.dryRun && process.getuid?.() === 0) restoreLeftovers(options, log);
   const plan = makePlan(options);
   const inTheWay = obstacles(plan);
   for (const f of plan.findings) {

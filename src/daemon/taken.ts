@@ -106,7 +106,8 @@ export class TakenInterface {
         timestamp: true,
       });
     } catch (err) {
-      throw new SystemError(`--iface ${dev.name}: ${oneLine(err)}`);
+      // The addon's own texts begin with the name already.
+      throw new SystemError(`--iface ${dev.name}: ${oneLine(err).replace(`${dev.name}: `, '')}`);
     }
     for (const note of this.#port.notes) log.debug(note);
   }

@@ -113,16 +113,22 @@ describe.skipIf(labMissing('curl', 'iperf3') !== '')(`the life of a daemon ${lab
     await givenBack();
   });
 
-  it('ends with a clear line and exit status 1, the interface given back, when a worker dies', async () => {
-    const port = await freePort();
-    const env = { ...process.env, NODE_OPTIONS: `--inspect=127.0.0.1:${port}` };
-    const x = await startXsiftr(lab, [], { env });
-    await evaluateInWorker(port, /shard-1/, 'setImmediate(() => { throw new Error("broken on purpose"); })');
-    expect(await x.running.exited).toBe(1);
-    expect(x.running.errorLines.join('\n')).toMatch(/xsiftr: shard 1 died: .*broken on purpose/);
-    expect(x.lines.join('\n')).toMatch(/ix1: stopped \(shard 1 died/);
-    await givenBack();
-  });
+  it.each([
+    ['shard-1', 'shard 1'],
+    ['siftr-writer', 'the SIFTR writer'],
+  ])(
+    'ends with a clear line and exit status 1, the interface given back, when the worker %s dies',
+    async (title, name) => {
+      const port = await freePort();
+      const env = { ...process.env, NODE_OPTIONS: `--inspect=127.0.0.1:${port}` };
+      const x = await startXsiftr(lab, [], { env });
+      await evaluateInWorker(port, new RegExp(title), 'setImmediate(() => { throw new Error("broken on purpose"); })');
+      expect(await x.running.exited).toBe(1);
+      expect(x.running.errorLines.join('\n')).toMatch(new RegExp(`xsiftr: ${name} died: .*broken on purpose`));
+      expect(x.lines.join('\n')).toMatch(new RegExp(`ix1: stopped \\(${name} died`));
+      await givenBack();
+    },
+  );
 
   it('opens the SIFTR log again on SIGHUP, and the new file begins with an enable line', async () => {
     const x = await startXsiftr(lab);

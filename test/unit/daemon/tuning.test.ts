@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { Tuning } from '../../../src/daemon/tuning.ts';
+import type { SiftrControl } from '../../../src/siftr/control.ts';
+import { parseAssignment } from '../../../src/stack/sysctl.ts';
+
+describe('the sysctl tree of a process', () => {
+  it('starts with the assignments of --sysctl and hands every field to the shards', () => {
+    const t = new Tuning();
+    t.boot([parseAssignment('net.inet.ip.ttl=33', 'boot'), parseAssignment('net.inet.siftr.logfile=/tmp/a', 'boot')]);
+    expect(t.fields().ip_ttl).toBe(33);
+    expect(t.text('net.inet.siftr.logfile')).toBe('/tmp/a');
+    expect(t.rows().find((r) => r.name === 'net.inet.ip.ttl')?.value).toBe('33');
+  });
+
+  it('publishes what changes to the shards, and nothing that was refused', async () => {
+    const t = new Tuning();
+    const sent: Record<string, number>[] = [];
+    const values: Record<string, number | string> = {
+      'net.inet.siftr.enabled': 1,
+      'net.inet.siftr.ppl': 1,
+      'net.inet.siftr.port_filter': 0,
+      'net.inet.siftr.logfile': '/var/log/siftr.log',
+    };
+    const siftr = {
+      getSysctl: (name: string) => values[name],
+      setSysctl: async (name: string, value: number | string) => {
+        if (value === '/nosuch/a')
+          throw Object.assign(new Error('SIFTR log /nosuch/a: no such file'), { code: 'ENOENT' });
+        values[name] = value;
+      },
+    } as unknown as SiftrControl;
+    t.connect(siftr, async (fields) => void sent.push(fields));
+
+    expect(await t.set('net.inet.ip.ttl', '0x20')).toEqual({ name: 'net.inet.ip.ttl', old: '64', new: '32' });
+    expect(await t.set('net.inet.ip.ttl', '0')).toEqual({
+      name: 'net.inet.ip.ttl',
+      old: '32',
+      error: 'out of range; allowed: 1..255',
+    });
+    expect(await t.set('net.inet.nosuch', '1')).toMatchObject({ old: '', error: "unknown oid 'net.inet.nosuch'" });
+    expect((await t.set('net.inet.tcp.syncache.hashsize', '1024')).error).toMatch(/read only tunable/);
+    expect(sent).toEqual([{ ip_ttl: 32 }]);
+
+    expect(await t.set('net.inet.siftr.ppl', '10')).toMatchObject({ old: '1', new: '10' });
+    expect(values['net.inet.siftr.ppl']).toBe(10);
+    expect(await t.set('net.inet.siftr.logfile', '/nosuch/a')).toMatchObject({
+      old: '/var/log/siftr.log',
+      error: 'SIFTR log /nosuch/a: no such file',
+    });
+    expect(t.rows().find((r) => r.name === 'net.inet.siftr.ppl')?.value).toBe('10');
+  });
+});
