@@ -63,7 +63,9 @@ async function traffic(lab: Lab): Promise<void> {
   check('four streams, received by us', iperf.code === 0 && /\[SUM\].*[1-9].*receiver/.test(iperf.stdout));
 }
 
-async function views(metrics: string): Promise<void> {
+async function views(metrics: string, control: string): Promise<void> {
+  // Another instance may be running on this machine; this names ours.
+  const options = { check: false, env: { ...process.env, XSIFTR_CONTROL: control } };
   heading(`scrape of ${metrics}/metrics`);
   const text = await (await fetch(`${metrics}/metrics`)).text();
   keep('metrics.txt', text);
@@ -72,16 +74,16 @@ async function views(metrics: string): Promise<void> {
   check(`${QUEUES} receive queues in the scrape`, rx.length === QUEUES);
 
   heading('xsiftr kstat ix1::rxq:0 ix1::txq:0');
-  const pair = await run([XSIFTR, 'kstat', 'ix1::rxq:0', 'ix1::txq:0'], { check: false });
+  const pair = await run([XSIFTR, 'kstat', 'ix1::rxq:0', 'ix1::txq:0'], options);
   show([...lines(pair), pair.stderr].filter(Boolean));
   check('a receive and a transmit queue', /^ix1:0:rxq:0$/m.test(pair.stdout) && /^ix1:0:txq:0$/m.test(pair.stdout));
-  keep('kstat.txt', (await run([XSIFTR, 'kstat'], { check: false })).stdout);
+  keep('kstat.txt', (await run([XSIFTR, 'kstat'], options)).stdout);
 
   heading('xsiftr netstat -s -s -p tcp (the first dozen lines)');
-  const netstat = await run([XSIFTR, 'netstat', '-s', '-s', '-p', 'tcp'], { check: false });
+  const netstat = await run([XSIFTR, 'netstat', '-s', '-s', '-p', 'tcp'], options);
   show([...lines(netstat), netstat.stderr].filter(Boolean), 0, 13);
   check('TCP counted', /\d+ packets sent/.test(netstat.stdout));
-  keep('netstat.txt', (await run([XSIFTR, 'netstat', '-s'], { check: false })).stdout);
+  keep('netstat.txt', (await run([XSIFTR, 'netstat', '-s'], options)).stdout);
 }
 
 /** The first, the last and the number of the lines of a file, without holding it in memory. */
@@ -132,12 +134,13 @@ async function demo(lab: Lab): Promise<void> {
   const started = performance.now();
   const xsiftr = lab.keep(new Running([XSIFTR, ...words], { cwd: ROOT }));
   await xsiftr.waitLine(/^ix1 at /);
-  await run([XSIFTR, 'wait', '--timeout', '20s', '--iface', 'ix1']);
+  const control = / control (\S+)$/.exec(await xsiftr.waitLine(/ control \S+$/))![1]!;
+  await run([XSIFTR, 'wait', '--timeout', '20s', '--control', control]);
   show(xsiftr.lines);
   check(`ready after ${((performance.now() - started) / 1000).toFixed(1)} s`, true);
 
   await traffic(lab);
-  await views(`http://127.0.0.1:${port}`);
+  await views(`http://127.0.0.1:${port}`, control);
 
   heading('Ctrl-C');
   const before = xsiftr.lines.length;
