@@ -1,16 +1,17 @@
 import { attachLine } from '../driver/attach.ts';
 import type { PortInfo } from '../driver/native.ts';
 import { FRAME_SIZE } from '../rings/link.ts';
+import { inetNtoa } from '../stack/net/in-addr.ts';
 import type { Plan } from './plan.ts';
 import { findService } from './services/index.ts';
 import type { Totals } from './status.ts';
-import { formatDuration, formatIpv4, formatSi, formatSize } from './units.ts';
+import { formatDuration, formatSi, formatSize } from './units.ts';
 
 /** The lines of a start: what was attached, what it serves, where to look. */
 export function announceLines(plan: Plan, port: PortInfo): string[] {
   const { dev, options: o } = plan;
   const name = dev.name;
-  const addrs = plan.addrs.map((a) => `${formatIpv4(a.addr)}/${a.prefixLen}`).join(', ');
+  const addrs = plan.addrs.map((a) => `${inetNtoa(a.addr)}/${a.prefixLen}`).join(', ');
   const lines = [
     attachLine({
       dev,

@@ -1,10 +1,10 @@
+import { inetNtoa } from '../stack/net/in-addr.ts';
 import { TCP_STATE_NAMES } from '../stack/tcp/tcp-fsm.ts';
 import { renderKstat } from '../views/kstat.ts';
 import { type Connection, renderConnections, renderStatistics } from '../views/netstat.ts';
 import type { ControlHandlers } from './control.ts';
 import type { Daemon } from './daemon.ts';
 import { SystemError } from './errors.ts';
-import { formatIpv4 } from './units.ts';
 import { VERSION } from './version.ts';
 
 /** What the control server answers with. */
@@ -20,7 +20,7 @@ export function controlHandlers(d: Daemon): ControlHandlers {
       iface: d.plan.dev.name,
       netns: d.plan.dev.netns,
       queues: d.plan.queues,
-      addresses: d.plan.addrs.map((a) => `${formatIpv4(a.addr)}/${a.prefixLen}`),
+      addresses: d.plan.addrs.map((a) => `${inetNtoa(a.addr)}/${a.prefixLen}`),
       uptime: (Date.now() - d.startedAt) / 1000,
       ready: d.ready,
     }),

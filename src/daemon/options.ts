@@ -1,8 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
+import { parseIPv4 } from '../net/address.ts';
+import { inetNtoa, prefixMask } from '../stack/net/in-addr.ts';
 import { SystemError, UserError } from './errors.ts';
 import { defaultServices, services } from './services/index.ts';
-import { formatIpv4, maskOf, nearest, parseDuration, parseIpv4, parseSize } from './units.ts';
+import { nearest, parseDuration, parseSize } from './units.ts';
 
 /**
  * The options of `xsiftr --iface …`, declared once: this schema checks the command line and the YAML file of `--config` alike, and
@@ -96,17 +98,17 @@ function address(given: unknown): AddressOption {
   if (s.includes(':')) throw new Bad('IPv6 addresses are not supported yet; give an IPv4 address as A.B.C.D/LEN');
   const slash = s.indexOf('/');
   if (slash < 0)
-    throw new Bad(`the prefix length is missing; write ${parseIpv4(s) === null ? 'A.B.C.D/LEN' : `${s}/24`}`);
-  const addr = parseIpv4(s.slice(0, slash));
-  if (addr === null) throw new Bad('not an IPv4 address; write A.B.C.D/LEN, for example 192.0.2.1/24');
+    throw new Bad(`the prefix length is missing; write ${parseIPv4(s) === undefined ? 'A.B.C.D/LEN' : `${s}/24`}`);
+  const addr = parseIPv4(s.slice(0, slash));
+  if (addr === undefined) throw new Bad('not an IPv4 address; write A.B.C.D/LEN, for example 192.0.2.1/24');
   const len = s.slice(slash + 1);
   if (!/^\d{1,2}$/.test(len) || Number(len) < 1 || Number(len) > 32) throw new Bad('the prefix length must be 1 to 32');
   const prefixLen = Number(len);
   unicast(addr);
-  const host = addr & ~maskOf(prefixLen);
+  const host = addr & ~prefixMask(prefixLen);
   if (prefixLen < 31 && host === 0)
     throw new Bad('this is the address of the network itself; choose a host address in it');
-  if (prefixLen < 31 && host === ~maskOf(prefixLen))
+  if (prefixLen < 31 && host === ~prefixMask(prefixLen))
     throw new Bad('this is the broadcast address of the network; choose a host address in it');
   return { addr, prefixLen };
 }
@@ -114,7 +116,7 @@ function address(given: unknown): AddressOption {
 function unicast(addr: number): void {
   const top = addr >>> 24;
   if (top === 0 || top === 127 || top >= 224) {
-    throw new Bad(`${formatIpv4(addr)} is no unicast address of a host (0/8, 127/8 and 224.0.0.0 up are excluded)`);
+    throw new Bad(`${inetNtoa(addr)} is no unicast address of a host (0/8, 127/8 and 224.0.0.0 up are excluded)`);
   }
 }
 
@@ -278,8 +280,8 @@ export const runSchema = z.strictObject({
   gateway: option(
     { flags: '-g, --gateway <A>', help: 'default route of our stack', group: 'Addresses and services' },
     (g) => {
-      const addr = parseIpv4(String(g));
-      if (addr === null) throw new Bad('not an IPv4 address; write A.B.C.D');
+      const addr = parseIPv4(String(g));
+      if (addr === undefined) throw new Bad('not an IPv4 address; write A.B.C.D');
       unicast(addr);
       return addr;
     },
@@ -507,9 +509,13 @@ export function parseRunOptions(
     );
   }
   const gw = opts.gateway;
-  if (gw !== undefined && opts.addr.length > 0 && !opts.addr.some((a) => ((gw ^ a.addr) & maskOf(a.prefixLen)) === 0)) {
+  if (
+    gw !== undefined &&
+    opts.addr.length > 0 &&
+    !opts.addr.some((a) => ((gw ^ a.addr) & prefixMask(a.prefixLen)) === 0)
+  ) {
     throw new UserError(
-      `--gateway ${formatIpv4(gw)}: lies on no network of --addr; give an address that the gateway shares a network with`,
+      `--gateway ${inetNtoa(gw)}: lies on no network of --addr; give an address that the gateway shares a network with`,
     );
   }
   return opts;

@@ -2,12 +2,14 @@ import { checkMtu, type KernelNeighbour, type Netdev, readNeighbours, readNetdev
 import { checkFree, type Finding, preflight, refused } from '../driver/preflight.ts';
 import { type Account, checkPrivileges, lookupUser } from '../driver/privileges.ts';
 import { checkQueues, type NarrowPlan, planNarrow } from '../driver/rss.ts';
+import { parseIPv4 } from '../net/address.ts';
 import { FRAME_SIZE } from '../rings/link.ts';
+import { inetNtoa, prefixMask } from '../stack/net/in-addr.ts';
 import { parseAssignment, type SysctlAssignment } from '../stack/sysctl.ts';
 import { UserError } from './errors.ts';
 import { type AddressOption, MAX_MTU, type RunOptions } from './options.ts';
 import { controlPath } from './paths.ts';
-import { formatIpv4, formatSize, maskOf, parseIpv4 } from './units.ts';
+import { formatSize } from './units.ts';
 
 /** A route of the stack that no interface address implies. */
 export interface PlanRoute {
@@ -93,7 +95,7 @@ export function makePlan(options: RunOptions): Plan {
     controlPath: options.control ?? controlPath(dev.name, netns),
     sysctls,
     account,
-    findings: preflight({ dev, claimed: addrs.map((a) => formatIpv4(a.addr)), exclusive: options.exclusive }),
+    findings: preflight({ dev, claimed: addrs.map((a) => inetNtoa(a.addr)), exclusive: options.exclusive }),
   };
 }
 
@@ -105,8 +107,8 @@ export function obstacles(plan: Plan): Finding[] {
 function kernelAddresses(dev: Netdev): AddressOption[] {
   const out: AddressOption[] = [];
   for (const a of dev.addresses) {
-    const addr = parseIpv4(a.address);
-    if (addr !== null) out.push({ addr, prefixLen: a.prefix });
+    const addr = parseIPv4(a.address);
+    if (addr !== undefined) out.push({ addr, prefixLen: a.prefix });
   }
   if (out.length === 0) {
     throw new UserError(
@@ -126,13 +128,13 @@ function planRoutes(
   if (adopted) {
     const best = [...dev.routes].sort((a, b) => a.metric - b.metric);
     for (const r of best) {
-      const dst = parseIpv4(r.network);
-      const gw = r.gateway === null ? 0 : parseIpv4(r.gateway);
-      if (dst === null || gw === null) continue;
+      const dst = parseIPv4(r.network);
+      const gw = r.gateway === null ? 0 : parseIPv4(r.gateway);
+      if (dst === undefined || gw === undefined) continue;
       const connected =
-        gw === 0 && addrs.some((a) => a.prefixLen === r.prefix && ((a.addr ^ dst) & maskOf(r.prefix)) === 0);
+        gw === 0 && addrs.some((a) => a.prefixLen === r.prefix && ((a.addr ^ dst) & prefixMask(r.prefix)) === 0);
       if (connected || routes.some((known) => known.dst === dst && known.prefixLen === r.prefix)) continue;
-      routes.push({ dst, prefixLen: r.prefix, gateway: gw, src: r.prefsrc === null ? 0 : (parseIpv4(r.prefsrc) ?? 0) });
+      routes.push({ dst, prefixLen: r.prefix, gateway: gw, src: r.prefsrc === null ? 0 : (parseIPv4(r.prefsrc) ?? 0) });
     }
   }
   if (gateway !== null) {
@@ -153,14 +155,14 @@ export function planLines(plan: Plan, undoFile: string): string[] {
   ];
   if (o.exclusive) lines.push('would claim every frame: the kernel sees nothing of this interface');
   else {
-    const names = plan.addrs.map((a) => `${formatIpv4(a.addr)}/${a.prefixLen}`).join(', ');
+    const names = plan.addrs.map((a) => `${inetNtoa(a.addr)}/${a.prefixLen}`).join(', ');
     lines.push(
       `would claim frames for ${names}, ARP included (${plan.adopted ? "the kernel's addresses, adopted" : "of its own; the kernel's stay reachable"}), and leave everything else to the kernel`,
     );
   }
   for (const r of plan.routes) {
     lines.push(
-      `would route ${r.prefixLen === 0 ? 'default' : `${formatIpv4(r.dst)}/${r.prefixLen}`} ${r.gateway === 0 ? 'on the link' : `by ${formatIpv4(r.gateway)}`} (inside our stack only)`,
+      `would route ${r.prefixLen === 0 ? 'default' : `${inetNtoa(r.dst)}/${r.prefixLen}`} ${r.gateway === 0 ? 'on the link' : `by ${inetNtoa(r.gateway)}`} (inside our stack only)`,
     );
   }
   if (plan.narrow.how !== 'none')

@@ -2,6 +2,7 @@ import type { Native } from '../driver/native.ts';
 import { XskLink } from '../driver/xsk.ts';
 import { counterBlock, stks, tcps } from '../metrics/layout.ts';
 import { rxqBlock, txqBlock } from '../metrics/queuekv.ts';
+import { parseIPv4 } from '../net/address.ts';
 import { Ifiqueue } from '../rings/ifiqueue.ts';
 import { Ifqueue } from '../rings/ifqueue.ts';
 import { ROW } from '../rings/link.ts';
@@ -23,7 +24,6 @@ import { ShardClock } from './shard-clock.ts';
 import { ShardLoop, type ShardWork } from './shard-loop.ts';
 import type { ShardSetup } from './shard-setup.ts';
 import { StackTransport } from './transport.ts';
-import { parseIpv4 } from './units.ts';
 
 // The pure stack knows no Buffer; its byte loop is many times slower than this on whole segments.
 setByteCopier((src, from, dst, to, len) => {
@@ -109,7 +109,7 @@ export class Shard implements ShardWork {
     }
     for (const n of setup.neighbours) {
       const { macHi, macLo } = macWords(n.mac);
-      st.arp.learn(st.ifnets[n.ifIndex]!, parseIpv4(n.addr) ?? 0, macHi, macLo);
+      st.arp.learn(st.ifnets[n.ifIndex]!, parseIPv4(n.addr) ?? 0, macHi, macLo);
     }
     this.#joint = setup.joint === null ? null : new Joint(native, st, setup.shard, setup.joint);
     if (setup.nshards > 1) {

@@ -1,4 +1,4 @@
-/** Sizes, durations and addresses as people write them, both ways. Parsers return null for what they do not understand. */
+/** Sizes and durations as people write them, both ways. Parsers return null for what they do not understand. */
 
 const SIZE_UNITS: Readonly<Record<string, number>> = {
   '': 1,
@@ -71,29 +71,6 @@ export function formatDuration(ms: number): string {
   const min = Math.floor(s / 60);
   if (min < 60) return `${min} min ${Math.floor(s % 60)} s`;
   return `${Math.floor(min / 60)} h ${min % 60} min`;
-}
-
-/** An IPv4 address in dotted quads as an int32 in host order (192.0.2.1 is 0xc0000201 | 0); null when it is not one. */
-export function parseIpv4(text: string): number | null {
-  const m = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(text);
-  if (m === null) return null;
-  let addr = 0;
-  for (let i = 1; i <= 4; i++) {
-    const octet = Number(m[i]);
-    if (octet > 255 || (m[i]!.length > 1 && m[i]!.startsWith('0'))) return null;
-    addr = (addr << 8) | octet;
-  }
-  return addr;
-}
-
-/** The dotted quads of an int32 address. */
-export function formatIpv4(addr: number): string {
-  return `${addr >>> 24}.${(addr >>> 16) & 255}.${(addr >>> 8) & 255}.${addr & 255}`;
-}
-
-/** The netmask of a prefix length 0..32 as an int32. */
-export function maskOf(prefixLen: number): number {
-  return prefixLen === 0 ? 0 : (-1 << (32 - prefixLen)) | 0;
 }
 
 /** The nearest of `known` to a mistyped word (edit distance at most 2 and less than half of it), or null. */

@@ -62,8 +62,9 @@ describe.skipIf(labMissing('curl', 'iperf3') !== '')(`four queues ${labMissing('
     const wanted = bodyHash(n);
     for (const t of await Promise.all(transfers)) expect(t.stdout).toBe(`${wanted}  -`);
     const after = await metric('xsiftr_rxq_packets_total', 'queue');
-    expect(after.get('0')! - before.get('0')!).toBeGreaterThan(1000);
-    for (const queue of ['1', '2', '3']) expect(after.get(queue)! - before.get(queue)!).toBeLessThan(20);
+    const onZero = after.get('0')! - before.get('0')!;
+    expect(onZero).toBeGreaterThan(1000);
+    for (const queue of ['1', '2', '3']) expect(after.get(queue)! - before.get(queue)!).toBeLessThan(onZero / 10);
     const out = await metric('xsiftr_stack_handover_out_total', 'shard');
     const took = await metric('xsiftr_stack_handover_in_total', 'shard');
     expect(out.get('0')).toBeGreaterThan(1000);
