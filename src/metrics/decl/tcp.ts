@@ -224,6 +224,13 @@ export const tcpGroup = declareGroup({ name: 'tcp', prefix: 'tcps_', extSection:
     help: 'Completed handshakes or SYNs dropped: listen queue full',
   },
   {
+    name: 'tcps_acceptaborted',
+    unit: 'connections',
+    ext: true,
+    label: '\tN connection{s} ended before being accepted',
+    help: 'Connections that the peer reset, or that timed out, while they waited to be accepted',
+  },
+  {
     name: 'tcps_rcvicmp',
     unit: 'messages',
     ext: true,

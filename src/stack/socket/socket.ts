@@ -2,6 +2,7 @@
  * The callback API of a connection: synchronous, one thread, no allocation a call. Everything else (the Node-like sockets, the
  * services) stands on it.
  */
+import { tcps } from '../../metrics/layout.ts';
 import { EADDRINUSE, EADDRNOTAVAIL, EPIPE, errnoName } from '../errno.ts';
 import { inetNtoa } from '../net/in-addr.ts';
 import type { Stack } from '../stack.ts';
@@ -69,9 +70,12 @@ export class Socket {
   #wantWrite: boolean;
   /** The handler took less than it was offered; nothing is offered until `resume`. */
   #paused: boolean;
+  /** Bytes that a call of the handler's `data` is looking at, 0 outside of one. */
+  #offering: number;
+  /** `resume` was called from inside that call. */
+  #resumed: boolean;
+  /** Whose queue a passive connection waits in; null once it was accepted. No event is told before. */
   #listener: Listener | null;
-  /** 1: counted as waiting in the listener's queue. */
-  #queued: boolean;
 
   constructor(st: Stack, handler: SocketHandler, snd: number, rcv: number) {
     this.#st = st;
@@ -90,8 +94,9 @@ export class Socket {
     this.#pendingClose = -1;
     this.#wantWrite = false;
     this.#paused = false;
+    this.#offering = 0;
+    this.#resumed = false;
     this.#listener = null;
-    this.#queued = false;
   }
 
   get localAddress(): string {
@@ -142,20 +147,26 @@ export class Socket {
     return n;
   }
 
-  /** Offers what the receive buffer holds to the handler again, and opens the window by what it takes (`tcp_usr_rcvd`). */
+  /**
+   * Offers what the receive buffer holds to the handler again, and opens the window by what it takes (`tcp_usr_rcvd`). Called from
+   * inside `data` it offers the rest after that call, if that took anything.
+   */
   resume(): void {
+    if (this.#offering > 0) {
+      this.#resumed = true;
+      return;
+    }
     this.#paused = false;
     const rcv = this.so_rcv;
     let took = 0;
     while (rcv.sb_cc > 0 && !this.noFdRef && !this.#paused) {
       const n = rcv.contiguous;
-      const taken = this.handler.data(this, rcv.store, rcv.headAt, n);
+      const taken = this.#offer(rcv.store, rcv.headAt, n);
       // the handler may have closed: its buffer is gone then
       if (taken > 0 && !this.noFdRef) {
         rcv.drop(taken);
         took += taken;
       }
-      if (taken < n) this.#paused = true;
     }
     const tp = this.tp;
     if (took > 0 && tp !== null && haveEstablished(tp.t_state) && tp.t_state !== TCPS_TIME_WAIT) tcpOutput(tp);
@@ -174,8 +185,8 @@ export class Socket {
     if (this.noFdRef) return;
     this.noFdRef = true;
     this.cantSendMore = true;
-    this.#dequeue();
-    const unread = this.so_rcv.sb_cc > 0;
+    // what a `data` call has before it is being read
+    const unread = this.so_rcv.sb_cc > this.#offering;
     this.so_rcv.release();
     if (this.tp !== null) tcpUsrClose(this.tp, unread);
     else if (this.#pendingClose >= 0) this.#tellEnd();
@@ -185,9 +196,9 @@ export class Socket {
   abort(): void {
     this.noFdRef = true;
     this.cantSendMore = true;
-    this.#dequeue();
     this.so_rcv.release();
     if (this.tp !== null) tcpUsrAbort(this.tp);
+    else if (this.#pendingClose >= 0) this.#tellEnd();
   }
 
   /** Nagle's algorithm off (true) or on. */
@@ -225,17 +236,27 @@ export class Socket {
   deliver(u8: Uint8Array, off: number, len: number): void {
     if (this.noFdRef) return;
     let taken = 0;
-    if (!this.#paused && this.so_rcv.sb_cc === 0 && !this.#queued) {
-      taken = this.handler.data(this, u8, off, len);
+    if (!this.#paused && this.so_rcv.sb_cc === 0 && this.#listener === null) {
+      taken = this.#offer(u8, off, len);
       if (this.noFdRef || taken >= len) return;
-      this.#paused = true;
     }
     this.so_rcv.append(u8, off + taken, len - taken);
+    if (taken > 0 && !this.#paused) this.resume();
+  }
+
+  /** Shows bytes to the handler; one that takes less pauses, unless it took some and has called `resume` meanwhile. */
+  #offer(u8: Uint8Array, off: number, len: number): number {
+    this.#offering = len;
+    this.#resumed = false;
+    const taken = this.handler.data(this, u8, off, len);
+    this.#offering = 0;
+    if (taken < len && !(this.#resumed && taken > 0)) this.#paused = true;
+    return taken;
   }
 
   /** Room in the send buffer after an ACK (`sowwakeup`), told once a quarter of the buffer is free. */
   sowwakeup(): void {
-    if (!this.#wantWrite || this.noFdRef) return;
+    if (!this.#wantWrite || this.cantSendMore) return;
     const snd = this.so_snd;
     if (snd.space < snd.sb_hiwat >> 2 && snd.sb_cc > 0) return;
     this.#wantWrite = false;
@@ -250,13 +271,8 @@ export class Socket {
 
   /** The handshake is complete (`soisconnected`): a passive socket goes to its listener first. */
   connected(): void {
-    const l = this.#listener;
-    if (l !== null) {
-      this.#listener = null;
-      l.accepted(this);
-      return;
-    }
-    this.handler.connected(this);
+    if (this.#listener !== null) this.#listener.accepted(this);
+    else if (!this.noFdRef) this.handler.connected(this);
   }
 
   /** Belongs to a listener until accepted. */
@@ -264,14 +280,12 @@ export class Socket {
     this.#listener = l;
   }
 
-  /** Waits in the listener's queue until it accepts. */
-  enqueued(on: boolean): void {
-    this.#queued = on;
-  }
-
-  /** Leaves the listener's queue when closed while waiting there. */
-  #dequeue(): void {
-    this.#queued = false;
+  /** Accepted: from here on `handler` is told what happens, and what has happened while the connection waited. */
+  accept(handler: SocketHandler): void {
+    this.#listener = null;
+    this.handler = handler;
+    if (!this.noFdRef) handler.connected(this);
+    this.resume();
   }
 
   /** Nothing will come or go any more, though the block may live on in TIME_WAIT (`soisdisconnected`). */
@@ -287,11 +301,12 @@ export class Socket {
   detached(errno: number): void {
     this.tp = null;
     this.so_snd.release();
+    if (this.#listener !== null) this.#listener.forget(this);
     this.disconnected(errno);
   }
 
   #tellEnd(): void {
-    if (this.#queued) return;
+    if (this.#listener !== null) return;
     if (this.#eof && this.so_rcv.sb_cc === 0) {
       if (!this.#endTold) {
         this.#endTold = true;
@@ -337,6 +352,11 @@ export class Listener {
     return this.#queue.length;
   }
 
+  /** No more may wait: one and a half backlogs do (listen(2) of FreeBSD). */
+  get full(): boolean {
+    return this.qlen > (this.backlog * 3) >> 1;
+  }
+
   /** Socket for a handshake that has just ended. */
   makeSocket(): Socket {
     return new Socket(this.#st, notAccepted, this.sndBuf, this.rcvBuf);
@@ -344,28 +364,38 @@ export class Listener {
 
   /** Offers a connection to the accept function; it waits when that returns null. */
   accepted(so: Socket): void {
-    const handler = this.#queue.length > 0 ? null : this.#accept(so);
-    if (handler === null) {
-      so.enqueued(true);
-      this.#queue.push(so);
-      return;
-    }
-    so.handler = handler;
-    handler.connected(so);
+    if (this.#queue.length > 0) this.#queue.push(so);
+    else this.#offer(so);
   }
 
   /** Offers the connections that wait again, oldest first, until the accept function declines. */
   resume(): void {
-    while (this.#queue.length > 0) {
-      const so = this.#queue[0]!;
-      const handler = this.#accept(so);
-      if (handler === null) return;
-      this.#queue.shift();
-      so.enqueued(false);
-      so.handler = handler;
-      handler.connected(so);
-      so.resume();
+    for (let so = this.#queue.shift(); so !== undefined; so = this.#queue.shift()) {
+      if (!this.#offer(so)) return;
     }
+  }
+
+  /** False when the accept function declined: the connection is the first to wait then. */
+  #offer(so: Socket): boolean {
+    const handler = this.#accept(so);
+    if (handler !== null) {
+      so.accept(handler);
+      return true;
+    }
+    // the function may have ended the connection or closed the listener
+    if (so.tp !== null) {
+      if (this.#closed) so.abort();
+      else this.#queue.unshift(so);
+    }
+    return false;
+  }
+
+  /** A connection ended before it was accepted: it waits no longer. */
+  forget(so: Socket): void {
+    const at = this.#queue.indexOf(so);
+    if (at < 0) return;
+    this.#queue.splice(at, 1);
+    this.#st.cnt[tcps.tcps_acceptaborted]!++;
   }
 
   /** Stops listening; handshakes under way are forgotten, connections that wait are reset, accepted ones go on. */

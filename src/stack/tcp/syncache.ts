@@ -140,7 +140,7 @@ export class Syncache {
       // Another attempt of the peer on the same ports: the old handshake is no use to anyone.
       this.#drop(e);
     }
-    if (l.qlen > (l.backlog * 3) >> 1) {
+    if (l.full) {
       cnt[tcps.tcps_listen_overflow]!++;
       cnt[tcps.tcps_dropsyn]!++;
       return false;

@@ -96,6 +96,8 @@ function establish(st: Stack, tp: Tcpcb, seq: number, ack: number, tiwin: number
   tp.snd_wl1 = (seq - 1) | 0;
   tp.snd_wl2 = ack;
   ccConnInit(tp);
+  // What the handshake lost says nothing about the first timeout of data.
+  tp.t_rxtshift = 0;
   tp.t_state = tp.t_socket!.noFdRef || tp.t_socket!.cantSendMore ? TCPS_FIN_WAIT_1 : TCPS_ESTABLISHED;
   st.wheel.arm(tp.t_keep, tcpKeepIdle(tp));
   tp.t_socket!.connected();

@@ -425,17 +425,18 @@ function finReceived(st: Stack, tp: Tcpcb): void {
   if (tp.t_socket === so && tp.t_state === TCPS_ESTABLISHED) st.wheel.arm(tp.t_keep, tcpKeepIdle(tp));
 }
 
-/** RFC 5961 section 3: only the exact next number resets, one inside the window is challenged. */
+/**
+ * RFC 5961 section 3.2: only the exact next number resets, one inside the window is challenged. Next is RCV.NXT and not the last ACK
+ * sent, as an ACK may be waiting for its timer or the end of the pass.
+ */
 function rstReceived(st: Stack, tp: Tcpcb, seq: number): void {
   const cnt = st.cnt;
-  const edge = (tp.last_ack_sent + tp.rcv_wnd) | 0;
-  const inWindow =
-    (seqGeq(seq, tp.last_ack_sent) && seqLt(seq, edge)) || (tp.rcv_wnd === 0 && seq === tp.last_ack_sent);
+  const inWindow = seq === tp.rcv_nxt || (seqGeq(seq, tp.rcv_nxt) && seqLt(seq, (tp.rcv_nxt + tp.rcv_wnd) | 0));
   if (!inWindow) {
     cnt[tcps.tcps_badrst]!++;
     return;
   }
-  if (seq === tp.last_ack_sent || st.tune.tcp_insecure_rst !== 0) {
+  if (seq === tp.rcv_nxt || st.tune.tcp_insecure_rst !== 0) {
     if (tp.t_state === TCPS_CLOSING || tp.t_state === TCPS_LAST_ACK) tcpClose(tp, 0);
     else tcpResetByPeer(tp, tp.t_state === TCPS_SYN_RECEIVED);
     return;

@@ -227,6 +227,12 @@ function listenInput(
   }
   tcpDooptions(v, at, hlen, (flags & TH_SYN) !== 0, tcp.optIn);
   if ((flags & (TH_ACK | TH_SYN)) === TH_ACK) {
+    if (l.full && tcp.syncache.has(k)) {
+      // Too many handshakes ended at once. This one stays open: the peer's next segment may find room.
+      cnt[tcps.tcps_listen_overflow]!++;
+      st.pool.put(m);
+      return;
+    }
     const tp = tcp.syncache.expand(l, k, seq, ack);
     if (tp !== null) {
       connectionInput(st, tp, m, at, hlen, seq, ack, flags, tlen);

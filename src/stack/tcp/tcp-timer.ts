@@ -146,7 +146,8 @@ function keep(tp: Tcpcb): void {
   const wants = tune.tcp_always_keepalive !== 0 || tp.t_socket!.keepAlive;
   const idleMs = (st.clock.ms - tp.t_rcvtime) | 0;
   const idleLimit = tcpKeepIdle(tp) / 1000;
-  if (!wants || tp.t_state > TCPS_CLOSING || idleMs < idleLimit) {
+  // In FIN_WAIT_2 too: a user who has only shut down waits for a peer that may be gone.
+  if (!wants || (tp.t_state > TCPS_CLOSING && tp.t_state !== TCPS_FIN_WAIT_2) || idleMs < idleLimit) {
     st.wheel.arm(tp.t_keep, wants && idleMs < idleLimit ? (idleLimit - idleMs) * 1000 : tcpKeepIdle(tp));
     return;
   }

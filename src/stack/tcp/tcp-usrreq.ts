@@ -8,12 +8,14 @@ import type { Stack } from '../stack.ts';
 import { IPPORT_EPHEMERALFIRST, IPPORT_EPHEMERALLAST } from './tcb.ts';
 import {
   TCPS_CLOSE_WAIT,
+  TCPS_CLOSING,
   TCPS_ESTABLISHED,
   TCPS_FIN_WAIT_1,
   TCPS_FIN_WAIT_2,
   TCPS_LAST_ACK,
   TCPS_SYN_RECEIVED,
   TCPS_SYN_SENT,
+  TCPS_TIME_WAIT,
 } from './tcp-fsm.ts';
 import { tcpOutput } from './tcp-output.ts';
 import { tcpClose, tcpDrop, tcpNewIss, tcpNewTsOffset, tcpNewtcpcb, tcpSetFlowid } from './tcp-subr.ts';
@@ -124,7 +126,7 @@ export function tcpUsrClose(tp: Tcpcb, unread: boolean): void {
     return;
   }
   if (unread) {
-    tcpDrop(tp, 0);
+    tcpUsrAbort(tp);
     return;
   }
   if (tp.t_state === TCPS_FIN_WAIT_2) {
@@ -134,8 +136,9 @@ export function tcpUsrClose(tp: Tcpcb, unread: boolean): void {
   tcpUsrShutdown(tp);
 }
 
-/** RST now. */
+/** RST now; where both sides have finished none is sent (RFC 9293 section 3.10.5: CLOSING, LAST-ACK, TIME-WAIT). */
 export function tcpUsrAbort(tp: Tcpcb): void {
   if (tp.t_trace !== null) tp.t_trace(tp, TA_USER, 4, 0, 0);
-  tcpDrop(tp, 0);
+  if (tp.t_state === TCPS_CLOSING || tp.t_state === TCPS_LAST_ACK || tp.t_state === TCPS_TIME_WAIT) tcpClose(tp, 0);
+  else tcpDrop(tp, 0);
 }
