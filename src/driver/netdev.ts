@@ -65,6 +65,8 @@ export interface Netdev {
   /** Id of the XDP program on it, null when there is none. */
   xdpProgram: number | null;
   addresses: KernelAddress[];
+  /** Its IPv6 addresses, which the stack does not adopt but `--exclusive` takes from the kernel. */
+  addresses6: string[];
   /** Routes through the interface, of the main table, IPv4. */
   routes: KernelRoute[];
   /** Whether an IPv6 default route leaves by it. */
@@ -192,6 +194,9 @@ function readHere(name: string, netns: string | null): Netdev {
     addresses: ipJson<IpAddr>(['-4', 'addr', 'show', 'dev', name]).flatMap((a) =>
       // iproute2 prints {} for interfaces that the filter leaves out.
       (a.addr_info ?? []).map((i) => ({ address: i.local, prefix: i.prefixlen })),
+    ),
+    addresses6: ipJson<IpAddr>(['-6', 'addr', 'show', 'dev', name]).flatMap((a) =>
+      (a.addr_info ?? []).map((i) => i.local),
     ),
     routes: routesThrough(ipJson<IpRoute>(['-4', 'route', 'show', 'table', 'main']), name),
     defaultRoute6: ipJson<IpRoute>(['-6', 'route', 'show', 'default']).some(

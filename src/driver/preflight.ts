@@ -44,9 +44,11 @@ export interface KernelSocket {
  */
 export function preflight(options: PreflightOptions): Finding[] {
   const { dev } = options;
-  const taken = dev.addresses
-    .map((a) => a.address)
-    .filter((a) => options.exclusive === true || options.claimed.includes(a));
+  const addresses = dev.addresses.map((a) => a.address);
+  const taken =
+    options.exclusive === true
+      ? [...addresses, ...dev.addresses6]
+      : addresses.filter((a) => options.claimed.includes(a));
   const out: Finding[] = [];
   if (taken.length === 0 && options.exclusive !== true) return out;
   const where = dev.netns === null ? '' : ` in ${dev.netns}`;
@@ -70,7 +72,7 @@ export function preflight(options: PreflightOptions): Finding[] {
     });
   }
 
-  const listening = sockets.filter((s) => isListener(s) && (s.local === '*' || taken.includes(s.local)));
+  const listening = sockets.filter((s) => isListener(s) && (isWildcard(s.local, taken) || taken.includes(s.local)));
   if (listening.length > 0) {
     const list = someOf([...new Set(listening.map((s) => `${s.proto} ${s.local}:${s.port}${of(s.process)}`))]);
     out.push({
@@ -173,6 +175,11 @@ function isLive(state: string): boolean {
 
 function isListener(s: KernelSocket): boolean {
   return s.proto === 'tcp' ? s.state === 'LISTEN' : s.state === 'UNCONN';
+}
+
+/** `::` is the wildcard of a socket for IPv6 alone, which only an IPv6 address that is taken concerns. */
+function isWildcard(local: string, taken: readonly string[]): boolean {
+  return local === '*' || (local === '::' && taken.some((a) => a.includes(':')));
 }
 
 function of(process: string): string {

@@ -97,6 +97,29 @@ describe.skipIf(missing !== '')('the look at an interface before it is taken', (
     for (const s of [client, ...started]) await s.stop('SIGKILL');
   });
 
+  it('counts IPv6 addresses, their listeners and an ssh session over them only when every frame is taken', async () => {
+    await lab.near(
+      'sysctl -qw net.ipv6.conf.ix1.disable_ipv6=0 && ip addr flush dev ix1 scope link && ip addr add 2001:db8::1/64 dev ix1 nodad',
+    );
+    const server = lab.spawnNear([process.execPath, '-e', SERVER, '2001:db8::1', '8084']);
+    try {
+      await server.waitLine(/^listening/);
+      expect(look(['192.0.2.1'])).toEqual([]);
+      const all = look(['192.0.2.1'], { exclusive: true });
+      expect(all.map((f) => f.reason)).toEqual(['listeners']);
+      expect(all[0]!.text).toContain(
+        `would no longer be reached at 192.0.2.1, 2001:db8::1: tcp 2001:db8::1:8084 of MainThread (pid ${server.pid})`,
+      );
+      const dev = { ...readNetdev('ix1', lab.nearNs), netns: null };
+      const ssh = { sshConnection: '2001:db8::2 50122 2001:db8::1 22', claimed: ['192.0.2.1'] };
+      expect(preflight({ dev, ...ssh }).filter((f) => f.reason === 'ssh')).toEqual([]);
+      expect(preflight({ dev, ...ssh, exclusive: true }).filter((f) => f.reason === 'ssh')).toHaveLength(1);
+    } finally {
+      await server.stop('SIGKILL');
+      await lab.near('sysctl -qw net.ipv6.conf.ix1.disable_ipv6=1');
+    }
+  });
+
   it('names the ssh session only where it is in the same namespace as the interface', () => {
     const dev = { ...readNetdev('ix1', lab.nearNs), routes: [] };
     const sshConnection = '192.0.2.77 50122 192.0.2.1 22';

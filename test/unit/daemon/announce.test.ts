@@ -25,6 +25,7 @@ const dev: Netdev = {
   indir: null,
   xdpProgram: null,
   addresses: [{ address: '192.0.2.1', prefix: 24 }],
+  addresses6: [],
   routes: [],
   defaultRoute6: false,
   peer: null,

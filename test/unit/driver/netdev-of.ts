@@ -20,6 +20,7 @@ export function netdevOf(facts: Partial<Netdev> = {}): Netdev {
     indir: null,
     xdpProgram: null,
     addresses: [{ address: '192.0.2.1', prefix: 24 }],
+    addresses6: [],
     routes: [],
     defaultRoute6: false,
     peer: null,
