@@ -21,8 +21,10 @@ export function waitCommand(): Command {
         if (fits.length > 0) return;
         const left = deadline - performance.now();
         if (left <= 0) {
-          const what = path ?? (iface === undefined ? 'any instance' : `an instance on ${iface}`);
-          throw new SystemError(`wait: ${what} was not ready within ${opts.timeout}`);
+          const within = /^\d+$/.test(opts.timeout) ? `${opts.timeout}s` : opts.timeout;
+          if (path === undefined && iface === undefined)
+            throw new SystemError(`wait: no instance was ready within ${within}`);
+          throw new SystemError(`wait: ${path ?? `an instance on ${iface}`} was not ready within ${within}`);
         }
         await sleep(Math.min(50, left));
       }

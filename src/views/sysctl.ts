@@ -41,5 +41,7 @@ export function renderSysctl(row: SysctlRow, describe: boolean, valuesOnly: bool
 /** Output of `sysctl NAME=VALUE` (spec/siftr.md 10): standard output, and standard error when it was refused. */
 export function renderSysctlChange(change: SysctlChange, assignment: string): { stdout: string; stderr: string } {
   if (change.error === undefined) return { stdout: `${change.name}: ${change.old} -> ${change.new}\n`, stderr: '' };
+  // A name that does not exist has no value that stayed.
+  if (change.error.startsWith('unknown oid')) return { stdout: '', stderr: `sysctl: ${change.error}\n` };
   return { stdout: `${change.name}: ${change.old}\n`, stderr: `sysctl: ${assignment}: ${change.error}\n` };
 }
