@@ -24,6 +24,8 @@ export interface Seg {
   sackok?: boolean;
   /** [TSval, TSecr] */
   ts?: [number, number];
+  /** Another port of the peer than its usual one. */
+  sport?: number;
 }
 
 export interface Out {
@@ -102,7 +104,7 @@ export class ScriptedPeer {
     const seq = (PEER_ISS + (s.seq ?? 0)) >>> 0;
     const ack = flags & FLAG.A ? (this.iss + (s.ack ?? 0)) >>> 0 : 0;
     const t = [
-      ...u16(this.sport),
+      ...u16(s.sport ?? this.sport),
       ...u16(this.dport),
       ...u32(seq),
       ...u32(ack),

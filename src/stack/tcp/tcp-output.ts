@@ -93,7 +93,7 @@ export function tcpOutput(tp: Tcpcb): number {
   const snd = so.so_snd;
 
   let idle = (tp.t_flags & TF_LASTIDLE) !== 0 || tp.snd_max === tp.snd_una;
-  if (idle && tp.t_state >= TCPS_ESTABLISHED && (st.clock.ms - tp.t_rcvtime) * 1000 >= tp.t_rxtcur) {
+  if (idle && tp.t_state >= TCPS_ESTABLISHED && ((st.clock.ms - tp.t_rcvtime) | 0) * 1000 >= tp.t_rxtcur) {
     ccAfterIdle(tp);
   }
   tp.t_flags &= ~TF_LASTIDLE;
@@ -184,6 +184,7 @@ export function tcpOutput(tp: Tcpcb): number {
       const rt = routeLookup(st, inp.f3, inp.ro);
       if (rt?.ifp.ifq.halfFull) {
         cnt[tcps.tcps_ackretry_nobufs]!++;
+        parked(tp);
         tcp.waitForRoom(tp, false);
         return 0;
       }
@@ -191,6 +192,7 @@ export function tcpOutput(tp: Tcpcb): number {
     const m = st.pool.get();
     if (m === null) {
       cnt[tcps.tcps_sndnobufs]!++;
+      parked(tp);
       tcp.waitForRoom(tp, true);
       return ENOBUFS;
     }
@@ -299,6 +301,12 @@ export function tcpOutput(tp: Tcpcb): number {
     if (error !== 0) return error;
     if (!sendalot) return 0;
   }
+}
+
+/** Whoever wanted to retransmit has cancelled the timer and counts on a segment that does not leave now: the timer must run. */
+function parked(tp: Tcpcb): void {
+  if (tp.snd_max === tp.snd_una || tp.t_rexmt.armed || tp.t_persist.armed) return;
+  tp.st.wheel.arm(tp.t_rexmt, tp.t_rxtcur);
 }
 
 /** Bytes that `n` blocks take behind `before` bytes of other options, padding included (RFC 2018 section 3). */
