@@ -10,7 +10,7 @@ export const tcpSegments = [
     unit: 'segments',
     bits: 32,
     label: '\tN packet{s} sent',
-    help: 'Segments that IP output took, SYN,ACKs of the SYN cache included; not RSTs and keepalive probes',
+    help: 'Segments that IP output took, SYN,ACKs of the SYN cache included; not RSTs, keepalive probes and SYN,ACKs sent again',
   },
   {
     name: 'tcps_sndpack',

@@ -292,7 +292,7 @@ export class Syncache {
     }
     e.rexmits++;
     cnt[tcps.tcps_sc_retransmitted]!++;
-    this.#respond(e);
+    this.#respond(e, true);
   }
 
   #alloc(k: FlowKey): SyncacheEntry {
@@ -353,8 +353,11 @@ export class Syncache {
     this.#free = e;
   }
 
-  /** Sends SYN,ACK and arms the timer. False when it could not be sent. */
-  #respond(e: SyncacheEntry): boolean {
+  /**
+   * Sends SYN,ACK and arms the timer. False when it could not be sent.
+   * @param byTimer the segment is counted as `tcps_sc_retransmitted` and not among those sent, as OpenBSD does
+   */
+  #respond(e: SyncacheEntry, byTimer = false): boolean {
     const st = this.#st;
     const cnt = st.cnt;
     const us = st.tune.tcp_rexmit_initial * 1000 * (1 << e.rexmits);
@@ -388,6 +391,7 @@ export class Syncache {
     m.flowid = e.flowid;
     m.hashType = e.flowtype;
     if (ipOutput(st, m, k.l3, k.f3, IPPROTO_TCP, 0, st.tune.ip_ttl, true, null, this.#ro) !== 0) return false;
+    if (byTimer) return true;
     cnt[tcps.tcps_sndtotal]!++;
     cnt[tcps.tcps_sndacks]!++;
     return true;

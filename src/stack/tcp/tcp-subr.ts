@@ -185,6 +185,7 @@ function roundUp(n: number, unit: number): number {
  * Sends a segment that is not part of a connection's stream (`tcp_respond`): a RST, or an ACK for a block that TIME_WAIT or the
  * SYN cache holds.
  * @param tp with a block the ACK carries its timestamp; null for none
+ * @param probe it is a keepalive probe, which its timer has counted
  */
 export function tcpRespond(
   st: Stack,
@@ -196,6 +197,7 @@ export function tcpRespond(
   seq: number,
   ack: number,
   flags: number,
+  probe = false,
 ): void {
   const m = st.pool.get();
   if (m === null) {
@@ -225,14 +227,18 @@ export function tcpRespond(
   }
   const ro = inp === null ? st.tcp.respondRo : inp.ro;
   if (ipOutput(st, m, laddr, faddr, IPPROTO_TCP, 0, st.tune.ip_ttl, true, inp, ro) === 0) {
-    if (flags & TH_RST) st.cnt[tcps.tcps_sndrst]!++;
-    else st.cnt[tcps.tcps_sndacks]!++;
-    st.cnt[tcps.tcps_sndtotal]!++;
+    if (flags & TH_RST) {
+      // RSTs and keepalive probes have counters of their own and are no part of the total (as in OpenBSD).
+      st.cnt[tcps.tcps_sndrst]!++;
+    } else if (!probe) {
+      st.cnt[tcps.tcps_sndacks]!++;
+      st.cnt[tcps.tcps_sndtotal]!++;
+    }
   }
 }
 
 /** Keepalive probe: one sequence number before the window, no data, so that the peer must answer (RFC 9293 section 3.8.4). */
 export function tcpKeepProbe(tp: Tcpcb): void {
   const inp = tp.t_inpcb!;
-  tcpRespond(tp.st, tp, inp.l3, inp.f3, inp.lport, inp.fport, (tp.snd_una - 1) | 0, tp.rcv_nxt, TH_ACK);
+  tcpRespond(tp.st, tp, inp.l3, inp.f3, inp.lport, inp.fport, (tp.snd_una - 1) | 0, tp.rcv_nxt, TH_ACK, true);
 }

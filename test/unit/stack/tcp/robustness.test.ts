@@ -141,6 +141,30 @@ describe('keepalive (RFC 9293 section 3.8.4)', () => {
   });
 });
 
+describe('the total of segments sent, as OpenBSD counts it', () => {
+  it('leaves out RSTs, keepalive probes and SYN,ACKs that the timer sends again, which have counters of their own', () => {
+    const closed = new ScriptedPeer();
+    closed.send({ flags: 'S' });
+    expect(closed.one().flags).toBe('RA');
+    expect(closed.host.count('tcps_sndtotal')).toBe(0);
+    expect(closed.host.count('tcps_sndrst')).toBe(1);
+
+    const idle = new ScriptedPeer({ tune: { tcp_keepidle: 10_000 } });
+    idle.establish();
+    const before = [idle.host.count('tcps_sndtotal'), idle.host.count('tcps_sndacks')];
+    idle.advance(10_100 * MS);
+    expect(idle.host.count('tcps_keepprobe')).toBe(1);
+    expect([idle.host.count('tcps_sndtotal'), idle.host.count('tcps_sndacks')]).toEqual(before);
+
+    const silent = new ScriptedPeer({ tune: { tcp_rexmit_initial: 1000 } }).listen();
+    silent.send({ flags: 'S', mss: 1460 });
+    silent.advance(1_500 * MS);
+    expect(silent.out().map((s) => s.flags)).toEqual(['SA', 'SA']);
+    expect(silent.host.count('tcps_sc_retransmitted')).toBe(1);
+    expect([silent.host.count('tcps_sndtotal'), silent.host.count('tcps_sndacks')]).toEqual([1, 1]);
+  });
+});
+
 describe('limits', () => {
   it('keeps no more segments out of order than net.inet.tcp.reass.maxqueuelen and counts the rest', () => {
     const p = new ScriptedPeer({ tune: { tcp_reass_maxqueuelen: 4 } });
