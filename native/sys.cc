@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <linux/ethtool.h>
 #include <linux/sockios.h>
+#include <malloc.h>
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <pwd.h>
@@ -13,6 +14,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -285,6 +287,35 @@ Value LockFile(const CallbackInfo &info) {
   return fail(info.Env(), errno, "flock");
 }
 
+// Unmaps the pages of programs and libraries: what start-up alone needed stays in the page cache only, the rest comes back by minor
+// faults. Left alone is every mapping that may be written or holds a page of our own (relocated read-only data).
+void DropFilePages() {
+  FILE *maps = fopen("/proc/self/smaps", "re");
+  if (maps == nullptr) return;
+  unsigned long start = 0, end = 0, inode = 0, kilobytes = 0;
+  char perms[5] = "", line[512];
+  while (fgets(line, sizeof(line), maps) != nullptr) {
+    unsigned long from, to, node;
+    char mode[5];
+    if (sscanf(line, "%lx-%lx %4s %*x %*s %lu", &from, &to, mode, &node) == 4) {
+      start = from;
+      end = to;
+      inode = node;
+      memcpy(perms, mode, sizeof(perms));
+    } else if (sscanf(line, "Anonymous: %lu kB", &kilobytes) == 1 && kilobytes == 0 && inode != 0 && perms[0] == 'r' &&
+               perms[1] == '-' && perms[3] == 'p') {
+      madvise(reinterpret_cast<void *>(start), end - start, MADV_DONTNEED);
+    }
+  }
+  fclose(maps);
+}
+
+Value TrimMemory(const CallbackInfo &info) {
+  malloc_trim(0);
+  DropFilePages();
+  return info.Env().Undefined();
+}
+
 Value LookupUser(const CallbackInfo &info) {
   const Env env = info.Env();
   std::string name;
@@ -355,7 +386,8 @@ void InitSys(Napi::Env env, Napi::Object exports) {
   } table[] = {
       {"sysSetNetns", SetNetns},       {"sysIfIndex", IfIndex},   {"sysLink", Link},           {"sysChannels", Channels},
       {"sysSetChannels", SetChannels}, {"sysIndir", Indir},       {"sysSetIndir", SetIndir},   {"sysRxRings", RxRings},
-      {"sysSetMtu", SetMtu},           {"sysUndoApply", UndoApply}, {"sysLockFile", LockFile}, {"sysLookupUser", LookupUser},
+      {"sysSetMtu", SetMtu},           {"sysUndoApply", UndoApply}, {"sysLockFile", LockFile}, {"sysTrimMemory", TrimMemory},
+      {"sysLookupUser", LookupUser},
       {"sysDropPrivileges", DropPrivileges}, {"sysCapabilities", Capabilities},
   };
   for (const auto &entry : table) exports.Set(entry.name, Napi::Function::New(env, entry.call, entry.name));

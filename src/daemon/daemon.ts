@@ -79,6 +79,7 @@ export class Daemon {
       // Only now does the XDP program take frames from the kernel: every queue has a shard that answers.
       this.#taken!.claim();
       trimHeap();
+      this.native.sysTrimMemory();
       this.ready = true;
     } catch (err) {
       await this.#cleanUp();

@@ -65,6 +65,11 @@ export interface NativeSys {
   sysUndoApply(path: string, runDir: string): NativeUndoResult;
   /** flock(2) LOCK_EX | LOCK_NB; false when another open file holds the lock. */
   sysLockFile(fd: number): boolean;
+  /**
+   * Gives back what start-up alone needed: memory that any thread has freed (malloc_trim(3)), and mapped pages of programs and
+   * libraries, which come back from the page cache when they are used again.
+   */
+  sysTrimMemory(): void;
   /** getpwnam_r(3) and getgrouplist(3); null when there is no such user. */
   sysLookupUser(name: string): { uid: number; gid: number; groups: number[] } | null;
   /**
