@@ -37,13 +37,23 @@ export async function runDaemon(options: RunOptions): Promise<number> {
   const crash = (err: unknown): void => {
     void daemon.stop('failure', err instanceof Error ? err : new Error(String(err)));
   };
+  // A signal that comes during set-up waits for its end: half a set-up is not taken back in order. Who does not want to wait sends a
+  // second one, and leaves the rest to the guard.
+  let started = false;
+  let early: NodeJS.Signals | null = null;
+  const end = (name: NodeJS.Signals): void => {
+    if (started) void daemon.stop(name);
+    else if (early === null) early = name;
+    else process.exit(1);
+  };
+  process.on('SIGINT', end);
+  process.on('SIGTERM', end);
+  process.on('SIGHUP', () => {
+    if (started) void daemon.siftr?.reopen().catch((err) => log.error(oneLine(err)));
+  });
   await daemon.start();
-  const signals: [NodeJS.Signals, () => void][] = [
-    ['SIGINT', () => void daemon.stop('SIGINT')],
-    ['SIGTERM', () => void daemon.stop('SIGTERM')],
-    ['SIGHUP', () => void daemon.siftr?.reopen().catch((err) => log.error(oneLine(err)))],
-  ];
-  for (const [name, fn] of signals) process.on(name, fn);
+  started = true;
+  if (early !== null) void daemon.stop(early);
   process.on('uncaughtException', crash);
   process.on('unhandledRejection', crash);
   const { out } = daemon;

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { evaluateInWorker } from '../lab/inspector.ts';
 import { freePort, Lab, labMissing, startXsiftr, withLab, XSIFTR, type Xsiftr } from '../lab/netns.ts';
-import { run } from '../lab/process.ts';
+import { Running, run } from '../lab/process.ts';
 
 /** What becomes of an interface when xsiftr starts, stops and dies. */
 describe.skipIf(labMissing('curl', 'iperf3') !== '')(`the life of a daemon ${labMissing('curl', 'iperf3')}`, () => {
@@ -67,6 +67,22 @@ describe.skipIf(labMissing('curl', 'iperf3') !== '')(`the life of a daemon ${lab
       failed: [],
       siftr: { log: null },
     });
+    await givenBack();
+  });
+
+  it('finishes its set-up and ends in order when SIGTERM comes during it', async () => {
+    const control = join(lab.dir, 'early.sock');
+    const log = join(lab.dir, 'early.log');
+    const x = new Running([
+      ...[XSIFTR, '-i', 'ix1', '--netns', lab.nearNs, '--metrics', 'none', '--control', control],
+      ...['--siftr-log', log, '--mtu', '1400'],
+    ]);
+    // The log is opened when the interface is taken, before the shards run.
+    await expect.poll(() => existsSync(log) && readFileSync(log, 'utf8').length > 0, { interval: 2 }).toBe(true);
+    x.signal('SIGTERM');
+    expect(await x.exited).toBe(0);
+    expect(readFileSync(log, 'utf8')).toMatch(/^enable_time_secs=.*\ndisable_time_secs=.*\n$/);
+    expect((await lab.near('cat /sys/class/net/ix1/mtu')).stdout).toBe('1500');
     await givenBack();
   });
 
