@@ -1,6 +1,6 @@
 import { checkMtu, type KernelNeighbour, type Netdev, readNeighbours, readNetdev } from '../driver/netdev.ts';
 import { checkFree, type Finding, preflight, refused } from '../driver/preflight.ts';
-import { type Account, checkPrivileges, lookupUser } from '../driver/privileges.ts';
+import { type Account, checkPrivileges, checkReadableBy, lookupUser } from '../driver/privileges.ts';
 import { checkQueues, type NarrowPlan, planNarrow } from '../driver/rss.ts';
 import { parseIPv4 } from '../net/address.ts';
 import { FRAME_SIZE } from '../rings/link.ts';
@@ -56,6 +56,7 @@ export function framesPerQueue(ringSize: number): number {
 export function makePlan(options: RunOptions): Plan {
   const sysctls = options.sysctl.map((a) => parseAssignment(`${a.name}=${a.value}`, 'boot'));
   const account = options.user === undefined ? null : lookupUser(options.user);
+  if (account !== null) checkReadableBy(account, import.meta.filename);
   const netns = options.netns ?? null;
   const dev = readNetdev(options.iface, netns);
   if (dev.loopback || !dev.ethernet) {

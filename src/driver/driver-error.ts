@@ -4,6 +4,7 @@ export type DriverErrorCode =
   | 'ENOIFACE'
   | 'ENONETNS'
   | 'ENOUSER'
+  | 'EUNREADABLE'
   | 'EQUEUES'
   | 'EPREFLIGHT'
   | 'EINUSE'

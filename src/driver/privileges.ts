@@ -1,3 +1,5 @@
+import { statSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { DriverError } from './driver-error.ts';
 import { loadNative } from './native.ts';
 
@@ -24,6 +26,25 @@ export function lookupUser(name: string): Account {
     throw new DriverError('ENOUSER', `--user ${name}: no such user; give a name that getent passwd lists`);
   }
   return { name, uid: found.uid, gid: found.gid, groups: found.groups };
+}
+
+/**
+ * The shards are started as the user that we become, so that user must be able to read the program. Throws DriverError EUNREADABLE that
+ * names the first folder on the way to `file` that the account may not enter.
+ */
+export function checkReadableBy(account: Account, file: string): void {
+  if (account.uid === 0) return;
+  for (let dir = dirname(file); ; dir = dirname(dir)) {
+    const { mode, uid, gid } = statSync(dir);
+    const bit = uid === account.uid ? 0o100 : gid === account.gid || account.groups.includes(gid) ? 0o010 : 0o001;
+    if ((mode & bit) === 0) {
+      throw new DriverError(
+        'EUNREADABLE',
+        `--user ${account.name}: ${account.name} may not enter ${dir}, where xsiftr is installed; open it (chmod o+x ${dir}), or leave --user out`,
+      );
+    }
+    if (dir === dirname(dir)) return;
+  }
 }
 
 /** Throws DriverError ENOPERM unless this thread may do all that set-up does. `netns`: an other namespace is to be entered as well. */
