@@ -85,6 +85,8 @@ export class SockBuf {
   #grow(need: number): void {
     let cap = this.#buf.length === 0 ? FIRST_ALLOC : this.#buf.length * 2;
     while (cap < need) cap *= 2;
+    // The limit is seldom a power of two: no more than it, nor less than what must go in.
+    if (cap > this.sb_hiwat) cap = need > this.sb_hiwat ? need : this.sb_hiwat;
     const fresh = new Uint8Array(cap);
     const held = this.sb_cc;
     if (held > 0) this.peek(0, fresh, 0, held);

@@ -208,6 +208,8 @@ function slowPath(
   let seq = seqIn;
   let flags = flagsIn;
   let tlen = tlenIn;
+  // Where the segment stands in the order of window updates.
+  let winSeq = seqIn;
 
   if (flags & TH_RST) {
     rstReceived(st, tp, seq);
@@ -280,6 +282,7 @@ function slowPath(
       m.pos += todrop;
       tlen -= todrop;
       seq = (seq + todrop) | 0;
+      winSeq = seq;
     }
     m.len = tlen;
   }
@@ -330,15 +333,16 @@ function slowPath(
     return;
   }
 
-  // Window update (RFC 9293 section 3.10.7.4, fifth check).
+  // Window update (RFC 9293 section 3.10.7.4, fifth check): of a segment that is not older than what told the window last.
   let needOutput = so.so_snd.sb_cc > 0 && tp.snd_nxt === tp.snd_una;
   if (
-    seqLt(tp.snd_wl1, seq) ||
-    (tp.snd_wl1 === seq && (seqLt(tp.snd_wl2, ack) || (tp.snd_wl2 === ack && tiwin > tp.snd_wnd)))
+    ack === tp.snd_una &&
+    (seqLt(tp.snd_wl1, winSeq) ||
+      (tp.snd_wl1 === winSeq && (seqLt(tp.snd_wl2, ack) || (tp.snd_wl2 === ack && tiwin > tp.snd_wnd))))
   ) {
     if (tlen === 0 && tp.snd_wl2 === ack && tiwin > tp.snd_wnd) cnt[tcps.tcps_rcvwinupd]!++;
     tp.snd_wnd = tiwin;
-    tp.snd_wl1 = seq;
+    tp.snd_wl1 = winSeq;
     tp.snd_wl2 = ack;
     if (tp.snd_wnd > tp.max_sndwnd) tp.max_sndwnd = tp.snd_wnd;
     needOutput = true;

@@ -122,7 +122,9 @@ function persist(tp: Tcpcb): void {
   st.cnt[tcps.tcps_persisttimeo]!++;
   // A peer that answers probes may keep the window shut for ever (RFC 9293 section 3.8.6.1); one that is silent may not.
   const silent = (st.clock.ms - tp.t_rcvtime) | 0;
-  if (tp.t_rxtshift === TCP_MAXRXTSHIFT && silent >= st.tune.tcp_keepidle) {
+  // Where the user has finished sending there is less to wait for (BSD).
+  const leaving = tp.t_state > TCPS_CLOSE_WAIT && silent >= st.tune.tcp_persmax;
+  if (leaving || (tp.t_rxtshift === TCP_MAXRXTSHIFT && silent >= st.tune.tcp_keepidle)) {
     st.cnt[tcps.tcps_persistdrop]!++;
     tcpDrop(tp, ETIMEDOUT);
     return;

@@ -2,7 +2,7 @@
 import { tcps } from '../../metrics/layout.ts';
 import { toeplitzV4 } from '../../rings/toeplitz.ts';
 import { EADDRINUSE, EADDRNOTAVAIL, ENETUNREACH } from '../errno.ts';
-import { routeLookup } from '../net/route.ts';
+import { inExperimental, inLoopback, inMulticast, inZeroNet } from '../net/in-addr.ts';
 import type { Socket } from '../socket/socket.ts';
 import type { Stack } from '../stack.ts';
 import { IPPORT_EPHEMERALFIRST, IPPORT_EPHEMERALLAST } from './tcb.ts';
@@ -29,6 +29,7 @@ import { TA_USER, type Tcpcb } from './tcpcb.ts';
 export function tcpConnect(st: Stack, so: Socket, laddr: number, lport: number, faddr: number, fport: number): number {
   const tcp = st.tcp;
   const k = tcp.key;
+  if (!isHost(st, faddr) || st.routes.lookup(faddr) === null) return ENETUNREACH;
   const src = laddr === 0 ? st.sourceFor(faddr) : laddr;
   if (src === 0) return ENETUNREACH;
   if (!st.isLocal(src)) return EADDRNOTAVAIL;
@@ -42,12 +43,7 @@ export function tcpConnect(st: Stack, so: Socket, laddr: number, lport: number, 
     k.setV4(src, port, faddr, fport);
   }
   const tp = tcpNewtcpcb(st, k, so);
-  const inp = tp.t_inpcb!;
-  if (routeLookup(st, faddr, inp.ro) === null) {
-    tcpClose(tp, 0);
-    return ENETUNREACH;
-  }
-  tcpSetFlowid(st, inp, 0, 0);
+  tcpSetFlowid(st, tp.t_inpcb!, 0, 0);
   st.cnt[tcps.tcps_connattempt]!++;
   tp.t_state = TCPS_SYN_SENT;
   tp.iss = tcpNewIss(st, k);
@@ -60,6 +56,12 @@ export function tcpConnect(st: Stack, so: Socket, laddr: number, lport: number, 
   if (tp.t_trace !== null) tp.t_trace(tp, TA_USER, 0, tp.iss, 0);
   tcpOutput(tp);
   return 0;
+}
+
+/** An address of one other host (RFC 9293 MUST-46): none of a group, and none of ours, as there is no loopback. */
+function isHost(st: Stack, addr: number): boolean {
+  if (inZeroNet(addr) || inLoopback(addr) || inMulticast(addr) || inExperimental(addr)) return false;
+  return !st.isLocal(addr) && !st.ifnets.some((ifp) => ifp.isBroadcast(addr));
 }
 
 /** True when packets of the flow would be steered here: no other shard has its hash. */
