@@ -1,6 +1,15 @@
 import { siftrs } from '../metrics/layout.ts';
 import { type CycleCounts, disableLine, enableLine, type SiftrIdent, totalSkipped } from './format.ts';
-import { closeLog, defaultLimit, fileIdAt, type LogFile, openLog, SiftrError, writeText } from './logfile.ts';
+import {
+  atLineStart,
+  closeLog,
+  defaultLimit,
+  fileIdAt,
+  type LogFile,
+  openLog,
+  SiftrError,
+  writeText,
+} from './logfile.ts';
 import { CFG_PORT_FILTER, CFG_PPL } from './shared.ts';
 import type { CycleEnd } from './writer.ts';
 import type { WriterPort } from './writer-port.ts';
@@ -171,7 +180,7 @@ export class SiftrControl {
         );
       }
       this.#enableUs = o.nowUs();
-      writeText(log, enableLine(this.#enableUs, o.ident));
+      writeText(log, (atLineStart(log) ? '' : '\n') + enableLine(this.#enableUs, o.ident));
       this.#start = this.#read();
       this.#limit = this.#limitOf(log);
       await o.writer.begin(log.fd, this.#limit);

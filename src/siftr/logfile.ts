@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, statfsSync, statSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readSync, statfsSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 
 /** A refusal or failure of SIFTR's control: the message is one line for the user. */
@@ -98,6 +98,27 @@ export function fileIdAt(path: string): string | null {
 
 export function closeLog(log: LogFile): void {
   if (log.fd !== STDOUT_FD) closeSync(log.fd);
+}
+
+/**
+ * Whether the next byte begins a line. A writer that was killed in the middle of one, or met a full disk, leaves a part of a line. True
+ * where that cannot be read.
+ */
+export function atLineStart(log: LogFile): boolean {
+  if (log.size === 0) return true;
+  const last = Buffer.alloc(1);
+  try {
+    // Opened again for reading, by descriptor, so that it is this very file.
+    const fd = openSync(`/proc/self/fd/${log.fd}`, constants.O_RDONLY);
+    try {
+      readSync(fd, last, 0, 1, log.size - 1);
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    return true;
+  }
+  return last[0] === 0x0a;
 }
 
 /** Writes a whole text. Throws SiftrError. @param tries attempts while a pipe is full */

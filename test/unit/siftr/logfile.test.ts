@@ -1,11 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { closeLog, defaultLimit, openLog, writeText } from '../../../src/siftr/logfile.ts';
+import { atLineStart, closeLog, defaultLimit, openLog, writeText } from '../../../src/siftr/logfile.ts';
 
 const MODULE = pathToFileURL(join(import.meta.dirname, '../../../src/siftr/logfile.ts')).href;
 
@@ -44,6 +44,24 @@ describe('standard output as a log', () => {
     const [code] = await once(child, 'close');
     expect(code).toBe(0);
     expect(readFileSync(file, 'utf8')).toBe('before\nline\n');
+    rmSync(dir, { recursive: true });
+  });
+});
+
+describe('the end of a log', () => {
+  test('is told from the middle of a line, so that what is appended begins one', () => {
+    const dir = mkdtempSync(join(tmpdir(), 'xsiftr-siftr-'));
+    const of = (text: string): boolean => {
+      const path = join(dir, 'log');
+      writeFileSync(path, text);
+      const log = openLog(path, () => true);
+      const at = atLineStart(log);
+      closeLog(log);
+      return at;
+    };
+    expect(of('')).toBe(true);
+    expect(of('a whole line\n')).toBe(true);
+    expect(of('a whole line\no,1791')).toBe(false);
     rmSync(dir, { recursive: true });
   });
 });
