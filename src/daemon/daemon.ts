@@ -255,7 +255,9 @@ export class Daemon {
         this.#hintOversize();
         if (!this.out.isTTY || options.json) return;
         const now = readTotals(this.counters!);
-        this.out.write(`\r\x1b[K${statusLine(dev.name, before, now).slice(0, Math.max(20, this.out.columns - 1))}`);
+        this.out.write(
+          `\r\x1b[K${statusLine(dev.name, before, now).slice(0, Math.max(20, (this.out.columns || 80) - 1))}`,
+        );
         before = now;
       }, 1000),
     );
