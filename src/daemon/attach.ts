@@ -88,7 +88,11 @@ export async function attach(options: AttachOptions): Promise<Attached> {
     return closed;
   };
   try {
-    const counters = new Counters(native, [{ name: plan.dev.name, port: taken.port.port, queues: 1 }], 1);
+    const counters = new Counters(
+      native,
+      [{ name: plan.dev.name, port: taken.port.port, queues: 1, present: plan.dev.queues }],
+      1,
+    );
     shard = new Shard(
       native,
       {

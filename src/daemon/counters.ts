@@ -1,9 +1,10 @@
-import { type Native, QSTAT, QSTAT_WORDS, RING_WORDS } from '../driver/native.ts';
+import { CLAIMED_WORDS, type Native, QSTAT, QSTAT_WORDS, RING_WORDS } from '../driver/native.ts';
 import { counterBlock, counterBytes } from '../metrics/layout.ts';
 import {
   type KstatEntry,
   kstatEntry,
   kstatFailure,
+  type ProviderDecl,
   QUEUE_BLOCK_BYTES,
   ringDecls,
   rxqBlock,
@@ -19,7 +20,12 @@ export interface CountedPort {
   readonly name: string;
   readonly port: number;
   readonly queues: number;
+  /** Receive queues that it had before some were left out; the same where none were. */
+  readonly present: number;
 }
+
+/** A queue without a socket has one counter: what the XDP program dropped there. */
+const unservedDecl: ProviderDecl = { ...xskDecl, kvs: xskDecl.kvs.filter((kv) => kv.key === 'claimed_dropped') };
 
 /**
  * The counters of a process: shared memory that shards, the log writer and the main thread write (one block each), and what the
@@ -36,6 +42,7 @@ export class Counters {
   readonly #ports: readonly CountedPort[];
   readonly #qstat = new Float64Array(QSTAT_WORDS);
   readonly #rings = new Int32Array(RING_WORDS);
+  readonly #claimed = new Float64Array(CLAIMED_WORDS);
 
   constructor(native: Native, ports: readonly CountedPort[], nshards: number) {
     this.nshards = nshards;
@@ -73,7 +80,29 @@ export class Counters {
 
   /** Every kstat entry now. */
   kstat(): KstatEntry[] {
-    return this.#ports.flatMap((p, i) => Array.from({ length: p.queues }, (_, q) => this.#queue(p, i, q)).flat());
+    return this.#ports.flatMap((p, i) => [
+      ...Array.from({ length: p.queues }, (_, q) => this.#queue(p, i, q)).flat(),
+      ...this.#unserved(p),
+    ]);
+  }
+
+  /**
+   * The queues that no socket serves: those that were left out, and any other on which frames for us were dropped all the same. The last
+   * unit, 64, stands for all from there on.
+   */
+  #unserved(p: CountedPort): KstatEntry[] {
+    const claimed = this.#claimed;
+    try {
+      this.#native.claimedDropped(p.port, claimed);
+    } catch {
+      // The port is closed already: its sockets say so.
+      return [];
+    }
+    const out: KstatEntry[] = [];
+    for (let q = p.queues; q < CLAIMED_WORDS; q++) {
+      if (q < p.present || claimed[q] !== 0) out.push(kstatEntry(unservedDecl, p.name, q, () => claimed[q]!));
+    }
+    return out;
   }
 
   /** Sum of one AF_XDP counter over all queues. */

@@ -142,7 +142,7 @@ export class Daemon {
     this.#taken = taken;
     this.counters = new Counters(
       native,
-      [{ name: plan.dev.name, port: taken.port.port, queues: plan.queues }],
+      [{ name: plan.dev.name, port: taken.port.port, queues: plan.queues, present: plan.dev.queues }],
       plan.queues,
     );
   }
