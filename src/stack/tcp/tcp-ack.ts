@@ -182,6 +182,7 @@ function newAck(st: Stack, tp: Tcpcb, ack: number): boolean {
 
   if (ack === tp.snd_max) {
     st.wheel.cancel(tp.t_rexmt);
+    if (so.so_snd.sb_cc === 0) st.wheel.cancel(tp.t_persist);
   } else if (!tp.t_persist.armed && !(partial && tp.t_flags & TF_WASFRECOVERY)) {
     // RFC 6298 (5.3); in recovery only the first partial ACK restarts it (RFC 6582 section 4, "impatient").
     st.wheel.arm(tp.t_rexmt, tp.t_rxtcur);

@@ -334,7 +334,7 @@ function slowPath(
   }
 
   // Window update (RFC 9293 section 3.10.7.4, fifth check): of a segment that is not older than what told the window last.
-  let needOutput = so.so_snd.sb_cc > 0 && tp.snd_nxt === tp.snd_una;
+  let needOutput = tp.snd_nxt === tp.snd_una && (so.so_snd.sb_cc > 0 || so.cantSendMore);
   if (
     ack === tp.snd_una &&
     (seqLt(tp.snd_wl1, winSeq) ||

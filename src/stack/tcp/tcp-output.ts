@@ -173,10 +173,7 @@ export function tcpOutput(tp: Tcpcb): number {
       ((flags & TH_FIN) !== 0 && ((tp.t_flags & TF_SENTFIN) === 0 || tp.snd_nxt === tp.snd_una));
     if (!send) {
       // Data waits, nothing is in flight to bring an ACK, and the window is the reason: probe (RFC 9293 section 3.8.6.1).
-      if (snd.sb_cc > 0 && !tp.t_rexmt.armed && !tp.t_persist.armed && tp.t_state >= TCPS_ESTABLISHED) {
-        tp.t_rxtshift = 0;
-        tcpSetpersist(tp);
-      }
+      if (snd.sb_cc > 0) persistIfIdle(tp);
       return 0;
     }
 
@@ -296,11 +293,20 @@ export function tcpOutput(tp: Tcpcb): number {
       tp.t_flags &= ~(TF_ACKNOW | TF_DELACK);
       if (tp.t_delack.armed) st.wheel.cancel(tp.t_delack);
     }
+    // An ACK went and data could not: after a timeout into a closed window nothing else would wake the connection.
+    if (len === 0 && snd.sb_cc > 0) persistIfIdle(tp);
     tp.snd_segs++;
     if (trace !== null) trace(tp, TA_OUTPUT_DONE, flags, seq, len);
     if (error !== 0) return error;
     if (!sendalot) return 0;
   }
+}
+
+/** Arms the persist timer where data waits and no timer runs. */
+function persistIfIdle(tp: Tcpcb): void {
+  if (tp.t_rexmt.armed || tp.t_persist.armed || tp.t_state < TCPS_ESTABLISHED) return;
+  tp.t_rxtshift = 0;
+  tcpSetpersist(tp);
 }
 
 /** Whoever wanted to retransmit has cancelled the timer and counts on a segment that does not leave now: the timer must run. */
