@@ -2,7 +2,7 @@
  * The C twin: what the same kernel gives a program on libxdp that does nothing but move frames. Same XDP program, ring sizes, batch,
  * bind flags and wake-ups as the addon; it reads every header on receive and writes one field of every header on transmit.
  *
- *   twin rx   --iface IF   receive and count for --seconds; one JSON line at the end
+ *   twin rx   --iface IF   receive and count for --seconds, --spin: without sleeping; `ready`, and one JSON line at the end
  *   twin tx   --iface IF   send 64-byte UDP frames for --seconds; one JSON line at the end
  *   twin sink --iface IF   drop all that arrives, in XDP, for --seconds; one JSON line with the count
  *
@@ -153,6 +153,8 @@ static void run_rx(void) {
   uint32_t n = xsk_ring_prod__reserve(&fill, opt.ring, &index);
   for (uint32_t i = 0; i < n; i++) *xsk_ring_prod__fill_addr(&fill, index + i) = (uint64_t)i * FRAME_SIZE;
   xsk_ring_prod__submit(&fill, n);
+  puts("ready");
+  fflush(stdout);
   struct pollfd poller = {.fd = xsk_socket__fd(xsk), .events = POLLIN};
   uint64_t packets = 0, bytes = 0, sum = 0;
   double first = 0, last = 0, end = now() + opt.seconds;
