@@ -161,7 +161,7 @@ export const SYSCTLS = [
     type: 'uint',
     min: 2048,
     max: 1073725440,
-    default: 524288,
+    default: 2097152,
     rw: 'rw',
     unit: 'bytes',
     descr: 'Receive buffer of a new connection (larger than FreeBSD starts with: there is no autotuning yet)',

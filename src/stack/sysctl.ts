@@ -18,7 +18,7 @@ export class Tunables {
   tcp_mssdflt = 536;
   tcp_minmss = 216;
   tcp_sendspace = 524288;
-  tcp_recvspace = 524288;
+  tcp_recvspace = 2097152;
   tcp_delayed_ack = 1;
   tcp_delacktime = 40;
   tcp_keepidle = 7200000;
