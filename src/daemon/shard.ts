@@ -26,12 +26,15 @@ import type { ShardSetup } from './shard-setup.ts';
 import { StackTransport } from './transport.ts';
 
 // The pure stack knows no Buffer; its byte loop is many times slower than this on whole segments.
+const { copy } = Buffer.prototype;
 setByteCopier((src, from, dst, to, len) => {
-  Buffer.prototype.copy.call(src, dst, to, from, from + len);
+  copy.call(src, dst, to, from, from + len);
 });
 
 /** Rows of a receive batch. */
 const RX_BATCH = 256;
+/** Packets that start a transmission: one call to the link, and in copy mode one system call, for so many. */
+const TXMIT = 64;
 /** How soon a sleeping shard looks for completions that are still out. */
 const RECLAIM_US = 1000;
 
@@ -101,6 +104,7 @@ export class Shard implements ShardWork {
         ifq: new Ifqueue(txqBlock(setup.queues, block), setup.ringSize - 1),
         ifiq: new Ifiqueue(rxqBlock(setup.queues, block)),
         link,
+        txmit: TXMIT,
       });
       for (const a of itf.addrs) ifaddrAdd(st, ifp, a.addr, a.prefixLen);
     });

@@ -24,7 +24,7 @@ import { INADDR_BROADCAST, prefixMask } from './net/in-addr.ts';
 import type { Stack } from './stack.ts';
 import { ETHER_GROUP, ethDstHi } from './wire/ether.ts';
 
-/** Packets on the queue that start the transmitter at once; fewer wait for the end of the pass (`if_txmit`). */
+/** Packets on the queue that start the transmitter at once; fewer wait for the end of the pass (default of `if_txmit`). */
 export const IF_TXMIT = 16;
 /** Rows of a transmit batch. */
 const TX_BATCH = 64;
@@ -50,6 +50,8 @@ export interface IfnetOptions {
   readonly ifq: Ifqueue;
   readonly ifiq: Ifiqueue;
   readonly link: Link;
+  /** Packets that start the transmitter at once, at least 1; default IF_TXMIT. */
+  readonly txmit?: number;
 }
 
 /** `struct ifnet`: an interface as one shard sees it, that is with the one queue of it that the shard serves. */
@@ -67,6 +69,8 @@ export class Ifnet {
   readonly ifq: Ifqueue;
   readonly ifiq: Ifiqueue;
   readonly link: Link;
+  /** Packets on the queue that start the transmitter at once (`if_txmit`). */
+  readonly txmit: number;
   /** IFF_RUNNING: output is refused with ENETDOWN while false. */
   running: boolean;
   /** Readers of the packets on the wire, or null. */
@@ -93,6 +97,7 @@ export class Ifnet {
     this.ifq = o.ifq;
     this.ifiq = o.ifiq;
     this.link = o.link;
+    this.txmit = o.txmit ?? IF_TXMIT;
     this.running = true;
     this.bpf = null;
     this.txPending = 0;
@@ -163,7 +168,7 @@ export function ifaddrDel(st: Stack, ifp: Ifnet, addr: number): void {
 }
 
 /**
- * Queues a whole frame for sending (`if_enqueue`, T9) and takes it over. The transmitter starts at once when IF_TXMIT packets
+ * Queues a whole frame for sending (`if_enqueue`, T9) and takes it over. The transmitter starts at once when `txmit` packets
  * wait, else at the end of the pass (T10).
  *
  * @returns 0, ENETDOWN, or ENOBUFS when the queue refused the packet
@@ -177,7 +182,7 @@ export function ifEnqueue(st: Stack, ifp: Ifnet, m: Mbuf): number {
   const ifq = ifp.ifq;
   m.time = st.clock.us;
   if (!ifq.enqueue(m, (ethDstHi(st.pool.dv, m.pos) & ETHER_GROUP) !== 0)) return ENOBUFS;
-  if (ifq.len >= IF_TXMIT || ifq.len >= ifq.maxlen) ifqStart(st, ifp);
+  if (ifq.len >= ifp.txmit || ifq.len >= ifq.maxlen) ifqStart(st, ifp);
   return 0;
 }
 
@@ -209,6 +214,8 @@ export function ifqStart(st: Stack, ifp: Ifnet): void {
     }
     const taken = link.transmit(table, want);
     ifp.txPending += taken;
+    // A link that sends within the call gives the frames back at once: used again while they are in the cache.
+    if (ifp.txPending >= TX_BATCH) ifReclaim(st, ifp);
     for (let i = taken; i < want; i++) {
       // There was room, so the link refused the packet itself.
       ifq.countError();
