@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { parseRunOptions, readConfig } from '../daemon/options.ts';
 
 /**
@@ -9,6 +10,16 @@ export async function runCommand(given: Readonly<Record<string, unknown>>): Prom
   const { config, ...rest } = given;
   const file = typeof config === 'string' ? { name: config, values: await readConfig(config) } : undefined;
   const options = parseRunOptions(rest, file);
+  nameProcess();
   const { runDaemon } = await import('../daemon/run.ts');
   return runDaemon(options);
+}
+
+/** Lets `ps`, `top` and `pgrep -x` know the process as xsiftr; Node calls it MainThread. Its arguments stay as they are. */
+function nameProcess(): void {
+  try {
+    writeFileSync('/proc/self/comm', 'xsiftr');
+  } catch {
+    // Without /proc it keeps the name.
+  }
 }
