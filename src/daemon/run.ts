@@ -49,7 +49,7 @@ export async function runDaemon(options: RunOptions): Promise<number> {
   process.on('SIGINT', end);
   process.on('SIGTERM', end);
   process.on('SIGHUP', () => {
-    if (started) void daemon.siftr?.reopen().catch((err) => log.error(oneLine(err)));
+    if (started) void daemon.siftr?.reopen().catch((err) => log.error(`${oneLine(err)}; it goes on in the open file`));
   });
   await daemon.start();
   started = true;

@@ -89,11 +89,15 @@ function openStdout(): number {
   }
 }
 
-/** Identity of the file that a path leads to now; null when there is none. */
+/** Identity of the file that a path leads to now; null when there is none. Throws SiftrError when that may not be known. */
 export function fileIdAt(path: string): string | null {
   if (path === STDOUT) return STDOUT;
-  const st = statSync(path, { throwIfNoEntry: false });
-  return st === undefined ? null : `${st.dev}:${st.ino}`;
+  try {
+    const st = statSync(path, { throwIfNoEntry: false });
+    return st === undefined ? null : `${st.dev}:${st.ino}`;
+  } catch (err) {
+    throw refusal(path, err);
+  }
 }
 
 export function closeLog(log: LogFile): void {
