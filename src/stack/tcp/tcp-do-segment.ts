@@ -333,12 +333,12 @@ function slowPath(
     return;
   }
 
-  // Window update (RFC 9293 section 3.10.7.4, fifth check): of a segment that is not older than what told the window last.
+  // Window update (RFC 9293 section 3.10.7.4, fifth check): of a segment that is not older than what told the window last. One that
+  // acknowledges more is not, whatever its number.
   let needOutput = tp.snd_nxt === tp.snd_una && (so.so_snd.sb_cc > 0 || so.cantSendMore);
   if (
     ack === tp.snd_una &&
-    (seqLt(tp.snd_wl1, winSeq) ||
-      (tp.snd_wl1 === winSeq && (seqLt(tp.snd_wl2, ack) || (tp.snd_wl2 === ack && tiwin > tp.snd_wnd))))
+    (seqLt(tp.snd_wl2, ack) || seqLt(tp.snd_wl1, winSeq) || (tp.snd_wl1 === winSeq && tiwin > tp.snd_wnd))
   ) {
     if (tlen === 0 && tp.snd_wl2 === ack && tiwin > tp.snd_wnd) cnt[tcps.tcps_rcvwinupd]!++;
     tp.snd_wnd = tiwin;

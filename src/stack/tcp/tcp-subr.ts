@@ -9,6 +9,7 @@ import { RouteCache } from '../net/route.ts';
 import type { Socket } from '../socket/socket.ts';
 import type { Stack } from '../stack.ts';
 import { TCP_HDR_LEN, TH_ACK, TH_RST, TOF_TS, tcpAddoptions, tcpEmit } from '../wire/tcp.ts';
+import { seqGt } from './seq.ts';
 import { sipHash, sipHigh } from './siphash.ts';
 import { Inpcb } from './tcb.ts';
 import { haveRcvdSyn, TCPS_CLOSED, TCPS_TIME_WAIT } from './tcp-fsm.ts';
@@ -207,7 +208,11 @@ export function tcpRespond(
   let hlen = TCP_HDR_LEN;
   let win = 0;
   if (tp !== null && (flags & TH_RST) === 0) {
-    win = tcpRecwin(tp) >> tp.rcv_scale;
+    const recwin = tcpRecwin(tp);
+    win = recwin >> tp.rcv_scale;
+    // What is offered here may not be taken back later (RFC 9293 section 3.8.6, SHLD-14).
+    const edge = (tp.rcv_nxt + recwin) | 0;
+    if (seqGt(edge, tp.rcv_adv)) tp.rcv_adv = edge;
     if (tp.t_flags & TF_RCVD_TSTMP && tp.t_flags & TF_REQ_TSTMP) {
       const to = st.tcp.optOut;
       to.flags = TOF_TS;

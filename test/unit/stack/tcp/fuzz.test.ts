@@ -21,7 +21,7 @@ class Life {
   /** Our highest acknowledgment and right window edge so far, relative to the peer's initial number. */
   ack = 0;
   edge = 0;
-  /** Right edge that the peer has offered us, and its highest acknowledgment of ours that could be right. */
+  /** Right edge that the peer has offered us, the end of what it has sent, and where its FIN is. */
   peerEdge = 0;
   sentTo = 1;
   finAt = Number.POSITIVE_INFINITY;
@@ -71,14 +71,17 @@ class Life {
     const odd = tp === null || tp.t_state === 10 ? ['', 'SA', 'R'] : ['', 'S', 'SA', 'R', 'RA', 'SF'];
     if (this.chance(0.01)) flags = this.pick(odd);
     else if (this.chance(0.02)) flags = 'FA';
-    const seq = Math.max(1, rcv + this.pick([0, 0, 0, 0, -1, -500, 700, this.n(3000) - 1000]));
+    let seq = Math.max(1, rcv + this.pick([0, 0, 0, 0, -1, -500, 700, this.n(3000) - 1000]));
     let data = this.chance(0.6) ? this.pick([1, 100, 536, 1400]) : 0;
     if (seq + data > this.finAt) data = Math.max(0, this.finAt - seq);
+    // What carries nothing is numbered with what comes next.
+    if (data === 0) seq = Math.min(seq, this.finAt < this.sentTo ? this.finAt + 1 : this.sentTo);
     if (flags === 'FA') {
-      // One FIN has one place; what is sent later lies before it.
-      if (this.finAt === Number.POSITIVE_INFINITY) this.finAt = seq + data;
+      // One FIN has one place, behind all data.
+      if (this.finAt === Number.POSITIVE_INFINITY && seq + data >= this.sentTo) this.finAt = seq + data;
       else if (seq + data !== this.finAt) flags = 'A';
     }
+    this.sentTo = Math.max(this.sentTo, seq + data + (flags === 'FA' ? 1 : 0));
     const win = this.pick([65_535, 65_535, 30_000, 3000, 0]);
     const ack = this.pick([una, una, max, una + this.n(max - una + 1), una - 1, max + 1]);
     const s: Seg = { flags, seq, ack, win, data: THEIRS.subarray(seq - 1, seq - 1 + data) };
@@ -152,6 +155,47 @@ class Life {
     expect(this.rec.events.filter((e) => e.startsWith('closed')).length).toBeLessThanOrEqual(1);
   }
 
+  /** The peer comes to its senses: it acknowledges what it gets, sends what is missing and its FIN; all must end in order. */
+  heal(): void {
+    const so = this.rec.so!;
+    this.rec.appetite = Number.POSITIVE_INFINITY;
+    so.resume();
+    so.shutdown();
+    let tp = so.tp;
+    if (tp === null || so.noFdRef) return;
+    const last = this.finAt === Number.POSITIVE_INFINITY ? this.sentTo + 5000 : this.finAt;
+    let got = (tp.snd_una - tp.iss) | 0;
+    // FIN_WAIT_2 and TIME_WAIT: it was acknowledged before
+    let fin = tp.t_state >= 9;
+    for (let i = 0; i < 400 && tp !== null && tp.t_state !== 10; i++) {
+      this.p.host.pass();
+      for (const o of this.p.out()) {
+        expect(o.flags, 'a peer in its senses is reset').not.toContain('R');
+        if (o.seq <= got && o.seq + o.len > got) got = o.seq + o.len;
+        if (o.flags.includes('F') && o.seq + o.len === got) {
+          got++;
+          fin = true;
+        }
+      }
+      const next = (tp.rcv_nxt - PEER_ISS) | 0;
+      const n = Math.max(0, Math.min(last - next, tp.rcv_wnd, 500));
+      const s: Seg = { flags: next + n >= last ? 'FA' : 'A', seq: next, ack: got, win: 65_535 };
+      s.data = THEIRS.subarray(next - 1, next - 1 + n);
+      if (next > last) {
+        s.flags = 'A';
+        s.data = [];
+      }
+      if (this.ts) s.ts = [this.tsval, 0];
+      this.p.send(s);
+      this.p.advance(100_000);
+      tp = so.tp;
+    }
+    expect(fin, 'our FIN').toBe(true);
+    expect(got, 'all that was given to send()').toBe(2 + this.queued);
+    expect(this.rec.received, 'all that the peer sent').toBe(last - 1);
+    expect(this.rec.events.at(-1)).toBe('closed 0');
+  }
+
   end(): void {
     const so = this.rec.so!;
     if (this.rec.appetite === 0) this.rec.appetite = Number.POSITIVE_INFINITY;
@@ -183,6 +227,7 @@ describe('whatever a peer sends and a user does', () => {
             life.p.host.pass();
             life.watch();
           }
+          if (seed % 2 === 0) life.heal();
           life.end();
         } catch (e) {
           throw new Error(`seed ${seed}: ${(e as Error).message}`, { cause: e });
