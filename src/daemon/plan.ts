@@ -5,11 +5,11 @@ import { checkQueues, type NarrowPlan, planNarrow } from '../driver/rss.ts';
 import { parseIPv4 } from '../net/address.ts';
 import { FRAME_SIZE } from '../rings/link.ts';
 import { inetNtoa, prefixMask } from '../stack/net/in-addr.ts';
-import { parseAssignment, type SysctlAssignment } from '../stack/sysctl.ts';
+import { parseAssignment, SYSCTLS, type SysctlAssignment, SysctlError } from '../stack/sysctl.ts';
 import { UserError } from './errors.ts';
 import { type AddressOption, MAX_MTU, type RunOptions } from './options.ts';
 import { controlPath } from './paths.ts';
-import { formatSize } from './units.ts';
+import { formatSize, nearest } from './units.ts';
 
 /** A route of the stack that no interface address implies. */
 export interface PlanRoute {
@@ -49,12 +49,25 @@ export function framesPerQueue(ringSize: number): number {
   return 2 * ringSize;
 }
 
+/** An assignment of `--sysctl`, checked. Throws UserError with the option and, for a misspelt name, the one that is meant. */
+function bootSysctl(text: string, name: string): SysctlAssignment {
+  try {
+    return parseAssignment(text, 'boot');
+  } catch (err) {
+    if (!(err instanceof SysctlError)) throw err;
+    const names = SYSCTLS.map((s) => s.name);
+    const near = err.code === 'ENOENT' ? nearest(name, names) : null;
+    const what = err.message.startsWith(text) ? err.message.slice(text.length + 2) : err.message;
+    throw new UserError(`--sysctl ${text}: ${what}${near === null ? '' : ` (${near}?)`}`);
+  }
+}
+
 /**
  * Reads the interface and decides. Changes nothing.
  * @throws UserError, SystemError, DriverError or SysctlError, each with one line
  */
 export function makePlan(options: RunOptions): Plan {
-  const sysctls = options.sysctl.map((a) => parseAssignment(`${a.name}=${a.value}`, 'boot'));
+  const sysctls = options.sysctl.map((a) => bootSysctl(`${a.name}=${a.value}`, a.name));
   const account = options.user === undefined ? null : lookupUser(options.user);
   if (account !== null) checkReadableBy(account, import.meta.filename);
   const netns = options.netns ?? null;
