@@ -54,7 +54,7 @@ describe('streams on the stack', () => {
   });
 
   test('a paused reader closes the window, and what was sent is whole after resume', async () => {
-    const sent = randomBytes(2_000_000);
+    const sent = randomBytes(6_000_000);
     let source!: Socket;
     near
       .createServer((s) => {

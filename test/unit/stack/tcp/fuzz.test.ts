@@ -167,7 +167,7 @@ class Life {
     let got = (tp.snd_una - tp.iss) | 0;
     // FIN_WAIT_2 and TIME_WAIT: it was acknowledged before
     let fin = tp.t_state >= 9;
-    for (let i = 0; i < 400 && tp !== null && tp.t_state !== 10; i++) {
+    for (let i = 0; i < 2000 && tp !== null && tp.t_state !== 10; i++) {
       this.p.host.pass();
       for (const o of this.p.out()) {
         expect(o.flags, 'a peer in its senses is reset').not.toContain('R');
