@@ -72,7 +72,7 @@ export function summaryLines(s: Summary): string[] {
   lines.push(
     s.failed.length === 0
       ? `${s.iface}: given back to the kernel, ${undone}`
-      : `${s.iface}: could not undo ${s.failed.join('; ')}`,
+      : `${s.iface}: could not undo everything: ${s.failed.join('; ')}`,
   );
   return lines;
 }

@@ -470,6 +470,8 @@ export async function readConfig(file: string): Promise<Record<string, unknown>>
 export function unknownOption(name: string, dashes = true): string {
   const d = dashes ? '--' : '';
   const names = optionMetas().map((o) => (o.key === 'siftr' ? 'no-siftr' : o.name));
+  // A file cannot name a file.
+  if (dashes) names.push('config');
   const near = nearest(name.replace(/^-+/, ''), names);
   return `unknown option ${d}${name.replace(/^-+/, '')}${near === null ? '' : ` (${d}${near}?)`}; allowed are ${names.map((n) => d + n).join(', ')}`;
 }

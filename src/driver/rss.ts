@@ -67,18 +67,19 @@ export function planNarrow(dev: Netdev, queues: number, keepChannels = false): N
     hint: null,
   };
   if (queues >= dev.queues) return plan;
+  const enter = dev.netns === null ? '' : `ip netns exec ${dev.netns} `;
   if (dev.indir !== null && dev.indir.length > 0) {
     if (dev.indir.every((q) => q < queues)) return plan;
     plan.how = 'indir';
     plan.undo.push({ kind: 'indir', table: isDefaultTable(dev.indir, dev.queues) ? null : dev.indir });
-    plan.commands.push(`ethtool -X ${dev.name} equal ${queues}`);
+    plan.commands.push(`${enter}ethtool -X ${dev.name} equal ${queues}`);
     plan.shown = `of ${dev.queues} (RSS narrowed)`;
   } else if (dev.channels !== null) {
     const c = dev.channels;
     plan.how = 'channels';
     planPeer(plan, dev, queues);
     plan.undo.push({ kind: 'channels', rx: c.rx, tx: c.tx, other: c.other, combined: c.combined });
-    plan.commands.push(`ethtool -L ${dev.name} ${c.combined > 0 ? 'combined' : 'rx'} ${queues}`);
+    plan.commands.push(`${enter}ethtool -L ${dev.name} ${c.combined > 0 ? 'combined' : 'rx'} ${queues}`);
     plan.shown = `of ${dev.queues} (channels narrowed)`;
   } else {
     throw new DriverError(
@@ -88,7 +89,7 @@ export function planNarrow(dev: Netdev, queues: number, keepChannels = false): N
   }
   if (keepChannels) {
     throw new DriverError(
-      'ENARROW',
+      'EQUEUES',
       `--queues ${queues} --keep-channels: ${dev.name} spreads frames over ${dev.queues} queues; use --queues ${dev.queues}, or narrow it first with ${plan.commands.join(' and ')}`,
     );
   }
