@@ -4,11 +4,13 @@ import { type Direction, iperf, offloadsOff } from './iperf.ts';
 import type { Effort, Pair } from './pairs.ts';
 
 /**
- * (b) TCP in bulk, iperf3 3.12's protocol on both sides: xsiftr with one queue and its iperf3 service, beside iperf3's own server on
- * Linux, each on one end of a veth pair of its own; the far end is Linux in either case, its sender uses CUBIC. Offloads are off on all
- * four ends, so that every segment is a packet for everyone. The receiver counts.
+ * (b) TCP in bulk, iperf3's protocol on both sides: xsiftr with four queues and its iperf3 service, beside iperf3's own server on Linux,
+ * each on one end of a veth pair of its own; the far end is Linux in either case, its sender uses CUBIC. Offloads are off on all four
+ * ends, so that every segment is a packet for everyone. The receiver counts.
  */
 
+/** Of every end. */
+const QUEUES = 4;
 const CONTROLS = '/proc/sys/net/ipv4/tcp_allowed_congestion_control';
 
 /** A namespace may choose cubic only while the initial one allows it. @returns what puts the setting back */
@@ -22,8 +24,8 @@ export function allowCubic(): () => void {
 export async function tcpPairs(each: (pairs: readonly Pair[]) => Promise<void>): Promise<void> {
   const restore = allowCubic();
   try {
-    await withLab('bench-b', {}, (lab) =>
-      withLab('bench-l', {}, async (linux) => {
+    await withLab('bench-b', { queues: QUEUES }, (lab) =>
+      withLab('bench-l', { queues: QUEUES }, async (linux) => {
         await offloadsOff(lab);
         await offloadsOff(linux);
         await startXsiftr(lab, ['--no-siftr', '--serve', 'iperf3']);
