@@ -195,6 +195,8 @@ describe('while it runs and at its end', () => {
       'ix1: SIFTR wrote 7 lines to /tmp/a.log, skipped 3',
       'ix1: given back to the kernel, undone: mtu 1500',
     ]);
-    expect(summaryLines({ ...s, failed: ['mtu 1500: no'] }).at(-1)).toBe('ix1: could not undo everything: mtu 1500: no');
+    expect(summaryLines({ ...s, failed: ['mtu 1500: no'] }).at(-1)).toBe(
+      'ix1: could not undo everything: mtu 1500: no',
+    );
   });
 });
