@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs';
+import { setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { trimHeap } from './heap.ts';
 import { CFG_SLEEPING, CFG_WAKE } from './shared.ts';
@@ -34,6 +35,8 @@ const PAUSE_IDLE = 40;
 /** Pause after a failed write, and after one that a full pipe refused, ms. */
 const PAUSE_ERROR = 1000;
 const PAUSE_AGAIN = 1;
+/** Nice value of this thread: where processors are short, packets come first. The rings hold what waits meanwhile. */
+const NICE = 5;
 /** How often `end` tries again, PAUSE_BUSY apart, while a pipe is full. */
 const END_TRIES = 400;
 
@@ -135,5 +138,7 @@ function run(): void {
   });
 }
 
+// 0 is the calling thread on Linux, not the process (setpriority(2), NOTES).
+setPriority(0, NICE);
 run();
 trimHeap();
