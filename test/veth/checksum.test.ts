@@ -29,6 +29,8 @@ describe.skipIf(labMissing('ping', 'python3', 'bash'))('received checksums', () 
       await withLab('vcsum', { peerOffloads: false }, async (lab) => {
         const x = await startXsiftr(lab, [...ECHO, '--rxcsum', rule]);
         await resolved(lab);
+        // The second announcement, 2 s after the first, is not to fall into the count.
+        await expect.poll(() => counter(x, 'arp_announced'), { timeout: 5000 }).toBe(2);
         const frames = await counter(x, 'stack_frames_free');
         const diff = await diffOf(x, () => raw(lab, 'bad_sums', 100));
         expect(diff).toEqual({
