@@ -146,11 +146,6 @@ export function readNetdev(name: string, netns: string | null = null): Netdev {
   return withNetns(netns, () => readHere(name, netns));
 }
 
-/** Receive queues that `name` uses now; errors as {@link readNetdev}. */
-export function queuesOf(name: string, netns: string | null = null): number {
-  return readNetdev(name, netns).queues;
-}
-
 /** IPv4 neighbours that the kernel holds for `name` and has seen answer. */
 export function readNeighbours(name: string, netns: string | null = null): KernelNeighbour[] {
   return withNetns(netns, () =>

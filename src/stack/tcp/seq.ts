@@ -3,6 +3,5 @@ export const seqLt = (a: number, b: number): boolean => ((a - b) | 0) < 0;
 export const seqLeq = (a: number, b: number): boolean => ((a - b) | 0) <= 0;
 export const seqGt = (a: number, b: number): boolean => ((a - b) | 0) > 0;
 export const seqGeq = (a: number, b: number): boolean => ((a - b) | 0) >= 0;
-/** Timestamps compare alike (RFC 7323 section 5.2). */
+/** A timestamp compares alike (RFC 7323 section 5.2). */
 export const tstmpLt = seqLt;
-export const tstmpGeq = seqGeq;

@@ -1,7 +1,7 @@
 /** ICMP errors about our segments (RFC 9293 section 3.9.2.2, RFC 5927): believed only when the quoted sequence number is in flight. */
 import { tcps } from '../../metrics/layout.ts';
 import type { Mbuf } from '../../rings/mbuf.ts';
-import { ECONNREFUSED, EHOSTUNREACH, EMSGSIZE, ENETUNREACH } from '../errno.ts';
+import { ECONNREFUSED, EHOSTUNREACH, ENETUNREACH } from '../errno.ts';
 import type { Stack } from '../stack.ts';
 import { thSeq } from '../wire/tcp.ts';
 import { tcpMaxseg } from './cc-newreno.ts';
@@ -67,7 +67,7 @@ export function tcpCtlinput(st: Stack, type: number, code: number, m: Mbuf, mtu:
     tcpDrop(tp, errno);
     return;
   }
-  tp.t_softerror = errno === EMSGSIZE ? 0 : errno;
+  tp.t_softerror = errno;
 }
 
 function icmpErrno(type: number, code: number): number {

@@ -247,11 +247,6 @@ export interface TcpTimerFns {
   delack(tp: Tcpcb): void;
 }
 
-/** Smoothed round-trip time in µs, 0 before the first sample. */
-export function srttUs(tp: Tcpcb): number {
-  return tp.t_srtt >> TCP_RTT_SHIFT;
-}
-
 /** How a field is to be read. */
 export type FieldType = 'i32' | 'u32' | 'bool' | 'f64';
 
