@@ -53,12 +53,22 @@ class Poll {
     napi_add_async_cleanup_hook(env_, OnEnvironmentEnd, this, &hook_);
   }
 
+  // The sockets are in the set only while the loop sleeps: for a socket that somebody waits on, the kernel runs the waiter's
+  // callback for every frame it receives, and for every frame sent in copy mode once more when its buffer is freed.
   void Start() {
-    if (!closing_) uv_poll_start(&handle_, UV_READABLE, OnReadable);
+    if (closing_ || started_) return;
+    started_ = true;
+    for (int fd : sockets_) Watch(fd, kWakeRx);
+    uv_poll_start(&handle_, UV_READABLE, OnReadable);
   }
   void Stop() {
-    if (!closing_) uv_poll_stop(&handle_);
+    if (closing_ || !started_) return;
+    started_ = false;
+    uv_poll_stop(&handle_);
+    for (int fd : sockets_) epoll_ctl(epoll_fd_, EPOLL_CTL_DEL, fd, nullptr);
   }
+
+  void AddSocket(int fd) { sockets_.push_back(fd); }
 
   void Arm(double us) {
     itimerspec when = {};
@@ -142,6 +152,8 @@ class Poll {
   napi_ref callback_ = nullptr;
   napi_ref page_ref_ = nullptr;
   napi_async_cleanup_hook_handle hook_ = nullptr;
+  std::vector<int> sockets_;
+  bool started_ = false;
   bool closing_ = false;
 };
 
@@ -184,7 +196,7 @@ Napi::Value OpenPoll(const Napi::CallbackInfo& info) {
   try {
     poll = new Poll(env, loop, event_fd, info[2].As<Napi::Float64Array>().Data());
     poll->Hold(info[3], info[2]);
-    for (Queue* queue : queues) poll->Watch(queue->fd(), kWakeRx);
+    for (Queue* queue : queues) poll->AddSocket(queue->fd());
   } catch (const SystemError& error) {
     if (poll != nullptr) poll->Close();
     throw ToJs(env, error);
@@ -194,7 +206,13 @@ Napi::Value OpenPoll(const Napi::CallbackInfo& info) {
   return Napi::Number::New(env, handle);
 }
 
-void PollStart(const Napi::CallbackInfo& info) { PollArgument(info)->Start(); }
+void PollStart(const Napi::CallbackInfo& info) {
+  try {
+    PollArgument(info)->Start();
+  } catch (const SystemError& error) {
+    throw ToJs(info.Env(), error);
+  }
+}
 
 void PollStop(const Napi::CallbackInfo& info) { PollArgument(info)->Stop(); }
 

@@ -82,7 +82,7 @@ export interface Native extends NativeSys {
   openPoll(queues: Int32Array, eventfd: number, page: Float64Array, wake: (mask: number) => void): number;
   /** Arms the poll: level triggered, so what came before is seen at once. It keeps the event loop alive while armed. */
   pollStart(poll: number): void;
-  /** Disarms it: while the thread spins it costs nothing. */
+  /** Disarms it and lets go of the sockets: while the thread spins it costs nothing, neither here nor in the kernel. */
   pollStop(poll: number): void;
   /** Fires WAKE.TIMER after `us` microseconds (0: at once; negative: disarms). */
   armTimer(poll: number, us: number): void;
