@@ -1,5 +1,6 @@
-import { CopyText } from './format.ts';
 import { R_F0, R_FLOWID, R_L0, R_PORTS } from './record.ts';
+
+const ASCII = new TextEncoder();
 
 /** A flow seen since the last enable (`struct flow_hash_node`). */
 export class Flow {
@@ -14,8 +15,8 @@ export class Flow {
   readonly f3: number;
   /** Local port in the upper half, foreign in the lower. */
   readonly ports: number;
-  /** Fields 3 to 6 of a data line with a comma before and after, made at first sight. */
-  readonly text: CopyText;
+  /** Fields 3 to 6 of a data line with a comma before and after, in ASCII: `,192.0.2.1,5201,192.0.2.2,40000,`. */
+  readonly text: Uint8Array;
   /** Packets since the last one logged, 16 bits as in FreeBSD (spec/siftr.md section 6). */
   nth: number;
   /** Next in the bucket: older. */
@@ -32,7 +33,7 @@ export class Flow {
     this.f2 = rec[r + R_F0 + 2]!;
     this.f3 = rec[r + R_F0 + 3]!;
     this.ports = rec[r + R_PORTS]!;
-    this.text = new CopyText(`,${dotted(this.l3)},${this.ports >>> 16},${dotted(this.f3)},${this.ports & 0xffff},`);
+    this.text = ASCII.encode(`,${dotted(this.l3)},${this.ports >>> 16},${dotted(this.f3)},${this.ports & 0xffff},`);
     this.nth = 0;
     this.next = next;
   }

@@ -1,48 +1,15 @@
-import {
-  KIND_FLOWTYPE_SHIFT,
-  KIND_OUT,
-  R_CWND,
-  R_FLAGS,
-  R_FLAGS2,
-  R_FLOWID,
-  R_INFLIGHT,
-  R_KIND,
-  R_MAXSEG,
-  R_RCV_CC,
-  R_RCV_HIWAT,
-  R_RCV_SCALE,
-  R_RCV_WND,
-  R_RXTCUR,
-  R_SEC,
-  R_SEGQLEN,
-  R_SND_CC,
-  R_SND_HIWAT,
-  R_SND_SCALE,
-  R_SND_WND,
-  R_SRTT,
-  R_SSTHRESH,
-  R_STATE,
-  R_USEC,
-} from './record.ts';
-
 /**
- * The three lines of a SIFTR 1.3.0 log, written digit by digit into a byte array (spec/siftr.md sections 2, 3 and 9). The data
- * line makes no string; the other two are written once a cycle.
+ * Numbers written digit by digit into a byte array, for the data lines of a SIFTR 1.3.0 log (`DataLines`); and the enable and
+ * disable lines, made once a cycle (spec/siftr.md sections 2, 3 and 9).
  */
 
-/** Room that a data line may need: 301 bytes at the worst (spec/siftr.md section 11). */
+/** Room that a data line needs: 301 bytes at the worst (spec/siftr.md section 11), in whole groups of eight, and some to spare. */
 export const DATA_LINE_MAX = 320;
 
-/** `TF_SACK_PERMIT`, the bit of t_flags behind field 17. */
-const TF_SACK_PERMIT = 0x200;
-
 const ZERO = 0x30;
-const DOT = 0x2e;
-const LF = 0x0a;
+const COMMA = 0x2c;
 /** A digit's code and a comma behind it, as a little-endian pair of bytes. */
 const DIGIT_COMMA = 0x2c30;
-const I_COMMA = 0x2c69;
-const O_COMMA = 0x2c6f;
 
 /** The two digits of 0..99 and the four of 0..9999, as little-endian groups of bytes: one store writes several digits. */
 const DIGITS2 = new Uint16Array(100);
@@ -95,80 +62,14 @@ export function put6(dv: DataView, p: number, n: number): number {
   return p + 6;
 }
 
-function putField(dv: DataView, p: number, n: number): number {
+/** Writes a uint32 and a comma; returns the position after them. */
+export function putField(dv: DataView, p: number, n: number): number {
   if (n < 10) {
     dv.setUint16(p, DIGIT_COMMA + n, true);
     return p + 2;
   }
   p = putU32(dv, p, n);
-  dv.setUint8(p, 0x2c);
-  return p + 1;
-}
-
-/** A text made once and copied often: its bytes in little-endian words, the last one filled up. */
-export class CopyText {
-  readonly words: Uint32Array;
-  /** Bytes that count. */
-  readonly length: number;
-
-  constructor(text: string) {
-    const bytes = new TextEncoder().encode(text);
-    const dv = new DataView(new ArrayBuffer(Math.ceil(bytes.length / 4) * 4));
-    new Uint8Array(dv.buffer).set(bytes);
-    this.words = new Uint32Array(dv.byteLength / 4);
-    for (let i = 0; i < this.words.length; i++) this.words[i] = dv.getUint32(i * 4, true);
-    this.length = bytes.length;
-  }
-}
-
-/** Writes up to three bytes beyond the text; the caller writes on over them. */
-function putText(dv: DataView, p: number, text: CopyText): number {
-  const words = text.words;
-  for (let i = 0, q = p; i < words.length; i++, q += 4) dv.setUint32(q, words[i]!, true);
-  return p + text.length;
-}
-
-/**
- * Writes fields 1 to 6 of a data line with the comma behind them.
- * @param dv   output; DATA_LINE_MAX bytes are free at `p` for the whole line
- * @param rec  a ring's words
- * @param r    first word of the record
- * @param flow fields 3 to 6 with a comma before and after: `,192.0.2.1,5201,192.0.2.2,40000,`
- * @returns position after the comma
- */
-export function putHead(dv: DataView, p: number, rec: Uint32Array, r: number, flow: CopyText): number {
-  dv.setUint16(p, (rec[r + R_KIND]! & KIND_OUT) !== 0 ? O_COMMA : I_COMMA, true);
-  p = putU32(dv, p + 2, rec[r + R_SEC]!);
-  dv.setUint8(p, DOT);
-  p = put6(dv, p + 1, rec[r + R_USEC]!);
-  return putText(dv, p, flow);
-}
-
-/** Writes fields 7 to 27 of a data line and LF. Returns the position after it. */
-export function putTail(dv: DataView, p: number, rec: Uint32Array, r: number): number {
-  p = putField(dv, p, rec[r + R_SSTHRESH]!);
-  p = putField(dv, p, rec[r + R_CWND]!);
-  p = putField(dv, p, rec[r + R_FLAGS2]!);
-  p = putField(dv, p, rec[r + R_SND_WND]!);
-  p = putField(dv, p, rec[r + R_RCV_WND]!);
-  p = putField(dv, p, rec[r + R_SND_SCALE]!);
-  p = putField(dv, p, rec[r + R_RCV_SCALE]!);
-  p = putField(dv, p, rec[r + R_STATE]!);
-  p = putField(dv, p, rec[r + R_MAXSEG]!);
-  p = putField(dv, p, rec[r + R_SRTT]!);
-  const flags = rec[r + R_FLAGS]!;
-  p = putField(dv, p, (flags & TF_SACK_PERMIT) !== 0 ? 1 : 0);
-  p = putField(dv, p, flags);
-  p = putField(dv, p, rec[r + R_RXTCUR]!);
-  p = putField(dv, p, rec[r + R_SND_HIWAT]!);
-  p = putField(dv, p, rec[r + R_SND_CC]!);
-  p = putField(dv, p, rec[r + R_RCV_HIWAT]!);
-  p = putField(dv, p, rec[r + R_RCV_CC]!);
-  p = putField(dv, p, rec[r + R_INFLIGHT]!);
-  p = putField(dv, p, rec[r + R_SEGQLEN]!);
-  p = putField(dv, p, rec[r + R_FLOWID]!);
-  p = putU32(dv, p, (rec[r + R_KIND]! >>> KIND_FLOWTYPE_SHIFT) & 0xff);
-  dv.setUint8(p, LF);
+  dv.setUint8(p, COMMA);
   return p + 1;
 }
 

@@ -1,7 +1,7 @@
 import { siftrs } from '../metrics/layout.ts';
+import { DataLines } from './data-lines.ts';
 import { FlowTable } from './flow-table.ts';
 import { DATA_LINE_MAX } from './format.ts';
-import { LineCache } from './line-cache.ts';
 import { KIND_OUT, R_KIND, R_SEC, R_USEC, RecordConsumer } from './record.ts';
 import { CFG_PPL } from './shared.ts';
 
@@ -41,7 +41,7 @@ export class SiftrWriter {
   readonly #cfg: Int32Array;
   readonly #cnt: Float64Array;
   readonly #flows: FlowTable;
-  readonly #lineCache: LineCache;
+  readonly #dataLines: DataLines;
   readonly #buf: Uint8Array;
   readonly #dv: DataView;
   #out: SiftrOutput | null;
@@ -70,7 +70,7 @@ export class SiftrWriter {
     this.#cfg = cfg;
     this.#cnt = cnt;
     this.#flows = new FlowTable();
-    this.#lineCache = new LineCache();
+    this.#dataLines = new DataLines();
     this.#buf = new Uint8Array(bytes);
     this.#dv = new DataView(this.#buf.buffer);
     this.#out = null;
@@ -249,7 +249,7 @@ export class SiftrWriter {
       this.#cnt[out ? siftrs.siftrs_ppl_out : siftrs.siftrs_ppl_in]!++;
       return;
     }
-    this.#len = this.#lineCache.putLine(this.#dv, this.#len, words, r, flow.text);
+    this.#len = this.#dataLines.put(this.#dv, this.#len, words, r, flow);
     this.#bufLines++;
   }
 
