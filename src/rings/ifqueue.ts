@@ -39,6 +39,8 @@ export class Ifqueue {
   /** The queue was at least half full and has not fallen below since: whoever waits for room is to be woken once. */
   wasHalfFull: boolean;
   readonly #lists: MbufList[];
+  /** A bit for each list that holds a packet. */
+  #busy: number;
 
   /** At least half full: the one test by which senders stop and, once it is false again, are resumed. */
   get halfFull(): boolean {
@@ -58,6 +60,7 @@ export class Ifqueue {
     this.oactive = false;
     this.mcasts = 0;
     this.wasHalfFull = false;
+    this.#busy = 0;
     this.#lists = Array.from({ length: IFQ_NQUEUES }, () => new MbufList());
     kv[TXQ_MAXQLEN] = maxlen;
   }
@@ -71,7 +74,7 @@ export class Ifqueue {
     const prio = m.prio & (IFQ_NQUEUES - 1);
     if (this.len >= this.maxlen) {
       let victim: Mbuf | null = null;
-      for (let p = 0; p < prio && victim === null; p++) victim = this.#lists[p]!.dequeue();
+      for (let p = 0; p < prio && victim === null; p++) victim = this.#takeOf(p);
       kv[TXQ_QDROPS] = kv[TXQ_QDROPS]! + 1;
       if (victim === null) {
         m.pool.put(m);
@@ -84,6 +87,7 @@ export class Ifqueue {
       if (this.halfFull) this.wasHalfFull = true;
     }
     this.#lists[prio]!.enqueue(m);
+    this.#busy |= 1 << prio;
     kv[TXQ_PACKETS] = kv[TXQ_PACKETS]! + 1;
     kv[TXQ_BYTES] = kv[TXQ_BYTES]! + m.len;
     if (multicast) this.mcasts++;
@@ -92,22 +96,26 @@ export class Ifqueue {
 
   /** Takes the oldest packet of the highest priority, or null (`ifq_dequeue`). */
   dequeue(): Mbuf | null {
-    if (this.len === 0) return null;
-    for (let p = IFQ_NQUEUES - 1; p >= 0; p--) {
-      const m = this.#lists[p]!.dequeue();
-      if (m !== null) {
-        this.len--;
-        this.kv[TXQ_QLEN] = this.len;
-        return m;
-      }
-    }
-    return null;
+    if (this.#busy === 0) return null;
+    const prio = 31 - Math.clz32(this.#busy);
+    const m = this.#takeOf(prio);
+    this.len--;
+    this.kv[TXQ_QLEN] = this.len;
+    return m;
+  }
+
+  #takeOf(prio: number): Mbuf | null {
+    const list = this.#lists[prio]!;
+    const m = list.dequeue();
+    if (list.head === null) this.#busy &= ~(1 << prio);
+    return m;
   }
 
   /** Frees what is queued, counted in qdrops (`ifq_purge`: the link went down). Returns how many packets there were. */
   purge(): number {
     let n = 0;
     for (let p = 0; p < IFQ_NQUEUES; p++) n += this.#lists[p]!.purge();
+    this.#busy = 0;
     this.len = 0;
     this.kv[TXQ_QLEN] = 0;
     this.kv[TXQ_QDROPS] = this.kv[TXQ_QDROPS]! + n;

@@ -29,15 +29,19 @@ export type WriterReport =
   | { readonly kind: 'write-error'; readonly text: string }
   | { readonly kind: 'write-ok' };
 
-/** Pause between passes while records come, and the longest while none come, ms. */
-const PAUSE_BUSY = 5;
+/**
+ * Pause between passes while records come, and the longest while none come, ms. Short, because where processors are short the
+ * thread that this one displaces is a shard: it must be back before the packets that come meanwhile fill a queue.
+ */
+const PAUSE_BUSY = 1;
 const PAUSE_IDLE = 40;
 /** Pause after a failed write, and after one that a full pipe refused, ms. */
 const PAUSE_ERROR = 1000;
 const PAUSE_AGAIN = 1;
 /** Nice value of this thread: where processors are short, packets come first. The rings hold what waits meanwhile. */
 const NICE = 5;
-/** How often `end` tries again, PAUSE_BUSY apart, while a pipe is full. */
+/** Pause between the tries of `end` while a pipe is full, ms, and how many there are. */
+const PAUSE_END = 5;
 const END_TRIES = 400;
 
 class FdOutput implements SiftrOutput {
@@ -124,7 +128,7 @@ function run(): void {
         let tries = 0;
         active = false;
         end = writer.end(() => {
-          Atomics.wait(cfg, CFG_WAKE, Atomics.load(cfg, CFG_WAKE), PAUSE_BUSY);
+          Atomics.wait(cfg, CFG_WAKE, Atomics.load(cfg, CFG_WAKE), PAUSE_END);
           return ++tries < END_TRIES;
         });
         break;
