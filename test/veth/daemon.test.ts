@@ -65,7 +65,7 @@ describe.skipIf(labMissing('curl', 'iperf3') !== '')(`the life of a daemon ${lab
       queues: 2,
       reason: 'duration',
       failed: [],
-      siftr: { log: null },
+      siftr: { logs: [] },
     });
     await givenBack();
   });
