@@ -10,6 +10,7 @@ export interface InstanceInfo {
   readonly version: string;
   readonly pid: number;
   readonly iface: string;
+  /** Name of the network namespace that the interface lives in, null where it has none. */
   readonly netns: string | null;
   readonly queues: number;
   readonly addresses: readonly string[];
@@ -34,6 +35,7 @@ export interface Reply {
 /** Options that every command for a running instance has. */
 export interface ClientOptions {
   readonly iface?: string;
+  readonly netns?: string;
   readonly control?: string;
 }
 
@@ -76,45 +78,89 @@ export async function instances(dir: string = RUN_DIR): Promise<Instance[]> {
     return [];
   }
   const found = await Promise.all(names.filter((n) => n.endsWith('.sock')).map((n) => probe(`${dir}/${n}`)));
-  return found.filter((i) => i !== null).sort((a, b) => (a.info.iface < b.info.iface ? -1 : 1));
+  return found.filter((i) => i !== null).sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
+}
+
+/** The interface of an instance, with its namespace. */
+function nameOf({ info }: Instance): string {
+  return info.netns === null ? info.iface : `${info.iface} in namespace ${info.netns}`;
 }
 
 /** One line an instance, for people. */
 export function describe(i: Instance): string {
-  const where = i.info.netns === null ? '' : ` in namespace ${i.info.netns}`;
   const addr = i.info.addresses.length === 0 ? 'no address' : i.info.addresses.join(' ');
-  return `${i.info.iface}${where}: pid ${i.info.pid}, ${i.info.queues} queue${i.info.queues === 1 ? '' : 's'}, ${addr}, control ${i.path}`;
+  return `${nameOf(i)}: pid ${i.info.pid}, ${i.info.queues} queue${i.info.queues === 1 ? '' : 's'}, ${addr}, control ${i.path}`;
+}
+
+/** The socket that `--control` names, or XSIFTR_CONTROL where no other option names an instance; undefined for none. */
+export function controlOf(opts: ClientOptions, env: NodeJS.ProcessEnv = process.env): string | undefined {
+  if (opts.control !== undefined) return opts.control;
+  return opts.iface === undefined && opts.netns === undefined ? env.XSIFTR_CONTROL || undefined : undefined;
 }
 
 /**
- * The instance that the options name: `--control` or XSIFTR_CONTROL (a path), `--iface`, or the only one there is.
- * @throws UserError when there is none or more than one to choose from, with what there is; SystemError without permission
+ * The instance that the options name, ready or not, or null while there is none: the one at `--control` or XSIFTR_CONTROL, the one
+ * that fits `--iface` and `--netns`, or the only one there is.
+ * @throws UserError when there are more to choose from, with what chooses each; and when another one than named is at the socket
+ */
+export async function lookUp(
+  opts: ClientOptions,
+  env: NodeJS.ProcessEnv = process.env,
+  dir: string = RUN_DIR,
+): Promise<Instance | null> {
+  const fits = ({ info }: Instance): boolean =>
+    (opts.iface === undefined || info.iface === opts.iface) && (opts.netns === undefined || info.netns === opts.netns);
+  const path = controlOf(opts, env);
+  if (path !== undefined) {
+    const there = await probe(path);
+    if (there !== null && !fits(there)) {
+      throw new UserError(`${given(opts)}: ${nameOf(there)} is what runs at ${path}; leave out what does not fit it`);
+    }
+    return there;
+  }
+  const all = (await instances(dir)).filter(fits);
+  if (all.length < 2) return all[0] ?? null;
+  const what = given(opts);
+  const choices = all.map((i) => `${choice(i, all)} (pid ${i.info.pid})`);
+  throw new UserError(
+    `${what === '' ? '' : `${what}: `}${all.length} instances are running; choose one with ${choices.slice(0, -1).join(', ')} or ${choices.at(-1)}`,
+  );
+}
+
+/**
+ * The same where there must be one.
+ * @throws UserError when there is none, with what there is; SystemError when nobody answers at the socket
  */
 export async function findInstance(opts: ClientOptions, env: NodeJS.ProcessEnv = process.env): Promise<Instance> {
-  const path = opts.control ?? (opts.iface === undefined ? env.XSIFTR_CONTROL : undefined);
-  if (path !== undefined && path !== '') {
-    const found = await probe(path);
-    if (found !== null) return found;
+  const found = await lookUp(opts, env);
+  if (found !== null) return found;
+  const path = controlOf(opts, env);
+  if (path !== undefined) {
     const from = opts.control === undefined ? `XSIFTR_CONTROL=${path}` : `--control ${path}`;
     throw new SystemError(`${from}: no xsiftr answers there${await reason(path)}; ${await whatThereIs()}`);
   }
-  const all = await instances();
-  if (opts.iface !== undefined) {
-    const matching = all.filter((i) => i.info.iface === opts.iface);
-    if (matching.length === 1) return matching[0]!;
-    if (matching.length === 0) {
-      throw new UserError(`--iface ${opts.iface}: no running xsiftr serves it; ${await whatThereIs(all)}`);
-    }
-    throw new UserError(
-      `--iface ${opts.iface}: ${matching.length} running instances have an interface of that name; choose one with --control: ${matching.map((i) => i.path).join(', ')}`,
-    );
-  }
-  if (all.length === 1) return all[0]!;
-  if (all.length === 0)
-    throw new UserError(`no xsiftr is running${await deniedHint()}; start one with xsiftr --iface IF`);
-  throw new UserError(
-    `${all.length} instances are running; choose one with --iface or --control: ${all.map((i) => i.info.iface).join(', ')}`,
-  );
+  const what = given(opts);
+  if (what !== '') throw new UserError(`${what}: no running xsiftr serves it; ${await whatThereIs()}`);
+  throw new UserError(`no xsiftr is running${await deniedHint()}; start one with xsiftr --iface IF`);
+}
+
+/** `--iface` and `--netns` as given, for messages. */
+function given({ iface, netns }: ClientOptions): string {
+  return [
+    ...(iface === undefined ? [] : [`--iface ${iface}`]),
+    ...(netns === undefined ? [] : [`--netns ${netns}`]),
+  ].join(' ');
+}
+
+/** The least to add on the command line that leaves `i` alone of `all`. An interface outside of named namespaces has its socket only. */
+function choice(i: Instance, all: readonly Instance[]): string {
+  const { iface, netns } = i.info;
+  const sameIface = all.filter((o) => o.info.iface === iface);
+  if (sameIface.length === 1) return `--iface ${iface}`;
+  if (netns === null || sameIface.filter((o) => o.info.netns === netns).length > 1) return `--control ${i.path}`;
+  return all.filter((o) => o.info.netns === netns).length === 1
+    ? `--netns ${netns}`
+    : `--iface ${iface} --netns ${netns}`;
 }
 
 /** The text of a request that must succeed; a refusal of the instance becomes the UserError or SystemError that it stands for. */
@@ -140,9 +186,9 @@ function messageOf(reply: Reply): string {
   return reply.text.trim() || `the instance answered with status ${reply.status}`;
 }
 
-async function whatThereIs(known?: readonly Instance[]): Promise<string> {
-  const all = known ?? (await instances());
-  return all.length === 0 ? 'none is running' : `running: ${all.map((i) => i.info.iface).join(', ')}`;
+async function whatThereIs(): Promise<string> {
+  const all = await instances();
+  return all.length === 0 ? 'none is running' : `running: ${all.map(nameOf).join(', ')}`;
 }
 
 async function reason(path: string): Promise<string> {

@@ -5,13 +5,18 @@ import type { ClientOptions } from './client.ts';
 export function clientOptions(cmd: Command): Command {
   return cmd
     .option('-i, --iface <IF>', 'the instance that serves this interface (default: the only one)')
+    .option('--netns <NAME>', 'the instance whose interface lives in this network namespace')
     .option('--control <PATH>', 'the instance at this control socket (also XSIFTR_CONTROL)');
 }
 
 /** The options that name the instance, given after the command or before it. */
 export function instanceOptions(cmd: Command): ClientOptions {
-  const { iface, control } = cmd.optsWithGlobals<ClientOptions>();
-  return { ...(iface === undefined ? {} : { iface }), ...(control === undefined ? {} : { control }) };
+  const { iface, netns, control } = cmd.optsWithGlobals<ClientOptions>();
+  return {
+    ...(iface === undefined ? {} : { iface }),
+    ...(netns === undefined ? {} : { netns }),
+    ...(control === undefined ? {} : { control }),
+  };
 }
 
 /** Waits `ms` milliseconds. */

@@ -16,6 +16,7 @@ Examples:
   xsiftr -i ix1 --siftr-log - -t 10s   ten seconds of SIFTR lines on standard output
   xsiftr netstat -s -s                 counters of the running instance that are not zero
   xsiftr kstat txq                     its transmit queues
+  xsiftr kstat -i ix1 --netns lab txq  those of ix1 in network namespace lab
   xsiftr restore                       undo what a killed instance left behind
 
 Exit status: 0 done, 1 the system refused or something broke, 2 wrong usage. Refusals: docs/troubleshooting.md.`;

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { SystemError, UserError } from '../daemon/errors.ts';
 import { parseDuration } from '../daemon/units.ts';
-import { instances, probe } from './client.ts';
+import { type ClientOptions, controlOf, lookUp } from './client.ts';
 import { clientOptions, instanceOptions, sleep } from './common.ts';
 
 /** `xsiftr wait`: returns as soon as an instance forwards packets, for scripts that start one in the background. */
@@ -12,21 +12,23 @@ export function waitCommand(): Command {
     .action(async (opts: { timeout: string }, cmd: Command) => {
       const limit = parseDuration(opts.timeout);
       if (limit === null) throw new UserError(`wait: --timeout ${opts.timeout}: allowed is a time, as 10s or 1m`);
-      const { iface, control } = instanceOptions(cmd);
-      const path = control ?? (iface === undefined ? process.env.XSIFTR_CONTROL : undefined);
+      const which = instanceOptions(cmd);
       const deadline = performance.now() + limit;
       for (;;) {
-        const found = path === undefined ? await instances() : [await probe(path)];
-        const fits = found.filter((i) => i?.info.ready === true && (iface === undefined || i.info.iface === iface));
-        if (fits.length > 0) return;
+        if ((await lookUp(which))?.info.ready === true) return;
         const left = deadline - performance.now();
         if (left <= 0) {
           const within = /^\d+$/.test(opts.timeout) ? `${opts.timeout}s` : opts.timeout;
-          if (path === undefined && iface === undefined)
-            throw new SystemError(`wait: no instance was ready within ${within}`);
-          throw new SystemError(`wait: ${path ?? `an instance on ${iface}`} was not ready within ${within}`);
+          throw new SystemError(`wait: ${notReady(which)} within ${within}`);
         }
         await sleep(Math.min(50, left));
       }
     });
+}
+
+function notReady(which: ClientOptions): string {
+  const path = controlOf(which);
+  if (path !== undefined) return `${path} was not ready`;
+  const { iface, netns } = which;
+  return `no instance${iface === undefined ? '' : ` on ${iface}`}${netns === undefined ? '' : ` in namespace ${netns}`} was ready`;
 }

@@ -32,6 +32,9 @@ export function announceLines(plan: Plan, port: PortInfo): string[] {
   return lines;
 }
 
+/** Logs that the summary names. */
+const LOGS_SHOWN = 4;
+
 /** What a run was, for people and for `--json`. */
 export interface Summary {
   readonly iface: string;
@@ -44,7 +47,8 @@ export interface Summary {
   readonly tx: { readonly packets: number; readonly bytes: number };
   readonly connections: { readonly accepted: number; readonly established: number };
   readonly drops: number;
-  readonly siftr: { readonly log: string | null; readonly lines: number; readonly skipped: number };
+  /** `logs`: every log that was in use, in order, `-` for standard output; none when SIFTR never was on. */
+  readonly siftr: { readonly logs: readonly string[]; readonly lines: number; readonly skipped: number };
   /** What was put back, and what could not be. */
   readonly undone: readonly string[];
   readonly failed: readonly string[];
@@ -66,8 +70,10 @@ export function summaryLines(s: Summary): string[] {
     `${s.iface}: stopped (${s.reason}) after ${formatDuration(s.seconds * 1000)}`,
     `${s.iface}: in ${formatSi(s.rx.packets)} packets ${formatSize(s.rx.bytes)}, out ${formatSi(s.tx.packets)} packets ${formatSize(s.tx.bytes)}, ${s.connections.established} connection${s.connections.established === 1 ? '' : 's'}, ${s.drops} dropped`,
   ];
-  if (s.siftr.log !== null)
-    lines.push(`${s.iface}: SIFTR wrote ${s.siftr.lines} lines to ${s.siftr.log}, skipped ${s.siftr.skipped}`);
+  if (s.siftr.logs.length > 0)
+    lines.push(
+      `${s.iface}: SIFTR wrote ${s.siftr.lines} lines to ${logNames(s.siftr.logs)}, skipped ${s.siftr.skipped}`,
+    );
   const undone = s.undone.length === 0 ? 'nothing was to be undone' : `undone: ${s.undone.join('; ')}`;
   lines.push(
     s.failed.length === 0
@@ -75,4 +81,13 @@ export function summaryLines(s: Summary): string[] {
       : `${s.iface}: could not undo everything: ${s.failed.join('; ')}`,
   );
   return lines;
+}
+
+/** The logs for a line of the summary: all, as long as they fit it; of many the last. */
+function logNames(paths: readonly string[]): string {
+  const names = paths.map((p) => (p === '-' ? 'standard output' : p));
+  const last = names.at(-1)!;
+  if (names.length === 1) return last;
+  if (names.length <= LOGS_SHOWN) return `${names.slice(0, -1).join(', ')} and ${last}`;
+  return `${last} and ${names.length - 1} files before it`;
 }

@@ -303,7 +303,7 @@ export class Daemon {
       reason,
       ...totalsOf(totals ?? readTotalsNone),
       siftr: {
-        log: plan.options.siftr ? plan.options.siftrLog : null,
+        logs: this.siftr?.written ?? [],
         lines: c(siftrs.siftrs_lines),
         skipped:
           c(siftrs.siftrs_nskip_in_malloc) +
@@ -311,7 +311,9 @@ export class Daemon {
           c(siftrs.siftrs_nskip_in_tcpcb) +
           c(siftrs.siftrs_nskip_out_tcpcb) +
           c(siftrs.siftrs_nskip_in_inpcb) +
-          c(siftrs.siftrs_nskip_out_inpcb),
+          c(siftrs.siftrs_nskip_out_inpcb) +
+          c(siftrs.siftrs_nskip_in_limit) +
+          c(siftrs.siftrs_nskip_out_limit),
       },
       undone: undo.done,
       failed: undo.failed,

@@ -1,3 +1,4 @@
+import { netnsHandle } from '../driver/netns.ts';
 import { inetNtoa } from '../stack/net/in-addr.ts';
 import { TCP_STATE_NAMES } from '../stack/tcp/tcp-fsm.ts';
 import { renderKstat } from '../views/kstat.ts';
@@ -13,12 +14,14 @@ export function controlHandlers(d: Daemon): ControlHandlers {
     if (d.counters === null) throw new SystemError('the interface is being set up; try again');
     return d.counters;
   };
+  // Started by `ip netns exec lab`, it is in lab as much as with --netns lab.
+  const netns = d.plan.dev.netns ?? netnsHandle(null).name;
   return {
     info: () => ({
       version: VERSION,
       pid: process.pid,
       iface: d.plan.dev.name,
-      netns: d.plan.dev.netns,
+      netns,
       queues: d.plan.queues,
       addresses: d.plan.addrs.map((a) => `${inetNtoa(a.addr)}/${a.prefixLen}`),
       uptime: (Date.now() - d.startedAt) / 1000,

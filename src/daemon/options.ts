@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { inspect } from 'node:util';
 import { z } from 'zod';
 import { parseIPv4 } from '../net/address.ts';
 import { inetNtoa, prefixMask } from '../stack/net/in-addr.ts';
@@ -64,8 +65,14 @@ function text(given: unknown, allowed: string): string {
   return given;
 }
 
+/** One value as the command line would give it. A YAML map, and a list where one value is meant, is none. */
+function word(given: unknown, allowed: string): string {
+  if (typeof given === 'object') throw new Bad(allowed);
+  return String(given);
+}
+
 function whole(given: unknown, min: number, max: number, allowed: string): number {
-  const n = typeof given === 'number' ? given : /^\d+$/.test(String(given)) ? Number(given) : Number.NaN;
+  const n = /^\d+$/.test(word(given, allowed)) ? Number(given) : Number.NaN;
   if (!Number.isInteger(n) || n < min || n > max) throw new Bad(allowed);
   return n;
 }
@@ -81,9 +88,10 @@ function oneOf<T extends string>(
   aliases: Readonly<Record<string, NoInfer<T>>> = {},
 ): T {
   // YAML reads a bare on/off as a word but true/false as a boolean; both are meant.
-  const word = given === true ? 'on' : given === false ? 'off' : String(given);
-  const found = words.find((w) => w === word) ?? aliases[word];
-  if (found === undefined) throw new Bad(`allowed are ${words.join(', ')}`);
+  const allowed = `allowed are ${words.join(', ')}`;
+  const name = given === true ? 'on' : given === false ? 'off' : word(given, allowed);
+  const found = words.find((w) => w === name) ?? aliases[name];
+  if (found === undefined) throw new Bad(allowed);
   return found;
 }
 
@@ -94,13 +102,14 @@ function items(given: unknown, split: boolean): unknown[] {
 }
 
 function address(given: unknown): AddressOption {
-  const s = String(given);
+  const wrong = 'not an IPv4 address; write A.B.C.D/LEN, for example 192.0.2.1/24';
+  const s = word(given, wrong);
   if (s.includes(':')) throw new Bad('IPv6 addresses are not supported yet; give an IPv4 address as A.B.C.D/LEN');
   const slash = s.indexOf('/');
   if (slash < 0)
     throw new Bad(`the prefix length is missing; write ${parseIPv4(s) === undefined ? 'A.B.C.D/LEN' : `${s}/24`}`);
   const addr = parseIPv4(s.slice(0, slash));
-  if (addr === undefined) throw new Bad('not an IPv4 address; write A.B.C.D/LEN, for example 192.0.2.1/24');
+  if (addr === undefined) throw new Bad(wrong);
   const len = s.slice(slash + 1);
   if (!/^\d{1,2}$/.test(len) || Number(len) < 1 || Number(len) > 32) throw new Bad('the prefix length must be 1 to 32');
   const prefixLen = Number(len);
@@ -131,14 +140,14 @@ function hostPort(given: unknown): HostPort | null {
 
 function serveList(given: unknown): string[] {
   const names = services.map((s) => s.name);
-  const words = items(given, true).map(String);
+  const words = items(given, true).map((v) => word(v, `allowed are ${names.join(', ')}, or none`));
   if (words.length === 1 && words[0] === 'none') return [];
   if (words.length === 0) throw new Bad(`no service named; allowed are ${names.join(', ')}, or none`);
-  for (const word of words) {
-    if (names.includes(word)) continue;
-    const near = nearest(word, names);
+  for (const name of words) {
+    if (names.includes(name)) continue;
+    const near = nearest(name, names);
     throw new Bad(
-      `unknown service ${word}${near === null ? '' : ` (${near}?)`}; allowed are ${names.join(', ')}, or none alone`,
+      `unknown service ${name}${near === null ? '' : ` (${near}?)`}; allowed are ${names.join(', ')}, or none alone`,
     );
   }
   return [...new Set(words)];
@@ -147,17 +156,18 @@ function serveList(given: unknown): string[] {
 function force(given: unknown): ForceReason[] {
   if (given === true) return ['default-route', 'connections', 'listeners'];
   if (given === false) return [];
-  return items(given, true).map((word) => {
-    const found = FORCE_REASONS.find((r) => r === word);
-    if (found === undefined) throw new Bad(`unknown reason ${word}; allowed are ${FORCE_REASONS.join(', ')}`);
+  return items(given, true).map((v) => {
+    const name = word(v, `allowed are ${FORCE_REASONS.join(', ')}`);
+    const found = FORCE_REASONS.find((r) => r === name);
+    if (found === undefined) throw new Bad(`unknown reason ${name}; allowed are ${FORCE_REASONS.join(', ')}`);
     return found;
   });
 }
 
 function assignment(given: unknown): { name: string; value: string } {
-  const m = /^([a-z][\w.]*)=(.*)$/s.exec(String(given));
-  if (m === null)
-    throw new Bad('allowed is name=value, for example net.inet.tcp.keepidle=600000; xsiftr sysctl -a lists the names');
+  const allowed = 'allowed is name=value, for example net.inet.tcp.keepidle=600000; xsiftr sysctl -a lists the names';
+  const m = /^([a-z][\w.]*)=(.*)$/s.exec(word(given, allowed));
+  if (m === null) throw new Bad(allowed);
   return { name: m[1]!, value: m[2]! };
 }
 
@@ -280,8 +290,9 @@ export const runSchema = z.strictObject({
   gateway: option(
     { flags: '-g, --gateway <A>', help: 'default route of our stack', group: 'Addresses and services' },
     (g) => {
-      const addr = parseIPv4(String(g));
-      if (addr === undefined) throw new Bad('not an IPv4 address; write A.B.C.D');
+      const wrong = 'not an IPv4 address; write A.B.C.D';
+      const addr = parseIPv4(word(g, wrong));
+      if (addr === undefined) throw new Bad(wrong);
       unicast(addr);
       return addr;
     },
@@ -319,8 +330,9 @@ export const runSchema = z.strictObject({
       group: 'SIFTR',
     },
     (g) => {
-      const n = typeof g === 'number' ? Math.floor(g) : parseSize(String(g));
-      if (n === null || n < 4096) throw new Bad('allowed is a size of at least 4K, as 500M or 2G');
+      const allowed = 'allowed is a size of at least 4K, as 500M or 2G';
+      const n = typeof g === 'number' ? Math.floor(g) : parseSize(word(g, allowed));
+      if (n === null || n < 4096) throw new Bad(allowed);
       return n;
     },
   ).optional(),
@@ -388,9 +400,9 @@ export const runSchema = z.strictObject({
       group: 'Running',
     },
     (g) => {
-      const ms = parseDuration(String(g));
-      if (ms === null || ms <= 0 || ms > 0x7fffffff)
-        throw new Bad('allowed is a time up to 24 days, as 10s, 5m or 1h30m');
+      const allowed = 'allowed is a time up to 24 days, as 10s, 5m or 1h30m';
+      const ms = parseDuration(word(g, allowed));
+      if (ms === null || ms <= 0 || ms > 0x7fffffff) throw new Bad(allowed);
       return ms;
     },
   ).optional(),
@@ -502,7 +514,7 @@ export function parseRunOptions(
     const name = key === 'siftr' ? 'no-siftr' : (found?.name ?? key);
     if (found === undefined) throw new UserError(unknownOption(name, !fromFile));
     const where = fromFile ? `--config ${file.name}: ${name}` : `--${name}`;
-    throw new UserError(`${where}${show(merged[key])}: ${issue.message}`);
+    throw new UserError(`${where}${show(merged[key], fromFile)}: ${issue.message}`);
   }
   const opts = result.data;
   if (opts.force.includes('ssh') && opts.duration === undefined) {
@@ -523,7 +535,18 @@ export function parseRunOptions(
   return opts;
 }
 
-function show(given: unknown): string {
-  const words = Array.isArray(given) ? given.join(',') : given === true || given === '' ? '' : String(given);
-  return words === '' ? '' : ` ${words}`;
+/** Longest value that a refusal repeats whole. */
+const SHOWN_MAX = 80;
+
+/**
+ * A value for the refusal of it, with a blank before; nothing for what has no text of its own. A list of the command line is an option
+ * that was repeated; what a file has is shown with its brackets.
+ */
+function show(given: unknown, fromFile: boolean): string {
+  let words = given === true || given === null ? '' : String(given);
+  if (typeof given === 'object' && given !== null && fromFile) {
+    words = inspect(given, { breakLength: Infinity, compact: true, depth: Infinity });
+  }
+  const shown = words.length > SHOWN_MAX ? `${words.slice(0, SHOWN_MAX)}…` : words;
+  return shown === '' ? '' : ` ${shown}`;
 }

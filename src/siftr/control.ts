@@ -58,6 +58,8 @@ export class SiftrControl {
   #log: LogFile | null;
   /** Bytes that the open log may take. */
   #limit: number;
+  /** Paths of the logs that were in use, in the order of the first time. */
+  readonly #written: Set<string>;
   #enableUs: number;
   /** Counters at the start of the cycle: the shards' counters never go back to 0. */
   #start: CycleCounts;
@@ -69,6 +71,7 @@ export class SiftrControl {
     this.#logfile = options.logfile;
     this.#log = null;
     this.#limit = Infinity;
+    this.#written = new Set();
     this.#enableUs = 0;
     this.#start = this.#read();
     this.#last = Promise.resolve();
@@ -88,6 +91,11 @@ export class SiftrControl {
   /** `net.inet.siftr.logfile`. */
   get logfile(): string {
     return this.#logfile;
+  }
+
+  /** Every log that was in use since the start, in order. */
+  get written(): readonly string[] {
+    return [...this.#written];
   }
 
   /** Starts a cycle: opens the log, writes the enable line, then hooks. Nothing happens when one runs. Throws SiftrError. */
@@ -180,15 +188,16 @@ export class SiftrControl {
         );
       }
       this.#enableUs = o.nowUs();
-      writeText(log, (atLineStart(log) ? '' : '\n') + enableLine(this.#enableUs, o.ident));
+      const text = (atLineStart(log) ? '' : '\n') + enableLine(this.#enableUs, o.ident);
+      writeText(log, text);
       this.#start = this.#read();
       this.#limit = this.#limitOf(log);
-      await o.writer.begin(log.fd, this.#limit);
+      await o.writer.begin(log.fd, this.#limit - text.length);
     } catch (err) {
       closeLog(log);
       throw err;
     }
-    this.#log = log;
+    this.#use(log);
     try {
       await Promise.all(o.shards.map((s) => s.hook(this.#enableUs)));
     } catch (err) {
@@ -205,7 +214,7 @@ export class SiftrControl {
     await Promise.allSettled(o.shards.map((s) => s.unhook()));
     try {
       const end = await o.writer.end();
-      const counts = difference(this.#read(), this.#start);
+      const counts = withSkipped(difference(this.#read(), this.#start), end);
       this.#check(counts, end);
       writeText(log, disableLine(o.nowUs(), counts, end.flowList));
     } catch (err) {
@@ -231,7 +240,7 @@ export class SiftrControl {
       this.#logfile = path;
       return;
     }
-    await this.#switch(old, this.#open(path));
+    await this.#switch(old, this.#open(path), 0);
     this.#logfile = path;
   }
 
@@ -239,26 +248,33 @@ export class SiftrControl {
     const old = this.#log;
     if (old === null || fileIdAt(this.#logfile) === old.id) return;
     const log = this.#open(this.#logfile);
+    const text = log.size === 0 ? enableLine(this.#enableUs, this.#o.ident) : '';
     try {
-      if (log.size === 0) writeText(log, enableLine(this.#enableUs, this.#o.ident));
+      writeText(log, text);
     } catch (err) {
       closeLog(log);
       throw err;
     }
-    await this.#switch(old, log);
+    await this.#switch(old, log, text.length);
   }
 
-  async #switch(old: LogFile, log: LogFile): Promise<void> {
+  /** @param taken bytes that `log` has got already since it was opened */
+  async #switch(old: LogFile, log: LogFile, taken: number): Promise<void> {
     try {
       const limit = this.#limitOf(log);
-      await this.#o.writer.switchTo(log.fd, limit);
+      await this.#o.writer.switchTo(log.fd, limit - taken);
       this.#limit = limit;
     } catch (err) {
       closeLog(log);
       throw err;
     }
-    this.#log = log;
+    this.#use(log);
     closeLog(old);
+  }
+
+  #use(log: LogFile): void {
+    this.#log = log;
+    this.#written.add(log.path);
   }
 
   #open(path: string): LogFile {
@@ -271,7 +287,7 @@ export class SiftrControl {
     return this.#o.limit ?? defaultLimit(log);
   }
 
-  /** The shards go on until they are unhooked, so the file ends a little beyond its limit, but with every line and its last one. */
+  /** The shards go on until they are unhooked; the writer skips what they record, so that only the disable line is still to come. */
   #limitReached(fd: number): Promise<void> {
     return this.#inTurn(async () => {
       const log = this.#log;
@@ -327,6 +343,15 @@ function difference(now: CycleCounts, start: CycleCounts): CycleCounts {
     skippedTcpcbOut: now.skippedTcpcbOut - start.skippedTcpcbOut,
     skippedInpcbIn: now.skippedInpcbIn - start.skippedInpcbIn,
     skippedInpcbOut: now.skippedInpcbOut - start.skippedInpcbOut,
+  };
+}
+
+/** With the records that found no room in the file, which have no fields of their own: like those that found none in the ring. */
+function withSkipped(c: CycleCounts, end: CycleEnd): CycleCounts {
+  return {
+    ...c,
+    skippedMallocIn: c.skippedMallocIn + end.skippedIn,
+    skippedMallocOut: c.skippedMallocOut + end.skippedOut,
   };
 }
 

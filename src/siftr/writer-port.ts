@@ -5,7 +5,7 @@ import type { WriterCommand, WriterData, WriterReport } from './writer-thread.ts
 
 /** The writer as the control sees it. File descriptors are the caller's: they stay open until the promise is settled. */
 export interface WriterPort {
-  /** Starts a cycle on `fd`. @param limit bytes that may be written, Infinity for no limit */
+  /** Starts a cycle on `fd`. @param limit bytes that may be written, and the rest of a line with them; Infinity for no limit */
   begin(fd: number, limit: number): Promise<void>;
   /** Writes what is pending to the old descriptor and goes over to `fd`. */
   switchTo(fd: number, limit: number): Promise<void>;

@@ -18,6 +18,9 @@ export interface CycleEnd {
   readonly suppressed: number;
   /** Records that write errors kept out of the file. */
   readonly lost: number;
+  /** Records that came when the output had taken its limit, by direction. */
+  readonly skippedIn: number;
+  readonly skippedOut: number;
   /** Value of `flow_list`. */
   readonly flowList: string;
 }
@@ -29,6 +32,8 @@ const BUF_BYTES = 1 << 20;
 /** Slots go back to the producers after so many records. */
 const RELEASE_EVERY = 512;
 const LF = 0x0a;
+/** First byte of an outbound line. */
+const OUT = 0x6f;
 
 /**
  * The consumer of all shards' rings: merges records by time, applies ppl, formats, writes. One pass takes what lies in the
@@ -58,6 +63,8 @@ export class SiftrWriter {
   #lines: number;
   #suppressed: number;
   #lost: number;
+  #skippedIn: number;
+  #skippedOut: number;
 
   /**
    * @param rings memory of `createRing`, one a shard; this is their only consumer
@@ -83,6 +90,8 @@ export class SiftrWriter {
     this.#lines = 0;
     this.#suppressed = 0;
     this.#lost = 0;
+    this.#skippedIn = 0;
+    this.#skippedOut = 0;
   }
 
   get state(): WriteState {
@@ -93,12 +102,12 @@ export class SiftrWriter {
     return this.#error;
   }
 
-  /** The output has taken as many bytes as its limit allows. Writing goes on until the cycle is ended. */
+  /** The output has taken as many bytes as its limit allows. What comes until the cycle is ended is skipped. */
   get limitReached(): boolean {
     return this.#room <= 0;
   }
 
-  /** Starts a cycle. @param limit bytes that `out` may take, Infinity for no limit */
+  /** Starts a cycle. @param limit bytes that `out` may take, and the rest of a line with them; Infinity for no limit */
   begin(out: SiftrOutput, limit: number): void {
     this.#out = out;
     this.#room = limit;
@@ -106,6 +115,8 @@ export class SiftrWriter {
     this.#lines = 0;
     this.#suppressed = 0;
     this.#lost = 0;
+    this.#skippedIn = 0;
+    this.#skippedOut = 0;
     this.#len = 0;
     this.#done = 0;
     this.#bufLines = 0;
@@ -148,13 +159,21 @@ export class SiftrWriter {
     const flowList = this.#flows.list();
     this.#flows.clear();
     this.#out = null;
-    return { lines: this.#lines, suppressed: this.#suppressed, lost: this.#lost, flowList };
+    return {
+      lines: this.#lines,
+      suppressed: this.#suppressed,
+      lost: this.#lost,
+      skippedIn: this.#skippedIn,
+      skippedOut: this.#skippedOut,
+      flowList,
+    };
   }
 
   /** Writes the buffer out; false when something of it remains. */
   flush(): boolean {
     const out = this.#out;
     if (out === null || this.#len === 0) return true;
+    if (this.#len - this.#done > this.#room) this.#cut();
     try {
       while (this.#done < this.#len) {
         const n = out.write(this.#buf, this.#done, this.#len - this.#done);
@@ -180,6 +199,24 @@ export class SiftrWriter {
     this.#done = 0;
     this.#setOk();
     return true;
+  }
+
+  /**
+   * Takes what lies behind the line that reaches the limit out of the buffer again, and counts it as skipped. Done here and not for each
+   * record: a cycle ends soon after, and until then the records cost no more than others.
+   */
+  #cut(): void {
+    const buf = this.#buf;
+    let end = this.#done + Math.max(0, this.#room);
+    if (end > 0 && buf[end - 1] !== LF) end = buf.indexOf(LF, end) + 1;
+    for (let p = end; p < this.#len; p = buf.indexOf(LF, p) + 1) {
+      const out = buf[p] === OUT;
+      if (out) this.#skippedOut++;
+      else this.#skippedIn++;
+      this.#cnt[out ? siftrs.siftrs_nskip_out_limit : siftrs.siftrs_nskip_in_limit]!++;
+      this.#bufLines--;
+    }
+    this.#len = end;
   }
 
   #setOk(): void {

@@ -140,3 +140,56 @@ describe.skipIf(labMissing('curl') !== '')(`commands on a running instance ${lab
     expect(r.code).toBe(0);
   });
 });
+
+/** Two instances, each on an ix1 in a namespace of its own: one started with --netns, the other inside of its namespace. */
+describe.skipIf(labMissing() !== '')(`commands beside a second instance ${labMissing()}`, () => {
+  const socketOf = (lab: Lab): string => `/run/xsiftr/ix1@${lab.nearNs}.sock`;
+  let one: Lab;
+  let two: Lab;
+  let inside: Running;
+  beforeAll(async () => {
+    one = await Lab.create('two');
+    two = await Lab.create('two');
+    await startXsiftr(one, ['--no-siftr', '--control', socketOf(one), '--sysctl', 'net.inet.ip.ttl=11']);
+    const words = [XSIFTR, '-i', 'ix1', '--no-siftr', '--metrics', 'none', '--control', socketOf(two)];
+    inside = two.spawnNear([...words, '--sysctl', 'net.inet.ip.ttl=22']);
+    await run([XSIFTR, 'wait', '-i', 'ix1', '--netns', two.nearNs, '--timeout', '20s']);
+  });
+  afterAll(async () => {
+    await two?.remove();
+    await one?.remove();
+  });
+
+  it('finds each by --netns, before the command or after it', async () => {
+    const ttl = ['sysctl', '-n', 'net.inet.ip.ttl'];
+    expect((await run([XSIFTR, ...ttl, '-i', 'ix1', '--netns', one.nearNs])).stdout).toBe('11');
+    expect((await run([XSIFTR, ...ttl, '--netns', two.nearNs])).stdout).toBe('22');
+    expect((await run([XSIFTR, '--netns', two.nearNs, ...ttl])).stdout).toBe('22');
+    expect((await run([XSIFTR, 'kstat', '--netns', one.nearNs, 'rxq'])).stdout).toMatch(/^ix1:0:rxq:0$/m);
+    expect((await run([XSIFTR, 'netstat', '-s', '-p', 'ip', '--netns', two.nearNs])).stdout).toMatch(/^ip:/);
+  });
+
+  it.each([['sysctl', '-a'], ['kstat'], ['netstat', '-s'], ['wait', '--timeout', '1s']])(
+    'refuses %s %s for an interface name that both have, in one line with exit status 2',
+    async (...words) => {
+      const r = await run([XSIFTR, ...words, '-i', 'ix1'], { check: false });
+      expect(r).toMatchObject({ code: 2, stdout: '' });
+      expect(r.stderr).toMatch(/^xsiftr: --iface ix1: \d+ instances are running; choose one with .*$/);
+      expect(r.stderr).toContain(`--netns ${one.nearNs} (pid `);
+      expect(r.stderr).toContain(`--netns ${two.nearNs} (pid ${inside.pid})`);
+      expect(r.stderr).not.toContain('\n');
+    },
+  );
+
+  it('says what runs when a namespace has none', async () => {
+    const r = await run([XSIFTR, 'kstat', '-i', 'ix1', '--netns', one.farNs], { check: false });
+    expect(r.code).toBe(2);
+    expect(r.stderr).toMatch(/^xsiftr: --iface ix1 --netns \S+: no running xsiftr serves it; running: /);
+    expect(r.stderr).toContain(`ix1 in namespace ${one.nearNs}`);
+    const late = await run([XSIFTR, 'wait', '--timeout', '200ms', '-i', 'ix1', '--netns', one.farNs], { check: false });
+    expect(late).toMatchObject({
+      code: 1,
+      stderr: `xsiftr: wait: no instance on ix1 in namespace ${one.farNs} was ready within 200ms`,
+    });
+  });
+});

@@ -65,7 +65,7 @@ describe.skipIf(labMissing('curl', 'iperf3') !== '')(`the life of a daemon ${lab
       queues: 2,
       reason: 'duration',
       failed: [],
-      siftr: { log: null },
+      siftr: { logs: [] },
     });
     await givenBack();
   });
@@ -109,6 +109,9 @@ describe.skipIf(labMissing('curl', 'iperf3') !== '')(`the life of a daemon ${lab
     process.kill(pid, 'SIGKILL');
     await x.running.exited;
     expect((await lab.near('cat /sys/class/net/ix1/mtu')).stdout).toBe('1400');
+    // Options before the command narrow it down as well.
+    const other = await run([XSIFTR, '--iface', 'ix1', '--netns', lab.farNs, 'restore']);
+    expect(other.stdout).toBe('ix1: nothing to undo');
     const r = await run([XSIFTR, 'restore', 'ix1', '--netns', lab.nearNs]);
     expect(r.stdout).toMatch(/^ix1@\S+: put back .*mtu 1500/);
     expect((await lab.near('cat /sys/class/net/ix1/mtu')).stdout).toBe('1500');

@@ -143,6 +143,9 @@ describe.skipIf(missing !== '')('SIFTR on a veth pair', () => {
       const name = await x.command(['sysctl', 'net.inet.siftr.logfile']);
       expect(name.stdout.trim()).toBe(`net.inet.siftr.logfile: ${file('two.log')}`);
       expect(await x.stop()).toBe(0);
+      const [filter, tenth, one, two] = ['filter.log', 'ppl.log', 'one.log', 'two.log'].map(file);
+      const wrote = x.lines.find((line) => line.includes('SIFTR wrote'));
+      expect(wrote).toMatch(new RegExp(` lines to ${filter}, ${tenth}, ${one} and ${two}, skipped \\d+$`));
     });
   });
 
@@ -179,6 +182,10 @@ describe.skipIf(missing !== '')('SIFTR on a veth pair', () => {
         .toBe('0');
       const log = parse(x.siftrLog);
       expect(log.data).toBeGreaterThan(300);
+      const lines = readFileSync(x.siftrLog, 'latin1').trimEnd().split('\n');
+      const size = lines.slice(0, -1).join('\n').length + 1;
+      expect(size).toBeGreaterThanOrEqual(65536);
+      expect(size - lines.at(-2)!.length - 1).toBeLessThan(65536);
       const scrape = await (await fetch(`${x.metrics}/metrics`)).text();
       expect(
         sum([...scrape.matchAll(/^xsiftr_siftr_limit_reached_total(?:\{.*\})? (\d+)$/gm)].map((m) => Number(m[1]))),

@@ -62,6 +62,22 @@ export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSe
     help: 'Outbound packets without a record: no internet PCB',
   },
   {
+    name: 'siftrs_nskip_in_limit',
+    unit: 'packets',
+    perProcess: true,
+    ext: true,
+    label: '\tN inbound packet{s} skipped because the log had reached its size limit',
+    help: 'Inbound packets without a line: size limit of the log reached',
+  },
+  {
+    name: 'siftrs_nskip_out_limit',
+    unit: 'packets',
+    perProcess: true,
+    ext: true,
+    label: '\tN outbound packet{s} skipped because the log had reached its size limit',
+    help: 'Outbound packets without a line: size limit of the log reached',
+  },
+  {
     name: 'siftrs_ppl_in',
     unit: 'packets',
     perProcess: true,

@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   ask,
+  type ClientOptions,
   call,
   describe as describeInstance,
   findInstance,
   type InstanceInfo,
   instances,
+  lookUp,
   probe,
 } from '../../../src/cli/client.ts';
 import { controlServer, listenControl } from '../../../src/daemon/control.ts';
@@ -111,5 +113,56 @@ describe('the control socket and its client', () => {
       /--iface nosuch9: no running xsiftr serves it/,
     );
     await expect(findInstance({ control: join(dir, 'x') }, {})).rejects.toThrow(/no xsiftr answers there \(ENOENT\)/);
+  });
+
+  describe('finds the instance that --iface and --netns name', () => {
+    const sub = (): string => join(dir, 'sub');
+    const pid = async (opts: ClientOptions): Promise<number | undefined> => (await lookUp(opts, {}, sub()))?.info.pid;
+
+    it('by both, by either where that is enough, and none where nothing fits', async () => {
+      await serve('a', { iface: 'ix1', netns: 'a', pid: 11 });
+      await serve('b', { iface: 'ix1', netns: 'b', pid: 22 });
+      await serve('c', { iface: 'ix2', netns: 'b', pid: 33 });
+      expect(await pid({ iface: 'ix1', netns: 'a' })).toBe(11);
+      expect(await pid({ iface: 'ix1', netns: 'b' })).toBe(22);
+      expect(await pid({ netns: 'a' })).toBe(11);
+      expect(await pid({ iface: 'ix2' })).toBe(33);
+      expect(await pid({ iface: 'ix2', netns: 'a' })).toBeUndefined();
+    });
+
+    it('the only one without options, ready or not', async () => {
+      expect(await pid({})).toBeUndefined();
+      await serve('a', { ready: false, pid: 11 });
+      expect(await pid({})).toBe(11);
+    });
+
+    it('and refuses when several fit, with the least that tells each apart', async () => {
+      await serve('a', { iface: 'ix1', netns: 'a', pid: 11 });
+      await serve('b', { iface: 'ix1', netns: 'b', pid: 22 });
+      const refusal = (opts: ClientOptions): Promise<unknown> => lookUp(opts, {}, sub()).catch((err) => err);
+      expect(await refusal({ iface: 'ix1' })).toEqual(
+        new UserError('--iface ix1: 2 instances are running; choose one with --netns a (pid 11) or --netns b (pid 22)'),
+      );
+      await serve('c', { iface: 'ix2', netns: 'b', pid: 33 });
+      await serve('d', { iface: 'ix1', pid: 44 });
+      expect(await refusal({ netns: 'b' })).toEqual(
+        new UserError(
+          '--netns b: 2 instances are running; choose one with --iface ix1 (pid 22) or --iface ix2 (pid 33)',
+        ),
+      );
+      expect(await refusal({})).toEqual(
+        new UserError(
+          `4 instances are running; choose one with --control ${sub()}/d.sock (pid 44), --netns a (pid 11), --iface ix1 --netns b (pid 22) or --iface ix2 (pid 33)`,
+        ),
+      );
+    });
+
+    it('but not another one than --control leads to', async () => {
+      const path = await serve('a', { iface: 'ix1', netns: 'a', pid: 11 });
+      expect(await pid({ control: path, iface: 'ix1', netns: 'a' })).toBe(11);
+      await expect(lookUp({ control: path, netns: 'b' }, {})).rejects.toEqual(
+        new UserError(`--netns b: ix1 in namespace a is what runs at ${path}; leave out what does not fit it`),
+      );
+    });
   });
 });

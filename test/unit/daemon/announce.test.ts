@@ -185,7 +185,7 @@ describe('while it runs and at its end', () => {
       tx: { packets: 10, bytes: 1024 },
       connections: { accepted: 1, established: 1 },
       drops: 0,
-      siftr: { log: '/tmp/a.log', lines: 7, skipped: 3 },
+      siftr: { logs: ['/tmp/a.log'], lines: 7, skipped: 3 },
       undone: ['mtu 1500'],
       failed: [],
     };
@@ -198,5 +198,10 @@ describe('while it runs and at its end', () => {
     expect(summaryLines({ ...s, failed: ['mtu 1500: no'] }).at(-1)).toBe(
       'ix1: could not undo everything: mtu 1500: no',
     );
+    const logs = (...names: string[]) => summaryLines({ ...s, siftr: { ...s.siftr, logs: names } })[2];
+    expect(logs()).toMatch(/given back/);
+    expect(logs('-')).toBe('ix1: SIFTR wrote 7 lines to standard output, skipped 3');
+    expect(logs('a', 'b', 'c', 'd')).toBe('ix1: SIFTR wrote 7 lines to a, b, c and d, skipped 3');
+    expect(logs('a', 'b', 'c', 'd', 'e')).toBe('ix1: SIFTR wrote 7 lines to e and 4 files before it, skipped 3');
   });
 });

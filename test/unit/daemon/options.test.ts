@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { UserError } from '../../../src/daemon/errors.ts';
 import { optionMetas, parseRunOptions, readConfig } from '../../../src/daemon/options.ts';
 
 const run = (given: Record<string, unknown>) => parseRunOptions({ iface: 'ix1', ...given });
@@ -160,6 +161,40 @@ describe('--config', () => {
   it('names the file and the option of a wrong value', async () => {
     const f = await file('iface: ix1\nqueues: 1.5\n');
     expect(() => parseRunOptions({}, f)).toThrow(`--config ${f.name}: queues 1.5: allowed is a whole number`);
+  });
+
+  it.each([
+    ['queues: {n: 4}', 'queues { n: 4 }: allowed is a whole number from 1 up to the receive queues'],
+    ['queues: [4]', 'queues [ 4 ]: allowed is a whole number from 1 up'],
+    ['queues:', 'queues: allowed is a whole number from 1 up'],
+    ['addr: {a: 192.0.2.1/24}', "addr { a: '192.0.2.1/24' }: not an IPv4 address; write A.B.C.D/LEN"],
+    ['addr: [192.0.2.1/24, [192.0.2.2/24]]', "addr [ '192.0.2.1/24', [ '192.0.2.2/24' ] ]: not an IPv4 address"],
+    ['gateway: {a: 1}', 'gateway { a: 1 }: not an IPv4 address; write A.B.C.D'],
+    ['serve: {http: 80}', 'serve { http: 80 }: allowed are http, iperf3, discard, echo, chargen, daytime, or none'],
+    ['serve: [http, [echo]]', "serve [ 'http', [ 'echo' ] ]: allowed are http, iperf3"],
+    ['force: [{ssh: true}]', 'force [ { ssh: true } ]: allowed are default-route, connections, listeners, ssh'],
+    ['xdp: {mode: native}', "xdp { mode: 'native' }: allowed are auto, native, generic"],
+    ['xdp: [native]', "xdp [ 'native' ]: allowed are auto, native, generic"],
+    ['sysctl: {net.inet.ip.ttl: 5}', "sysctl { 'net.inet.ip.ttl': 5 }: allowed is name=value, for example"],
+    ['siftr-log: {a: {b: {c: {d: 1}}}}', 'siftr-log { a: { b: { c: { d: 1 } } } }: allowed is a path'],
+    ['siftr-limit: {a: 1}', 'siftr-limit { a: 1 }: allowed is a size of at least 4K'],
+    ['duration: [10, 20]', 'duration [ 10, 20 ]: allowed is a time up to 24 days'],
+    ['no-siftr: {a: 1}', 'no-siftr { a: 1 }: allowed are true and false'],
+    ['metrics: {host: 127.0.0.1}', "metrics { host: '127.0.0.1' }: allowed is HOST:PORT"],
+    ['user: &u [*u]', 'user <ref *1> [ [Circular *1] ]: allowed is the name of a user'],
+    [`siftr-log: [{a: ${'b'.repeat(100)}}]`, `siftr-log [ { a: '${'b'.repeat(72)}…: allowed is a path`],
+  ])('shows what %s gave, and what is allowed, in one line', async (text, message) => {
+    const f = await file(`${text}\niface: ix1\n`);
+    const err = (() => {
+      try {
+        return parseRunOptions({}, f);
+      } catch (thrown) {
+        return thrown as Error;
+      }
+    })();
+    expect(err).toBeInstanceOf(UserError);
+    expect((err as Error).message).toContain(`--config ${f.name}: ${message}`);
+    expect((err as Error).message).not.toContain('\n');
   });
 
   it('refuses an unknown option, a list and broken YAML in one line', async () => {

@@ -110,6 +110,23 @@ const read = (path: string): string[] => readFileSync(path, 'utf8').split('\n').
 const ENABLE =
   'enable_time_secs=1685191807\tenable_time_usecs=160752\tsiftrver=1.3.0\tsysname=xsiftr\tsysver=1000100\tipmode=4';
 
+/** Lines, total and skipped of the last cycle in a file. */
+const figures = (path: string) => {
+  const lines = read(path);
+  const last = Object.fromEntries(
+    lines
+      .at(-1)!
+      .split('\t')
+      .map((p) => p.split('=') as [string, string]),
+  );
+  return {
+    data: lines.filter((l) => /^[io],/.test(l)).length,
+    total: Number(last['total_tcp_pkts']),
+    skipped: Number(last['total_skipped_tcp_pkts']),
+    malloc: [Number(last['num_inbound_skipped_pkts_malloc']), Number(last['num_outbound_skipped_pkts_malloc'])],
+  };
+};
+
 describe('enable and disable', () => {
   test('the enable line is in the file before any hook is linked, with the time that the hooks are told (spec/siftr.md section 13 rule 1)', async () => {
     const t = setUp();
@@ -217,23 +234,6 @@ describe('enable and disable', () => {
 });
 
 describe('the sum rule (spec/siftr.md section 7)', () => {
-  /** Lines, total and skipped of the last cycle in a file. */
-  const figures = (path: string) => {
-    const lines = read(path);
-    const last = Object.fromEntries(
-      lines
-        .at(-1)!
-        .split('\t')
-        .map((p) => p.split('=') as [string, string]),
-    );
-    return {
-      data: lines.filter((l) => /^[io],/.test(l)).length,
-      total: Number(last['total_tcp_pkts']),
-      skipped: Number(last['total_skipped_tcp_pkts']),
-      malloc: [Number(last['num_inbound_skipped_pkts_malloc']), Number(last['num_outbound_skipped_pkts_malloc'])],
-    };
-  };
-
   test('holds when a tiny ring overflows: what found no room is skipped_malloc of its direction', async () => {
     const t = setUp({}, 8);
     await t.control.enable();
@@ -274,10 +274,18 @@ describe('the size limit', () => {
     await t.control.enable();
     for (let i = 0; i < 5; i++) t.packet();
     t.port.pass();
+    t.packet({ kind: 1 });
     t.port.pass();
     await t.control.disable();
     expect(t.control.enabled).toBe(false);
-    expect(read(t.log).map((l) => l.slice(0, 2))).toEqual(['en', 'i,', 'i,', 'i,', 'i,', 'i,', 'di']);
+    const lines = read(t.log);
+    expect(lines.map((l) => l.slice(0, 2))).toEqual(['en', 'i,', 'i,', 'i,', 'di']);
+    // All but the disable line, and without the line that reached the limit.
+    const bytes = (n: number): number => lines.slice(0, n).join('\n').length + 1;
+    expect(bytes(4)).toBeGreaterThanOrEqual(300);
+    expect(bytes(3)).toBeLessThan(300);
+    expect(figures(t.log)).toEqual({ data: 3, total: 6, skipped: 3, malloc: [2, 1] });
+    expect(t.cnt[siftrs.siftrs_sum_mismatch]).toBe(0);
     expect(t.cnt[siftrs.siftrs_limit_reached]).toBe(1);
     expect(t.said).toEqual([
       expect.stringMatching(/^warn SIFTR log .* has taken its limit of 300 bytes and was closed/),
@@ -443,10 +451,16 @@ describe('the writer thread', () => {
       for (let i = 50; i < 1000; i++) record(i);
       await expect.poll(() => t.control.enabled, { timeout: 5000 }).toBe(false);
       const lines = read(next);
-      expect(lines).toHaveLength(951);
-      expect(lines.at(-1)).toContain('total_tcp_pkts=1000\t');
+      const { data, total, skipped } = figures(next);
+      expect(total).toBe(1000);
+      expect(50 + data + skipped).toBe(1000);
+      const bytes = lines.slice(0, -1).map((l) => l.length + 1);
+      const size = bytes.reduce((a, b) => a + b, 0);
+      expect(size).toBeGreaterThanOrEqual(20000);
+      expect(size - bytes.at(-1)!).toBeLessThan(20000);
       expect(lines.at(-1)).toContain('flow_list=192.0.2.1;1-192.0.2.2;5001,192.0.2.1;2-192.0.2.2;5001,');
-      expect(cnt[siftrs.siftrs_lines]).toBe(1000);
+      expect(cnt[siftrs.siftrs_lines]).toBe(50 + data);
+      expect(t.control.written).toEqual([t.log, next]);
       expect(t.cnt[siftrs.siftrs_sum_mismatch]).toBe(0);
     } finally {
       await t.control.close();

@@ -252,12 +252,73 @@ describe('the writer', () => {
     expect(writer.limitReached).toBe(true);
   });
 
+  test('the line that reaches the limit is the last one whole, and what comes after is skipped, counted by direction', () => {
+    const { rings, cnt, writer, sink } = setUp(1, 64, 1024);
+    writer.begin(sink, MAN_DATA_LINE.length * 2 + 1);
+    for (let i = 0; i < 20; i++) push(rings[0]!, { ...MAN_DATA_VALUES, usec: i, kind: i % 3 === 0 ? 1 : 0 });
+    writer.pass();
+    for (let i = 0; i < 5; i++) push(rings[0]!, { ...MAN_DATA_VALUES, kind: 1 });
+    const end = writer.end(never);
+    expect(sink.lines.map((l) => l.slice(0, 2))).toEqual(['o,', 'i,', 'i,']);
+    expect(end).toMatchObject({ lines: 3, suppressed: 0, lost: 0, skippedIn: 11, skippedOut: 11 });
+    expect(cnt[siftrs.siftrs_nskip_in_limit]).toBe(11);
+    expect(cnt[siftrs.siftrs_nskip_out_limit]).toBe(11);
+    expect(cnt[siftrs.siftrs_lines]).toBe(3);
+    expect(cnt[siftrs.siftrs_bytes]).toBe(sink.text.length);
+  });
+
+  test('a limit at the end of a line lets no other one in, and one of nothing none at all', () => {
+    const { rings, writer, sink } = setUp(1);
+    writer.begin(sink, MAN_DATA_LINE.length);
+    push(rings[0]!, MAN_DATA_VALUES);
+    push(rings[0]!, MAN_DATA_VALUES);
+    expect(writer.end(never)).toMatchObject({ lines: 1, skippedIn: 0, skippedOut: 1 });
+    for (const limit of [0, -100]) {
+      writer.begin(sink, limit);
+      push(rings[0]!, MAN_DATA_VALUES);
+      expect(writer.end(never)).toMatchObject({ lines: 0, skippedOut: 1 });
+    }
+    expect(sink.text).toBe(MAN_DATA_LINE);
+  });
+
+  test('a line that reached the limit but was written in part is finished before the rest is skipped', () => {
+    const { rings, writer, sink } = setUp(1);
+    writer.begin(sink, 20);
+    sink.most = 30;
+    for (let i = 0; i < 3; i++) push(rings[0]!, MAN_DATA_VALUES);
+    writer.pass();
+    expect(writer.state).toBe('error');
+    expect(writer.limitReached).toBe(true);
+    sink.most = Infinity;
+    for (let i = 0; i < 2; i++) push(rings[0]!, MAN_DATA_VALUES);
+    expect(writer.end(never)).toMatchObject({ lines: 1, lost: 0, skippedOut: 4 });
+    expect(sink.text).toBe(MAN_DATA_LINE);
+  });
+
+  test('lines that waited for a full disk fill the next output no further than to its limit', () => {
+    const { rings, writer, sink } = setUp(1);
+    const next = new Sink();
+    writer.begin(sink, Infinity);
+    sink.most = 10;
+    for (let i = 0; i < 5; i++) push(rings[0]!, MAN_DATA_VALUES);
+    writer.switchTo(next, MAN_DATA_LINE.length + 1);
+    expect(next.text).toBe(MAN_DATA_LINE.repeat(2));
+    expect(writer.end(never)).toMatchObject({ lines: 2, lost: 0, skippedOut: 3 });
+  });
+
   test('a new cycle starts with an empty flow table and its own figures', () => {
     const { rings, writer, sink } = setUp(1);
     writer.begin(sink, Infinity);
     push(rings[0]!, at(1, 1));
     writer.end(never);
     writer.begin(sink, Infinity);
-    expect(writer.end(never)).toEqual({ lines: 0, suppressed: 0, lost: 0, flowList: '' });
+    expect(writer.end(never)).toEqual({
+      lines: 0,
+      suppressed: 0,
+      lost: 0,
+      skippedIn: 0,
+      skippedOut: 0,
+      flowList: '',
+    });
   });
 });
