@@ -16,6 +16,7 @@ import { Counters } from './counters.ts';
 import { oneLine, SystemError } from './errors.ts';
 import { controlHandlers } from './handlers.ts';
 import { closeJoint, createJoint } from './joint.ts';
+import { LinkWatch } from './link-watch.ts';
 import type { Logger } from './logger.ts';
 import { listenMetrics, type MetricsHandlers, metricsServer } from './metrics-server.ts';
 import { framesPerQueue, type Plan } from './plan.ts';
@@ -55,6 +56,7 @@ export class Daemon {
   failure: Error | null = null;
   readonly finished: Promise<Summary>;
   readonly #timers: NodeJS.Timeout[] = [];
+  #link: LinkWatch | null = null;
   #oversizeTold = false;
 
   constructor(plan: Plan, native: Native, log: Logger) {
@@ -145,6 +147,13 @@ export class Daemon {
       [{ name: plan.dev.name, port: taken.port.port, queues: plan.queues, present: plan.dev.queues }],
       plan.queues,
     );
+    this.#link = new LinkWatch({
+      name: plan.dev.name,
+      namespaces: taken.namespaces,
+      flags: () => native.linkFlags(taken.port.port),
+      log: this.log,
+      gone: (err) => void this.stop('failure', err),
+    });
   }
 
   async #openSiftr(): Promise<void> {
@@ -252,6 +261,8 @@ export class Daemon {
     let before: Totals = readTotals(this.counters!);
     this.#timers.push(
       setInterval(() => {
+        this.#link?.look();
+        if (this.#stopped !== null) return;
         this.#hintOversize();
         if (!this.out.isTTY || options.json) return;
         const now = readTotals(this.counters!);
@@ -293,6 +304,7 @@ export class Daemon {
     const totals = counters === null ? null : readTotals(counters);
     const cnt = counters?.total();
     const port = this.#taken?.port ?? null;
+    const gone = port !== null && this.native.linkFlags(port.port) < 0;
     const undo = await this.#cleanUp();
     const c = (slot: number): number => cnt?.[slot] ?? 0;
     return {
@@ -313,6 +325,7 @@ export class Daemon {
           c(siftrs.siftrs_nskip_in_inpcb) +
           c(siftrs.siftrs_nskip_out_inpcb),
       },
+      gone,
       undone: undo.done,
       failed: undo.failed,
     };

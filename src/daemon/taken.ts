@@ -37,7 +37,9 @@ export class TakenInterface {
 
   /** Takes it. Throws DriverError or SystemError, after everything that was changed is undone. */
   static async take(plan: Plan, native: Native, log: Logger): Promise<TakenInterface> {
-    const taken = new TakenInterface(plan, native, UndoFile.open(plan.dev));
+    // The guard keeps the namespace of a peer that it has to reach; of another one it would outlive the deletion.
+    const peer = plan.narrow.undo.some((a) => a.kind === 'peer') ? plan.dev.peer : null;
+    const taken = new TakenInterface(plan, native, UndoFile.open({ ...plan.dev, peer }));
     try {
       await taken.#setUp(log);
     } catch (err) {
@@ -50,6 +52,12 @@ export class TakenInterface {
   /** What was got. */
   get port(): PortInfo {
     return this.#port!;
+  }
+
+  /** Names of the network namespaces that our sockets and the guard keep alive, even after they are deleted. */
+  get namespaces(): string[] {
+    const { netns, peer } = this.#undo.target;
+    return [netns, peer?.netns ?? null].filter((n) => n !== null);
   }
 
   /** From now on the XDP program takes the frames for our addresses from the kernel. */
