@@ -152,6 +152,10 @@ export class Daemon {
       namespaces: taken.namespaces,
       flags: () => native.linkFlags(taken.port.port),
       log: this.log,
+      changed: (up) => {
+        // A shard that has just died says so itself.
+        for (const s of this.shards) void s.request({ op: 'link', ifIndex: 0, up }).catch(() => {});
+      },
       gone: (err) => void this.stop('failure', err),
     });
   }

@@ -16,6 +16,8 @@ export interface LinkWatchOptions {
   /** `Native.linkFlags` of the port. */
   readonly flags: () => number;
   readonly log: Pick<Logger, 'info' | 'warn'>;
+  /** The link went down or came up. */
+  readonly changed: (up: boolean) => void;
   /** The interface is no more. Called once; nothing is told after it. */
   readonly gone: (err: SystemError) => void;
 }
@@ -66,6 +68,7 @@ export class LinkWatch {
       log.warn(
         `${name}: link state changed to DOWN (${(flags & IFF_UP) === 0 ? 'the interface was set down' : 'no carrier'})`,
       );
+    this.#options.changed(up);
   }
 
   #end(err: SystemError): void {

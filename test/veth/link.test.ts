@@ -90,4 +90,24 @@ describe.skipIf(labMissing('curl') !== '')(`the link of an interface ${labMissin
     expect(await fetched()).toBe('100000');
     expect(await x.stop()).toBe(0);
   });
+
+  it('does not ask a link that is down again and again to take what waits, and sends it when the link is up', async () => {
+    const x = await startXsiftr(lab, ['--no-siftr']);
+    const wakeups = async (): Promise<number> => {
+      const text = (await x.command(['kstat', 'xsk'])).stdout;
+      return [...text.matchAll(/tx_wakeups: (\d+)/g)].reduce((sum, m) => sum + Number(m[1]), 0);
+    };
+    const get = lab.spawnFar(['sh', '-c', 'curl -s -m 20 --limit-rate 4M http://192.0.2.1/bytes/12000000 | wc -c']);
+    await expect.poll(async () => (await x.command(['netstat'])).stdout).toContain('ESTABLISHED');
+    await lab.near('ip link set ix1 down');
+    await x.running.waitLine(/changed to DOWN/);
+    const before = await wakeups();
+    await new Promise((resolve) => setTimeout(resolve, 1000));
+    // A retransmission or two.
+    expect((await wakeups()) - before).toBeLessThan(1000);
+    await lab.near('ip link set ix1 up');
+    await get.exited;
+    expect(get.lines[0]).toBe('12000000');
+    expect(await x.stop()).toBe(0);
+  });
 });

@@ -14,6 +14,7 @@ function told(...flags: number[]): string[] {
     namespaces: [],
     flags: () => now,
     log: { info: (text) => lines.push(`info ${text}`), warn: (text) => lines.push(`warn ${text}`) },
+    changed: (up) => lines.push(`changed ${up}`),
     gone: (err) => lines.push(`gone ${err.message}`),
   });
   for (now of flags) watch.look();
@@ -28,13 +29,15 @@ describe('the watch of an interface', () => {
   it('tells once that the link went down and why, and once that it came up', () => {
     expect(told(UP, 0, 0, IFF_UP, UP, UP)).toEqual([
       'warn ix1: link state changed to DOWN (the interface was set down)',
+      'changed false',
       'info ix1: link state changed to UP',
+      'changed true',
     ]);
     expect(told(UP, IFF_UP, UP)[0]).toBe('warn ix1: link state changed to DOWN (no carrier)');
   });
 
   it('tells of a link that is down from the start', () => {
-    expect(told(IFF_UP)).toHaveLength(1);
+    expect(told(IFF_UP)).toHaveLength(2);
   });
 
   it('tells once that the interface is gone, and nothing after', () => {
