@@ -16,7 +16,7 @@ import { Counters } from './counters.ts';
 import { oneLine, SystemError } from './errors.ts';
 import { controlHandlers } from './handlers.ts';
 import { closeJoint, createJoint } from './joint.ts';
-import { LinkWatch } from './link-watch.ts';
+import { LINK_LOOK_MS, LinkWatch } from './link-watch.ts';
 import type { Logger } from './logger.ts';
 import { listenMetrics, type MetricsHandlers, metricsServer } from './metrics-server.ts';
 import { framesPerQueue, type Plan } from './plan.ts';
@@ -274,7 +274,7 @@ export class Daemon {
           `\r\x1b[K${statusLine(dev.name, before, now).slice(0, Math.max(20, (this.out.columns || 80) - 1))}`,
         );
         before = now;
-      }, 1000),
+      }, LINK_LOOK_MS),
     );
   }
 

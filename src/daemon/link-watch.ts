@@ -7,6 +7,9 @@ import type { Logger } from './logger.ts';
 const IFF_UP = 0x1;
 const IFF_RUNNING = 0x40;
 
+/** How often to look, ms: often enough for a person who waits, too rarely to be noticed by the packets. */
+export const LINK_LOOK_MS = 1000;
+
 /** What a watch looks at, and whom it tells. */
 export interface LinkWatchOptions {
   /** Name of the interface, for the lines. */
