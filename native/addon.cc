@@ -308,6 +308,16 @@ void ClaimedDropped(const Napi::CallbackInfo& info) {
   for (uint32_t slot = 0; slot <= XSIFTR_MAX_QUEUES; slot++) out[slot] = port->ClaimedDropped(slot);
 }
 
+Napi::Value LinkFlags(const Napi::CallbackInfo& info) {
+  std::lock_guard<std::mutex> guard(Registry::Get().lock);
+  Port* port = PortArgument(info);
+  try {
+    return Napi::Number::New(info.Env(), port->LinkFlags());
+  } catch (const SystemError& error) {
+    throw ToJs(info.Env(), error);
+  }
+}
+
 Napi::Value ToeplitzV4(const Napi::CallbackInfo& info) {
   uint8_t input[12];
   for (size_t i = 0; i < 4; i++) {
@@ -335,6 +345,7 @@ Napi::Object Init(Napi::Env env, Napi::Object exports) {
   for (const auto& [name, action] : actions) exports.Set(name, Napi::Function::New(env, action, name));
   exports.Set("umem", Napi::Function::New(env, UmemBuffer, "umem"));
   exports.Set("openPort", Napi::Function::New(env, OpenPort, "openPort"));
+  exports.Set("linkFlags", Napi::Function::New(env, LinkFlags, "linkFlags"));
   exports.Set("openQueue", Napi::Function::New(env, OpenQueue, "openQueue"));
   exports.Set("toeplitzV4", Napi::Function::New(env, ToeplitzV4, "toeplitzV4"));
   InitBatch(env, exports);

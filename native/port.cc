@@ -3,6 +3,7 @@
 #include <bpf/bpf.h>
 #include <linux/if_link.h>
 #include <net/if.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -99,6 +100,8 @@ Port::Port(const PortOptions& wanted, Umem* umem) : options(wanted), umem_(umem)
   try {
     ifindex = static_cast<int>(if_nametoindex(options.ifname.c_str()));
     if (ifindex == 0) throw SystemError(ENODEV, "if_nametoindex", options.ifname + ": no such interface");
+    control_ = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (control_ < 0) throw SystemError(errno, "socket", "cannot make a socket: " + ErrnoText(errno));
     RefuseForeignProgram();
     Load();
     // The program goes on first: without addresses it passes everything, so nothing is lost while the sockets are made.
@@ -132,6 +135,8 @@ void Port::Release() {
   state_ = nullptr;
   if (object_ != nullptr) bpf_object__close(object_);
   object_ = nullptr;
+  if (control_ >= 0) close(control_);
+  control_ = -1;
 }
 
 void Port::RefuseForeignProgram() {
@@ -348,6 +353,20 @@ bool Port::InUse() const {
 
 double Port::ClaimedDropped(uint32_t slot) const {
   return static_cast<double>(__atomic_load_n(&state_->claimed_dropped[slot], __ATOMIC_RELAXED));
+}
+
+int Port::LinkFlags() const {
+  ifreq ifr = {};
+  // By index, since a name may pass to another interface; where the name changes between the two calls, ask again.
+  do {
+    ifr.ifr_ifindex = ifindex;
+    if (ioctl(control_, SIOCGIFNAME, &ifr) != 0) {
+      if (errno == ENODEV) return -1;
+      break;
+    }
+    if (ioctl(control_, SIOCGIFFLAGS, &ifr) == 0) return static_cast<unsigned short>(ifr.ifr_flags);
+  } while (errno == ENODEV);
+  throw SystemError(errno, "SIOCGIFFLAGS", options.ifname + ": cannot read its flags: " + ErrnoText(errno));
 }
 
 void Port::ReadStats(uint32_t queue, double* out) const {

@@ -41,6 +41,8 @@ class Port {
   bool InUse() const;
   void ReadStats(uint32_t queue, double* out) const;
   double ClaimedDropped(uint32_t slot) const;
+  // IFF_* of netdevice(7), -1 when the interface is no longer in its namespace. Needs no right. Throws SystemError.
+  int LinkFlags() const;
 
   const PortOptions options;
   std::vector<std::unique_ptr<Queue>> queues;
@@ -65,6 +67,8 @@ class Port {
   std::shared_ptr<UmemMapping> mapping_;
   bpf_object* object_ = nullptr;
   int link_ = -1;
+  // Any socket of the interface's namespace: the way to ask for its flags once the right to enter is given up.
+  int control_ = -1;
   xsiftr_state* state_ = nullptr;
   bool counted_ = false;
 };

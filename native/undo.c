@@ -21,6 +21,9 @@
 #define ACTIONS_MAX 64
 #define SLOTS_MAX 4096
 
+/* Beside 0 and -1: what was to be set back is no more. */
+#define GONE 1
+
 enum kind { MTU, INDIR, CHANNELS, PEER, UNLINK };
 
 struct device {
@@ -240,16 +243,16 @@ int undo_socket(const char *netns) {
   return fd;
 }
 
-/* The far end of a veth pair, perhaps in another namespace; an end that is gone needs nothing. */
+/* The far end of a veth pair, perhaps in another namespace; GONE needs nothing, and is not worth a line. */
 static int undo_peer(struct undo *u, const struct action *a) {
   int fd = u->fd;
   if (strcmp(a->netns, "-") != 0) {
     struct stat st;
-    if (stat(a->netns, &st) != 0 || (uint64_t)st.st_ino != a->inode) return 0;
+    if (stat(a->netns, &st) != 0 || (uint64_t)st.st_ino != a->inode) return GONE;
     if (u->peer_fd < 0 && (u->peer_fd = undo_socket(a->netns)) < 0) return -1;
     fd = u->peer_fd;
   }
-  return same(fd, &a->peer) ? undo_channels(fd, &a->peer, a) : 0;
+  return same(fd, &a->peer) ? undo_channels(fd, &a->peer, a) : GONE;
 }
 
 static int undo_indir(struct undo *u, const struct action *a) {
@@ -298,7 +301,7 @@ static void undo_one(struct undo *u, const struct action *a) {
       return;
   }
   if (r == 0) report(u, 0, what, "");
-  else report(u, 1, what, strerror(errno));
+  else if (r != GONE) report(u, 1, what, strerror(errno));
 }
 
 /* Opens and reads the whole file; returns its length, 0 when there is none, -1 when it must not be trusted. */

@@ -1,7 +1,7 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, readlinkSync } from 'node:fs';
 import { request } from 'node:http';
 import { SystemError, UserError } from '../daemon/errors.ts';
-import { RUN_DIR } from '../daemon/paths.ts';
+import { CONTROL_LINK, RUN_DIR } from '../daemon/paths.ts';
 
 /** How commands find a running xsiftr and talk to it: HTTP on its control socket (DESIGN.md, "Control"). */
 
@@ -69,15 +69,28 @@ export async function probe(path: string): Promise<Instance | null> {
   }
 }
 
-/** Every instance whose socket lies in the run directory and answers, by interface name. */
-export async function instances(dir: string = RUN_DIR): Promise<Instance[]> {
+/** The sockets of the run directory, and those elsewhere that a link of it leads to. */
+function sockets(dir: string): string[] {
   let names: string[];
   try {
     names = readdirSync(dir);
   } catch {
     return [];
   }
-  const found = await Promise.all(names.filter((n) => n.endsWith('.sock')).map((n) => probe(`${dir}/${n}`)));
+  return names.flatMap((name) => {
+    if (name.endsWith('.sock')) return `${dir}/${name}`;
+    try {
+      return name.endsWith(CONTROL_LINK) ? readlinkSync(`${dir}/${name}`) : [];
+    } catch {
+      // Its instance has ended meanwhile.
+      return [];
+    }
+  });
+}
+
+/** Every instance that the run directory knows of and that answers, by interface name. */
+export async function instances(dir: string = RUN_DIR): Promise<Instance[]> {
+  const found = await Promise.all([...new Set(sockets(dir))].map(probe));
   return found.filter((i) => i !== null).sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
 }
 

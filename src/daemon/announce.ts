@@ -49,6 +49,8 @@ export interface Summary {
   readonly drops: number;
   /** `logs`: every log that was in use, in order, `-` for standard output; none when SIFTR never was on. */
   readonly siftr: { readonly logs: readonly string[]; readonly lines: number; readonly skipped: number };
+  /** The interface was gone before it could be given back. */
+  readonly gone: boolean;
   /** What was put back, and what could not be. */
   readonly undone: readonly string[];
   readonly failed: readonly string[];
@@ -77,7 +79,7 @@ export function summaryLines(s: Summary): string[] {
   const undone = s.undone.length === 0 ? 'nothing was to be undone' : `undone: ${s.undone.join('; ')}`;
   lines.push(
     s.failed.length === 0
-      ? `${s.iface}: given back to the kernel, ${undone}`
+      ? `${s.iface}: ${s.gone ? 'gone' : 'given back to the kernel'}, ${undone}`
       : `${s.iface}: could not undo everything: ${s.failed.join('; ')}`,
   );
   return lines;

@@ -8,6 +8,7 @@ import { renderKstat } from '../views/kstat.ts';
 import { renderStatistics } from '../views/netstat.ts';
 import { Counters } from './counters.ts';
 import { UserError } from './errors.ts';
+import { LINK_LOOK_MS, LinkWatch } from './link-watch.ts';
 import { createLogger, type Level } from './logger.ts';
 import { parseRunOptions } from './options.ts';
 import { framesPerQueue, makePlan, obstacles } from './plan.ts';
@@ -35,7 +36,7 @@ export interface AttachOptions {
   readonly sysctl?: readonly string[];
   readonly busyPoll?: boolean;
   readonly logLevel?: Level | 'silent';
-  /** Called once with what went wrong when the stack breaks; the interface is given back then. Default: the error is thrown. */
+  /** Called once with what went wrong when the stack breaks or the interface is gone; the interface is given back then. Default: the error is thrown. */
   readonly onFailure?: (err: unknown) => void;
 }
 
@@ -78,14 +79,22 @@ export async function attach(options: AttachOptions): Promise<Attached> {
   const taken = await TakenInterface.take(plan, native, log);
   let closed: Promise<void> | null = null;
   let shard: Shard | null = null;
+  let timer: NodeJS.Timeout | undefined;
   const close = (): Promise<void> => {
     closed ??= (async () => {
+      clearInterval(timer);
       shard?.drain();
       shard?.stop();
       const { failed } = await taken.giveBack();
       for (const text of failed) log.error(`could not undo: ${text}`);
     })();
     return closed;
+  };
+  const fail = (err: unknown): void => {
+    void close().then(() => {
+      if (onFailure === undefined) throw err;
+      onFailure(err);
+    });
   };
   try {
     const counters = new Counters(
@@ -124,16 +133,20 @@ export async function attach(options: AttachOptions): Promise<Attached> {
       {
         log: (level, text) => log[level](text),
         broadcast: () => {},
-        failed: (err) => {
-          void close().then(() => {
-            if (onFailure === undefined) throw err;
-            onFailure(err);
-          });
-        },
+        failed: fail,
       },
     );
+    const watch = new LinkWatch({
+      name: plan.dev.name,
+      namespaces: taken.namespaces,
+      flags: () => native.linkFlags(taken.port.port),
+      log,
+      changed: (up) => shard?.setLink(0, up),
+      gone: fail,
+    });
     shard.start();
     taken.claim();
+    timer = setInterval(() => watch.look(), LINK_LOOK_MS).unref();
     return {
       ...netApi(shard.transport),
       attachLine: attachLine({

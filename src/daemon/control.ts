@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, unlinkSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import type { FastifyInstance } from 'fastify';
@@ -68,38 +68,43 @@ export async function controlServer(handlers: ControlHandlers): Promise<FastifyI
   return app;
 }
 
-/** True when somebody accepts connections at the Unix socket `path`. */
-export function answers(path: string): Promise<boolean> {
+/** What lies at the path of a control socket: nothing, a socket that somebody listens on or that a dead process left, or another file. */
+async function lookAt(path: string): Promise<'nothing' | 'live' | 'stale' | 'file'> {
+  try {
+    if (!lstatSync(path).isSocket()) return 'file';
+  } catch {
+    // What else is wrong with the path, listening tells.
+    return 'nothing';
+  }
   return new Promise((resolve) => {
     const s = connect(path);
     s.on('connect', () => {
       s.destroy();
-      resolve(true);
+      resolve('live');
     });
-    s.on('error', () => resolve(false));
+    // Only this says that nobody listens: a process that is too busy to accept answers with EAGAIN (unix(7)).
+    s.on('error', (err: NodeJS.ErrnoException) => resolve(err.code === 'ECONNREFUSED' ? 'stale' : 'live'));
   });
 }
 
 /**
  * Makes `app` listen at `path` with mode 0600 (its directory 0755). A socket that a dead process left is replaced.
- * @throws UserError when another process listens there; SystemError when the system refuses
+ * @throws UserError when another process listens there or another file is there; SystemError when the system refuses
  */
 export async function listenControl(app: FastifyInstance, path: string): Promise<void> {
-  if (await answers(path)) {
+  const found = await lookAt(path);
+  if (found === 'live') {
     throw new UserError(
       `--control ${path}: another process listens there; give this instance a path of its own with --control`,
     );
   }
+  if (found === 'file') throw new UserError(`--control ${path}: that file is no socket; give a path that is free`);
   const mask = process.umask(0o177);
   try {
     process.umask(0o022);
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
     process.umask(0o177);
-    try {
-      unlinkSync(path);
-    } catch (err) {
-      if ((err as NodeJS.ErrnoException).code !== 'ENOENT') throw err;
-    }
+    if (found === 'stale') unlinkSync(path);
     await app.listen({ path });
     chmodSync(path, 0o600);
   } catch (err) {

@@ -16,6 +16,7 @@ import { Counters } from './counters.ts';
 import { oneLine, SystemError } from './errors.ts';
 import { controlHandlers } from './handlers.ts';
 import { closeJoint, createJoint } from './joint.ts';
+import { LINK_LOOK_MS, LinkWatch } from './link-watch.ts';
 import type { Logger } from './logger.ts';
 import { listenMetrics, type MetricsHandlers, metricsServer } from './metrics-server.ts';
 import { framesPerQueue, type Plan } from './plan.ts';
@@ -55,6 +56,7 @@ export class Daemon {
   failure: Error | null = null;
   readonly finished: Promise<Summary>;
   readonly #timers: NodeJS.Timeout[] = [];
+  #link: LinkWatch | null = null;
   #oversizeTold = false;
 
   constructor(plan: Plan, native: Native, log: Logger) {
@@ -145,6 +147,17 @@ export class Daemon {
       [{ name: plan.dev.name, port: taken.port.port, queues: plan.queues, present: plan.dev.queues }],
       plan.queues,
     );
+    this.#link = new LinkWatch({
+      name: plan.dev.name,
+      namespaces: taken.namespaces,
+      flags: () => native.linkFlags(taken.port.port),
+      log: this.log,
+      changed: (up) => {
+        // A shard that has just died says so itself.
+        for (const s of this.shards) void s.request({ op: 'link', ifIndex: 0, up }).catch(() => {});
+      },
+      gone: (err) => void this.stop('failure', err),
+    });
   }
 
   async #openSiftr(): Promise<void> {
@@ -252,6 +265,8 @@ export class Daemon {
     let before: Totals = readTotals(this.counters!);
     this.#timers.push(
       setInterval(() => {
+        this.#link?.look();
+        if (this.#stopped !== null) return;
         this.#hintOversize();
         if (!this.out.isTTY || options.json) return;
         const now = readTotals(this.counters!);
@@ -259,7 +274,7 @@ export class Daemon {
           `\r\x1b[K${statusLine(dev.name, before, now).slice(0, Math.max(20, (this.out.columns || 80) - 1))}`,
         );
         before = now;
-      }, 1000),
+      }, LINK_LOOK_MS),
     );
   }
 
@@ -293,6 +308,7 @@ export class Daemon {
     const totals = counters === null ? null : readTotals(counters);
     const cnt = counters?.total();
     const port = this.#taken?.port ?? null;
+    const gone = port !== null && this.native.linkFlags(port.port) < 0;
     const undo = await this.#cleanUp();
     const c = (slot: number): number => cnt?.[slot] ?? 0;
     return {
@@ -315,6 +331,7 @@ export class Daemon {
           c(siftrs.siftrs_nskip_in_limit) +
           c(siftrs.siftrs_nskip_out_limit),
       },
+      gone,
       undone: undo.done,
       failed: undo.failed,
     };

@@ -20,6 +20,8 @@ export type ShardRequest =
   | { readonly op: 'tune'; readonly fields: Readonly<Record<string, number>> }
   /** Links or unlinks the SIFTR hook; `enableUs` is the wall time of the enable line, µs. */
   | { readonly op: 'siftr'; readonly on: boolean; readonly enableUs: number }
+  /** The link of interface `ifIndex` went down or came up. */
+  | { readonly op: 'link'; readonly ifIndex: number; readonly up: boolean }
   /** Stops the services, resets the connections that are left and sends what is queued. */
   | { readonly op: 'drain' }
   /** Ends the loop and closes the sockets; the shard forwards nothing afterwards. */

@@ -30,6 +30,8 @@ function run(): void {
         return shard.setTunables(req.fields);
       case 'siftr':
         return shard.siftr(req.on, req.enableUs);
+      case 'link':
+        return shard.setLink(req.ifIndex, req.up);
       case 'drain':
         return shard.drain();
       case 'stop':

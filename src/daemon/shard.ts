@@ -65,6 +65,8 @@ export class Shard implements ShardWork {
   readonly #setup: ShardSetup;
   readonly #outside: ShardOutside;
   readonly #links: XskLink[] = [];
+  /** By interface, whether its link is up. */
+  readonly #linkUp: boolean[];
   readonly #table = new Int32Array(RX_BATCH * ROW);
   readonly #joint: Joint | null;
   readonly #loop: ShardLoop;
@@ -79,6 +81,7 @@ export class Shard implements ShardWork {
   constructor(native: Native, setup: ShardSetup, outside: ShardOutside) {
     this.#setup = setup;
     this.#outside = outside;
+    this.#linkUp = setup.interfaces.map(() => true);
     const { clock } = this;
     clock.read(native);
     this.#startedUs = clock.wallUs();
@@ -167,6 +170,8 @@ export class Shard implements ShardWork {
   hasWork(): boolean {
     // A packet that the kernel did not take, on our queue or in the ring, is announced by nobody: only coming again sends it.
     for (const ifp of this.stack.ifnets) {
+      // On a link that is down nothing is taken before it comes up, and `setLink` says when.
+      if (!this.#linkUp[ifp.index]) continue;
       if (ifp.ifq.len > 0 || ifp.link.txRoom() < this.#setup.ringSize) return true;
     }
     return this.#joint?.hasWork() ?? false;
@@ -176,7 +181,7 @@ export class Shard implements ShardWork {
     const due = this.stack.wheel.nextDeadline();
     // Completions wake nobody either, and their frames may be the ones that the fill ring waits for.
     for (const ifp of this.stack.ifnets) {
-      if (ifp.txPending > 0 && (due < 0 || due > RECLAIM_US)) return RECLAIM_US;
+      if (ifp.txPending > 0 && this.#linkUp[ifp.index] && (due < 0 || due > RECLAIM_US)) return RECLAIM_US;
     }
     return due;
   }
@@ -199,6 +204,12 @@ export class Shard implements ShardWork {
   /** Sets fields of `Tunables`. */
   setTunables(fields: Readonly<Record<string, number>>): void {
     Object.assign(this.stack.tune, fields);
+  }
+
+  /** The link of an interface went down or came up; what waits to be sent is sent then. */
+  setLink(ifIndex: number, up: boolean): void {
+    this.#linkUp[ifIndex] = up;
+    this.enter();
   }
 
   /** A message from another shard. */

@@ -1,4 +1,5 @@
-import { dirname } from 'node:path';
+import { rmSync, symlinkSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
 import { type Guard, startGuard } from '../driver/guard.ts';
 import type { Native, PortInfo } from '../driver/native.ts';
 import { setMtu } from '../driver/netdev.ts';
@@ -7,6 +8,7 @@ import { applyNarrow } from '../driver/rss.ts';
 import { UndoFile } from '../driver/undo.ts';
 import { oneLine, SystemError } from './errors.ts';
 import type { Logger } from './logger.ts';
+import { controlLink } from './paths.ts';
 import type { Plan } from './plan.ts';
 
 /** Longest frame beyond its packet: Ethernet header and one VLAN tag. */
@@ -37,7 +39,9 @@ export class TakenInterface {
 
   /** Takes it. Throws DriverError or SystemError, after everything that was changed is undone. */
   static async take(plan: Plan, native: Native, log: Logger): Promise<TakenInterface> {
-    const taken = new TakenInterface(plan, native, UndoFile.open(plan.dev));
+    // The guard keeps the namespace of a peer that it has to reach; of another one it would outlive the deletion.
+    const peer = plan.narrow.undo.some((a) => a.kind === 'peer') ? plan.dev.peer : null;
+    const taken = new TakenInterface(plan, native, UndoFile.open({ ...plan.dev, peer }));
     try {
       await taken.#setUp(log);
     } catch (err) {
@@ -50,6 +54,12 @@ export class TakenInterface {
   /** What was got. */
   get port(): PortInfo {
     return this.#port!;
+  }
+
+  /** Names of the network namespaces that our sockets and the guard keep alive, even after they are deleted. */
+  get namespaces(): string[] {
+    const { netns, peer } = this.#undo.target;
+    return [netns, peer?.netns ?? null].filter((n) => n !== null);
   }
 
   /** From now on the XDP program takes the frames for our addresses from the kernel. */
@@ -78,12 +88,25 @@ export class TakenInterface {
     return { done: result.done, failed: [...failed, ...result.failed] };
   }
 
+  /** Has commands find the control socket: they look into the run directory for sockets and for links to sockets. */
+  #listControl(): void {
+    const undo = this.#undo;
+    const path = resolve(this.plan.controlPath);
+    // Only paths of the run directory may stand in an undo file; a socket elsewhere is replaced by the next start.
+    const inRunDir = dirname(path) === undo.runDir;
+    if (inRunDir) undo.record({ kind: 'unlink', path });
+    if (inRunDir && path.endsWith('.sock')) return;
+    const link = controlLink(undo.path);
+    undo.record({ kind: 'unlink', path: link });
+    rmSync(link, { force: true });
+    symlinkSync(path, link);
+  }
+
   async #setUp(log: Logger): Promise<void> {
     const { plan } = this;
     const { dev, options } = plan;
     const undo = this.#undo;
-    // Only paths of the run directory may stand in an undo file; a socket elsewhere is replaced by the next start.
-    if (dirname(plan.controlPath) === undo.runDir) undo.record({ kind: 'unlink', path: plan.controlPath });
+    this.#listControl();
     this.#guard = await startGuard(undo, { onLost: (text) => log.error(text) });
     if (plan.narrow.hint !== null && options.xdp !== 'generic') log.warn(plan.narrow.hint);
     applyNarrow(plan.narrow, dev, undo);

@@ -65,6 +65,8 @@ export interface Native extends NativeSys {
    * that of all further queues. `out.length >= CLAIMED_WORDS`. Any thread.
    */
   claimedDropped(port: number, out: Float64Array): void;
+  /** IFF_* bits of netdevice(7) of the port's interface, -1 when it is no longer in its namespace. Needs no right. Any thread. */
+  linkFlags(port: number): number;
 
   /** Writes the present time into a clock page (`CLK` index). */
   readClock(page: Float64Array): void;

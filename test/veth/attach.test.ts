@@ -53,4 +53,11 @@ describe.skipIf(labMissing('curl') !== '')(`attach ${labMissing('curl')}`, () =>
     expect((await lab.near('ip -d link show ix1')).stdout).not.toContain('xdp');
     expect((await lab.far('ping -c 1 -W 2 192.0.2.1')).code).toBe(0);
   });
+
+  it('fails with a clear error when the interface is removed', async () => {
+    const running = await server();
+    await lab.near('ip link del ix1');
+    expect(await running.exited).toBe(1);
+    expect(running.errorLines.join('\n')).toMatch(/the interface ix1 is gone: it was removed/);
+  });
 });

@@ -100,6 +100,27 @@ describe.skipIf(labMissing('curl', 'iperf3') !== '')(`the life of a daemon ${lab
     await givenBack();
   });
 
+  it('is found by its interface with a --control of its own, whose socket the next start replaces after kill -9', async () => {
+    const runDir = join(lab.dir, 'run');
+    const env = { ...process.env, XSIFTR_RUN_DIR: runDir };
+    const x = await startXsiftr(lab, ['--user', 'nobody'], { env });
+    const listed = `ix1 in namespace ${lab.nearNs}: pid ${await pidOf(x)}, `;
+    const bare = async () => (await run([XSIFTR], { env, check: false })).stderr;
+    expect(await bare()).toMatch(new RegExp(`\\n  ${listed}.*, control ${x.control}$`));
+    expect((await run([XSIFTR, 'kstat', '-i', 'ix1', 'txq'], { env })).stdout).toContain('ix1:0:txq:0');
+    process.kill(await pidOf(x), 'SIGKILL');
+    await x.running.exited;
+    expect(existsSync(x.control)).toBe(true);
+    expect(await bare()).toMatch(/Running: none$/);
+    await expect.poll(() => readdirSync(runDir)).toEqual([]);
+    const y = await startXsiftr(lab, [], { env });
+    expect((await run([XSIFTR, 'wait', '-i', 'ix1'], { env })).code).toBe(0);
+    expect(readdirSync(runDir).sort()).toEqual([`ix1@${lab.nearNs}.control`, `ix1@${lab.nearNs}.undo`]);
+    expect(await y.stop()).toBe(0);
+    expect(readdirSync(runDir)).toEqual([]);
+    expect(existsSync(y.control)).toBe(false);
+  });
+
   it('undoes by `xsiftr restore` what a process left whose guard was killed too', async () => {
     const x = await startXsiftr(lab, ['--mtu', '1400']);
     const pid = await pidOf(x);

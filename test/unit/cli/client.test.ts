@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -84,7 +84,7 @@ describe('the control socket and its client', () => {
     expect((await call(i!.path, 'GET', '/nosuch')).status).toBe(404);
   });
 
-  it('replaces the socket of a dead process and refuses that of a living one', async () => {
+  it('refuses the path of a living process', async () => {
     const path = await serve('ix1');
     const second = await controlServer({} as never);
     open.push(second);
@@ -92,6 +92,28 @@ describe('the control socket and its client', () => {
       /another process listens there; give this instance a path of its own/,
     );
     expect(await probe(path)).not.toBeNull();
+  });
+
+  it('replaces the socket of a dead process', async () => {
+    const path = await serve('ix1');
+    // Closing a server removes its socket: under another name it is what a killed process leaves.
+    renameSync(path, `${path}.kept`);
+    await open.pop()!.close();
+    renameSync(`${path}.kept`, path);
+    expect(await probe(path)).toBeNull();
+    await serve('ix1', { pid: 2 });
+    expect((await probe(path))?.info.pid).toBe(2);
+  });
+
+  it('refuses the path of a file that is no socket, and leaves it alone', async () => {
+    const path = join(dir, 'precious');
+    writeFileSync(path, 'text');
+    const app = await controlServer({} as never);
+    open.push(app);
+    await expect(listenControl(app, path)).rejects.toThrow(
+      new UserError(`--control ${path}: that file is no socket; give a path that is free`),
+    );
+    expect(readFileSync(path, 'utf8')).toBe('text');
   });
 
   it('finds every instance of a folder, by name of the interface, and none that does not answer', async () => {
@@ -102,6 +124,16 @@ describe('the control socket and its client', () => {
     expect(describeInstance(found[0]!)).toMatch(/^ix1: pid 1, 1 queue, 192\.0\.2\.1\/24, control /);
     expect(await instances(join(dir, 'nosuch'))).toEqual([]);
     expect(await probe(join(dir, 'nosuch.sock'))).toBeNull();
+  });
+
+  it('finds an instance elsewhere by its link, once, and passes over a link that leads nowhere', async () => {
+    const elsewhere = await serve('other', { iface: 'ix7' });
+    const run = mkdtempSync(join(dir, 'run-'));
+    symlinkSync(elsewhere, join(run, 'ix7.control'));
+    symlinkSync(elsewhere, join(run, 'ix7@lab.control'));
+    symlinkSync(join(dir, 'nosuch.sock'), join(run, 'ix8.control'));
+    writeFileSync(join(run, 'ix9.control'), '');
+    expect(await instances(run)).toMatchObject([{ path: elsewhere, info: { iface: 'ix7' } }]);
   });
 
   it('takes --control before XSIFTR_CONTROL, and --iface before the environment', async () => {

@@ -186,6 +186,7 @@ describe('while it runs and at its end', () => {
       connections: { accepted: 1, established: 1 },
       drops: 0,
       siftr: { logs: ['/tmp/a.log'], lines: 7, skipped: 3 },
+      gone: false,
       undone: ['mtu 1500'],
       failed: [],
     };
@@ -195,6 +196,7 @@ describe('while it runs and at its end', () => {
       'ix1: SIFTR wrote 7 lines to /tmp/a.log, skipped 3',
       'ix1: given back to the kernel, undone: mtu 1500',
     ]);
+    expect(summaryLines({ ...s, gone: true, undone: [] }).at(-1)).toBe('ix1: gone, nothing was to be undone');
     expect(summaryLines({ ...s, failed: ['mtu 1500: no'] }).at(-1)).toBe(
       'ix1: could not undo everything: mtu 1500: no',
     );
