@@ -1,12 +1,16 @@
 // The calls that are made for every batch. Plain Node-API: they cost about 100 ns each, and the C++ wrapper would add to that.
 #include "batch.h"
 
+#include <time.h>
+
 #include "clock.h"
 #include "queue.h"
 #include "registry.h"
 
 namespace xsiftr {
 namespace {
+
+constexpr int32_t kMaxNapUs = 10000;
 
 napi_value Throw(napi_env env, bool range, const char* text) {
   if (range) {
@@ -94,6 +98,39 @@ napi_value TxRoom(napi_env env, napi_callback_info info) {
   return queue == nullptr ? nullptr : Int(env, queue->TxRoom());
 }
 
+napi_value UseSender(napi_env env, napi_callback_info info) {
+  napi_value argv[2];
+  size_t argc = 2;
+  if (napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr) != napi_ok) return nullptr;
+  Queue* queue = QueueArgument(env, argv[0]);
+  if (queue == nullptr) return nullptr;
+  int32_t rows = -1;
+  if (napi_get_value_int32(env, argv[1], &rows) != napi_ok || rows < 0) return Throw(env, true, "rows: 0 or more");
+  queue->UseSender(rows);
+  return nullptr;
+}
+
+napi_value SenderBacklog(napi_env env, napi_callback_info info) {
+  napi_value argv[1];
+  size_t argc = 1;
+  if (napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr) != napi_ok) return nullptr;
+  Queue* queue = QueueArgument(env, argv[0]);
+  return queue == nullptr ? nullptr : Int(env, static_cast<int32_t>(queue->SenderBacklog()));
+}
+
+napi_value Nap(napi_env env, napi_callback_info info) {
+  napi_value argv[1];
+  size_t argc = 1;
+  int32_t us = -1;
+  if (napi_get_cb_info(env, info, &argc, argv, nullptr, nullptr) != napi_ok) return nullptr;
+  if (napi_get_value_int32(env, argv[0], &us) != napi_ok || us < 0 || us > kMaxNapUs) {
+    return Throw(env, true, "us: from 0 to 10000");
+  }
+  timespec time = {0, us * 1000};
+  nanosleep(&time, nullptr);
+  return nullptr;
+}
+
 napi_value ReadClock(napi_env env, napi_callback_info info) {
   napi_value argv[1];
   size_t argc = 1;
@@ -116,6 +153,9 @@ void InitBatch(Napi::Env env, Napi::Object exports) {
       {"receive", nullptr, Receive, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"transmit", nullptr, Transmit, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"reclaim", nullptr, Reclaim, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"useSender", nullptr, UseSender, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"senderBacklog", nullptr, SenderBacklog, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
+      {"nap", nullptr, Nap, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"txRoom", nullptr, TxRoom, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
       {"readClock", nullptr, ReadClock, nullptr, nullptr, nullptr, napi_enumerable, nullptr},
   };

@@ -1,11 +1,13 @@
 #include "queue.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <sys/socket.h>
 
 #include <cstring>
 
 #include "clock.h"
+#include "sender.h"
 #include "umem.h"
 #include "xdp_shared.h"
 
@@ -50,6 +52,8 @@ void Queue::Bind(const FrameStack& stack, double* page) {
 }
 
 void Queue::Unbind() {
+  sender_rows_ = 0;
+  while (held_.load(std::memory_order_acquire)) sched_yield();
   stack_ = FrameStack();
   page_ = nullptr;
 }
@@ -194,30 +198,72 @@ int32_t Queue::Transmit(int32_t* table, int32_t rows) {
     in_flight_ += taken;
     stats_[kTxPackets].Add(taken);
     stats_[kTxBytes].Add(bytes);
-    KickTx();
+    StartTx(taken);
   }
   return static_cast<int32_t>(taken);
 }
 
-// Copy mode sends inside this call, a bounded number of frames a time: come again until the ring is drained or the kernel has no room.
-void Queue::KickTx() {
+// Frames posted that the kernel has not taken. The producer is read from the ring: the Sender may ask, too.
+uint32_t Queue::Unsent() const {
+  uint32_t consumer = __atomic_load_n(tx.consumer, __ATOMIC_ACQUIRE);
+  return __atomic_load_n(tx.producer, __ATOMIC_ACQUIRE) - consumer;
+}
+
+uint32_t Queue::SenderBacklog() const { return sending_.load(std::memory_order_relaxed) ? Unsent() : 0; }
+
+void Queue::StartTx(uint32_t rows) {
+  // Pairs with the fence in Send: either the Sender sees what was just posted, or we see that it has stopped.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (sending_.load(std::memory_order_relaxed)) return;
+  if (sender_rows_ > 0 && rows >= static_cast<uint32_t>(sender_rows_) && HandOver()) return;
+  KickTx();
+}
+
+bool Queue::HandOver() {
+  if (settings_.zero_copy || held_.load(std::memory_order_acquire)) return false;
+  held_.store(true, std::memory_order_relaxed);
+  sending_.store(true, std::memory_order_relaxed);
+  if (Sender::Get().Take(this)) {
+    stats_[kTxHandedOver].Add(1);
+    return true;
+  }
+  sending_.store(false, std::memory_order_relaxed);
+  held_.store(false, std::memory_order_relaxed);
+  return false;
+}
+
+void Queue::Send() {
+  for (;;) {
+    bool drained = KickTx();
+    sending_.store(false, std::memory_order_relaxed);
+    std::atomic_thread_fence(std::memory_order_seq_cst);
+    // What the kernel has no room for is the next reclaim's. What was posted since the last look is still ours.
+    if (!drained || Unsent() == 0) break;
+    sending_.store(true, std::memory_order_relaxed);
+  }
+  held_.store(false, std::memory_order_release);
+}
+
+// Copy mode sends inside this call, a bounded number of frames a time: come again until the ring is drained (true) or the kernel
+// has no room.
+bool Queue::KickTx() {
   uint32_t last = __atomic_load_n(tx.consumer, __ATOMIC_ACQUIRE);
   int idle = 0;
   for (uint32_t calls = 0; calls <= tx.size && xsk_ring_prod__needs_wakeup(&tx); calls++) {
-    stats_[kTxWakeups].Add(1);
-    if (calls > 0) stats_[kTxKickAgain].Add(1);
+    stats_[kTxWakeups].AddShared(1);
+    if (calls > 0) stats_[kTxKickAgain].AddShared(1);
     int error = sendto(fd(), nullptr, 0, MSG_DONTWAIT, nullptr, 0) < 0 ? errno : 0;
     if (error != 0 && !IsTransient(error)) {
-      stats_[kTxKickErrors].Add(1);
-      return;
+      stats_[kTxKickErrors].AddShared(1);
+      return false;
     }
-    if (settings_.zero_copy) return;
-    uint32_t consumer = __atomic_load_n(tx.consumer, __ATOMIC_ACQUIRE);
-    if (consumer == tx.cached_prod) return;
+    if (settings_.zero_copy || Unsent() == 0) return true;
     // Without progress a second time the device is full; the next reclaim comes back.
-    if (consumer == last && ++idle == 2) return;
+    uint32_t consumer = __atomic_load_n(tx.consumer, __ATOMIC_ACQUIRE);
+    if (consumer == last && ++idle == 2) return false;
     last = consumer;
   }
+  return Unsent() == 0;
 }
 
 int32_t Queue::Reclaim(int32_t* out, int32_t max) {
@@ -231,7 +277,7 @@ int32_t Queue::Reclaim(int32_t* out, int32_t max) {
     xsk_ring_cons__release(&comp, n);
     in_flight_ -= n;
   }
-  if (in_flight_ > 0 && __atomic_load_n(tx.consumer, __ATOMIC_ACQUIRE) != tx.cached_prod) KickTx();
+  if (in_flight_ > 0 && !sending_.load(std::memory_order_relaxed) && Unsent() > 0) KickTx();
   return static_cast<int32_t>(n);
 }
 

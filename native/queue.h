@@ -10,9 +10,10 @@
 
 namespace xsiftr {
 
-// A counter that one thread writes and any thread reads.
+// A counter that any thread reads. One thread writes it, with Add and Max, or several do, with AddShared.
 class Counter {
  public:
+  void AddShared(uint64_t n) { value_.fetch_add(n, std::memory_order_relaxed); }
   void Add(uint64_t n) { value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed); }
   void Max(uint64_t n) {
     if (n > value_.load(std::memory_order_relaxed)) value_.store(n, std::memory_order_relaxed);
@@ -39,6 +40,7 @@ enum QueueStat {
   kTxKickErrors,
   kRxNoTimestamp,
   kRxNoFrames,
+  kTxHandedOver,
   kOwnStats,
   kClaimedDropped = kOwnStats,
   kRxDropped,
@@ -85,6 +87,12 @@ class Queue {
   // Rows taken: ends at a full ring and before a row that is not within one frame.
   int32_t Transmit(int32_t* table, int32_t n);
   int32_t Reclaim(int32_t* out, int32_t max);
+  // From now on batches of at least `rows` rows are sent by the Sender if it is free; 0: never, as at the beginning.
+  void UseSender(int32_t rows) { sender_rows_ = rows; }
+  // Frames that the Sender has yet to send; 0 when it is not at work on this queue.
+  uint32_t SenderBacklog() const;
+  // Called by the Sender.
+  void Send();
   int32_t TxRoom() { return static_cast<int32_t>(xsk_prod_nb_free(&tx, tx.size)); }
   void Refill();
 
@@ -104,7 +112,10 @@ class Queue {
   bool ValidTxRow(const int32_t* row) const;
   void DropOversize(uint32_t frame, uint32_t length, bool more);
   void Recycle(uint32_t frame);
-  void KickTx();
+  uint32_t Unsent() const;
+  void StartTx(uint32_t rows);
+  bool HandOver();
+  bool KickTx();
   void KickRx();
 
   QueueSettings settings_;
@@ -115,6 +126,10 @@ class Queue {
   uint32_t chain_length_ = 0;
   // Frames posted and not yet reclaimed.
   uint32_t in_flight_ = 0;
+  int32_t sender_rows_ = 0;
+  // The Sender is at work: what is posted meanwhile is sent. And: it may still touch the queue.
+  std::atomic<bool> sending_{false};
+  std::atomic<bool> held_{false};
   Counter stats_[kOwnStats];
 };
 

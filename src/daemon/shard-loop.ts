@@ -9,6 +9,8 @@ export interface ShardWork {
   untilTimer(): number;
   /** Tells the other shards that this one sleeps, or no longer does. */
   setSleeping(on: boolean): void;
+  /** Packets are being sent by another thread, so many that looking for received ones again at once is worth little. */
+  sending(): boolean;
   /** There is work that no file descriptor announces: packets in a hand-over ring, frames that wait to be sent. */
   hasWork(): boolean;
 }
@@ -27,6 +29,11 @@ export interface ShardLoopOptions {
 /** Passes in a row before the event loop gets its turn (messages, timers of the application). */
 const PASSES_A_TURN = 16;
 const IDLE_US = 30;
+/**
+ * How long a pass that found nothing to do is put off while another thread sends, µs: interrupt moderation, so to say. Spinning, the
+ * shard would take a processor from the receiver whose ACKs it waits for, and handle each ACK by itself.
+ */
+const NAP_US = 100;
 
 /**
  * The event loop of a shard (DESIGN.md, "Shards"): it spins while there is work; idle, it sleeps in the thread's event loop on its
@@ -116,6 +123,7 @@ export class ShardLoop {
       this.#inPass = true;
       for (let i = 0; i < PASSES_A_TURN && this.#state === 'spinning'; i++) {
         if (this.#work.pass()) this.#lastWork = this.#clock.us;
+        else if (!this.#busyPoll && this.#work.sending()) this.#nap();
         else if (!this.#busyPoll && ((this.#clock.us - this.#lastWork) | 0) > this.#idleUs) break;
       }
     } catch (err) {
@@ -131,6 +139,12 @@ export class ShardLoop {
     if (this.#busyPoll || ((this.#clock.us - this.#lastWork) | 0) <= this.#idleUs || !this.#sleep()) {
       setImmediate(this.#turn);
     }
+  }
+
+  #nap(): void {
+    this.#native.nap(NAP_US);
+    this.#clock.read(this.#native);
+    this.#lastWork = this.#clock.us;
   }
 
   /** Goes to sleep unless something came in meanwhile. */

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import type { Native } from '../driver/native.ts';
 import { XskLink } from '../driver/xsk.ts';
 import { counterBlock, stks, tcps } from '../metrics/layout.ts';
@@ -35,6 +36,10 @@ setByteCopier((src, from, dst, to, len) => {
 const RX_BATCH = 256;
 /** Packets that start a transmission: one call to the link, and in copy mode one system call, for so many. */
 const TXMIT = 64;
+/** Packets in a batch that the sender thread is asked to send: below, waking it costs more than it saves. */
+const SENDER_ROWS = 16;
+/** Packets that the sender thread must have before it for this one to take a nap: some 2 µs each. */
+const NAP_BACKLOG = 32;
 /** How soon a sleeping shard looks for completions that are still out. */
 const RECLAIM_US = 1000;
 
@@ -96,6 +101,8 @@ export class Shard implements ShardWork {
     tcpInit(st);
     setup.interfaces.forEach((itf, i) => {
       const link = new XskLink(native, itf.port, { queue: itf.queue, pool, page: clock.page });
+      // Where there is one processor, or each is kept busy, another thread is no help.
+      if (!setup.busyPoll && availableParallelism() > 1) link.useSender(SENDER_ROWS);
       this.#links.push(link);
       const block = i * setup.nshards + setup.shard;
       const ifp = st.ifAttach({
@@ -165,6 +172,11 @@ export class Shard implements ShardWork {
     if (st.flush()) worked = true;
     if (worked) this.#cnt[stks.stks_passes]!++;
     return worked;
+  }
+
+  sending(): boolean {
+    for (const link of this.#links) if (link.senderBacklog() >= NAP_BACKLOG) return true;
+    return false;
   }
 
   hasWork(): boolean {

@@ -55,6 +55,15 @@ export interface Native extends NativeSys {
   /** Takes completed transmissions; kicks the kernel again when frames still wait in the transmit ring. */
   reclaim(handle: number, out: Int32Array): number;
   txRoom(handle: number): number;
+  /**
+   * From now on, in copy mode, a `transmit` of at least `rows` rows only posts them, and the process's sender thread makes the system calls,
+   * if it is not at work for another queue; so does every later one until it has sent all. 0: never, as at the beginning.
+   */
+  useSender(handle: number, rows: number): void;
+  /** Frames that the sender thread has yet to send for this queue; 0 when it is not at work for it. */
+  senderBacklog(handle: number): number;
+  /** The calling thread sleeps for `us` microseconds, 0 to 10000, and whatever the kernel's timers add (50 by default). */
+  nap(us: number): void;
 
   /** Writes counters by `QSTAT` index; `out.length >= QSTAT_WORDS`. Any thread. */
   queueStats(port: number, queue: number, out: Float64Array): void;
@@ -170,15 +179,17 @@ export const QSTAT = {
   rx_no_timestamp: 12,
   /** Receive calls that could not fill the fill ring because no free frame was left. */
   rx_no_frames: 13,
+  /** Times that the sender thread took over for this queue. */
+  tx_handed_over: 14,
   /** Frames for our addresses that came on this queue while no socket served it, dropped by the XDP program. */
-  claimed_dropped: 14,
+  claimed_dropped: 15,
   /** XDP_STATISTICS of the kernel. */
-  rx_dropped: 15,
-  rx_invalid_descs: 16,
-  tx_invalid_descs: 17,
-  rx_ring_full: 18,
-  rx_fill_ring_empty_descs: 19,
-  tx_ring_empty_descs: 20,
+  rx_dropped: 16,
+  rx_invalid_descs: 17,
+  tx_invalid_descs: 18,
+  rx_ring_full: 19,
+  rx_fill_ring_empty_descs: 20,
+  tx_ring_empty_descs: 21,
 } as const;
 export const QSTAT_WORDS = 24;
 

@@ -57,6 +57,16 @@ export class XskLink implements Link {
     return this.#native.txRoom(this.handle);
   }
 
+  /** In copy mode, has batches of at least `rows` packets sent by another thread (`Native.useSender`). */
+  useSender(rows: number): void {
+    this.#native.useSender(this.handle, rows);
+  }
+
+  /** Packets that the other thread has yet to send. */
+  senderBacklog(): number {
+    return this.#native.senderBacklog(this.handle);
+  }
+
   /** Counters of this queue by `QSTAT` index; `out` has at least QSTAT_WORDS words. */
   stats(out: Float64Array = new Float64Array(QSTAT_WORDS)): Float64Array {
     this.#native.queueStats(this.#port, this.#queue, out);

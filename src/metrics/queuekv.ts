@@ -153,6 +153,12 @@ export const xskDecl: ProviderDecl = {
       help: 'Receive calls that found no free frame to refill the fill ring with',
     },
     {
+      key: 'tx_handed_over',
+      type: 'counter64',
+      unit: 'none',
+      help: 'Times that the sender thread took the transmit calls of this queue over',
+    },
+    {
       key: 'claimed_dropped',
       type: 'counter64',
       unit: 'packets',

@@ -322,6 +322,45 @@ describe.skipIf(missing)('two ports of one process over one UMEM', () => {
     expect(near.pool.available + near.link.rings()[FILL + 3]!).toBe(4096);
   });
 
+  test('the sender thread sends what large batches post, in order, and every frame comes back', async () => {
+    const ends = await outward('198.51.100.1', '198.51.100.2');
+    near.link.useSender(16);
+    const got: Received[] = [];
+    for (let round = 0; round < 40; round++) {
+      // Of several batches, the last ones smaller than what is handed over.
+      const packets = Array.from({ length: 405 }, (_, i) => packet(ends, UDP, udp(round, i, Buffer.alloc(i % 900, i))));
+      near.send(packets, SUMS);
+      near.send(packets.slice(0, 3), SUMS);
+      got.push(...(await far.collect(408, isIp)));
+    }
+    expect(got.map((r) => r.bytes.readUInt16BE(34) * 1000 + r.bytes.readUInt16BE(36))).toEqual(
+      Array.from({ length: 40 }, (_, round) =>
+        Array.from({ length: 408 }, (_, i) => round * 1000 + (i < 405 ? i : i - 405)),
+      ).flat(),
+    );
+    expect(got.every((r) => l4Flags(r) === F_L4CSUM_GOOD)).toBe(true);
+    expect(near.link.senderBacklog()).toBe(0);
+    expect(near.link.rings()[TX + 3]).toBe(0);
+    const stats = near.link.stats();
+    expect(stats[QSTAT.tx_handed_over]).toBeGreaterThan(0);
+    expect(stats[QSTAT.tx_packets]).toBe(40 * 408);
+    expect(stats[QSTAT.tx_kick_errors]).toBe(0);
+    near.reclaim();
+    expect(near.pool.available + near.link.rings()[FILL + 3]!).toBe(4096);
+    expect(() => near.link.useSender(-1)).toThrow(RangeError);
+  });
+
+  test('a queue that is closed while the sender thread works on it waits for its end', async () => {
+    const ends = await outward('198.51.100.1', '198.51.100.2');
+    const bytes = packet(ends, UDP, udp(1, 2, Buffer.alloc(1000)));
+    near.link.useSender(16);
+    near.send(Array<Buffer>(1500).fill(bytes), SUMS);
+    near.link.close();
+    expect(near.link.stats()[QSTAT.tx_handed_over]).toBeGreaterThan(0);
+    expect(near.link.rings()[TX + 3]).toBe(0);
+    await far.collect(1500, isIp);
+  });
+
   test('hash and hash type are those of Microsoft for the tuple that the packet carries', async () => {
     const v4 = await outward('198.51.100.1', '203.0.113.2');
     const v6 = await outward('2001:db8::1', '2001:db8::2');

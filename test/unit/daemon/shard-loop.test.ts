@@ -27,6 +27,11 @@ class FakeNative {
   closePoll(): void {
     this.closed = true;
   }
+  naps: number[] = [];
+  nap(us: number): void {
+    this.naps.push(us);
+    this.now += us + 50;
+  }
   readClock(page: Float64Array): void {
     this.now += 10;
     page[CLK.US] = this.now;
@@ -63,6 +68,11 @@ class FakeWork implements ShardWork {
   hasWork(): boolean {
     return this.ring;
   }
+  /** Looks that still find another thread at sending. */
+  sends = 0;
+  sending(): boolean {
+    return this.sends > 0 && this.sends-- > 0;
+  }
 }
 
 function rig(busyPoll = false) {
@@ -94,6 +104,37 @@ describe('the loop of a shard', () => {
     expect(native.armed).toBe(true);
     expect(work.sleeping.at(-1)).toBe(true);
     loop.stop();
+  });
+
+  it('rests between passes that find nothing while another thread sends, and spins on when that has ended', async () => {
+    const { native, work, loop } = rig();
+    work.sends = 5;
+    loop.start();
+    await turns(4);
+    expect(native.naps).toEqual([100, 100, 100, 100, 100]);
+    // One before each nap, and those until more than 30 µs were idle.
+    expect(work.passes).toBe(5 + 4);
+    expect(native.armed).toBe(true);
+    loop.stop();
+  });
+
+  it('never rests while there is something to do, nor with busy polling', async () => {
+    const { native, work, loop } = rig();
+    work.todo = 20;
+    work.sends = 3;
+    work.inPass = () => {
+      if (work.todo === 1) work.sends = 0;
+    };
+    loop.start();
+    await turns(10);
+    expect(native.naps).toEqual([]);
+    loop.stop();
+    const busy = rig(true);
+    busy.work.sends = 3;
+    busy.loop.start();
+    await turns(4);
+    expect(busy.native.naps).toEqual([]);
+    busy.loop.stop();
   });
 
   it("arms the timer for the wheel's next deadline, and disarms it when there is none", async () => {
