@@ -20,6 +20,7 @@ import { LINK_LOOK_MS, LinkWatch } from './link-watch.ts';
 import type { Logger } from './logger.ts';
 import { listenMetrics, type MetricsHandlers, metricsServer } from './metrics-server.ts';
 import { framesPerQueue, type Plan } from './plan.ts';
+import { NICE_DEFAULT, setNice } from './priority.ts';
 import { ShardClock } from './shard-clock.ts';
 import { ShardPort } from './shard-port.ts';
 import type { ShardJoint, ShardSetup } from './shard-setup.ts';
@@ -76,6 +77,7 @@ export class Daemon {
       this.#checkLog();
       await this.#takeInterface();
       await this.#openSiftr();
+      this.#setNice();
       dropPrivileges(this.plan.account ?? undefined);
       await this.#startShards();
       // Only now does the XDP program take frames from the kernel: every queue has a shard that answers.
@@ -88,6 +90,16 @@ export class Daemon {
       throw err;
     }
     this.#watch();
+  }
+
+  #setNice(): void {
+    const { nice } = this.plan.options;
+    const refused = setNice(nice ?? NICE_DEFAULT);
+    if (refused === null) return;
+    const line = `--nice ${nice ?? NICE_DEFAULT}: ${refused}; the priority stays as it was`;
+    // What nobody asked for is no news.
+    if (nice === undefined) this.log.debug(line);
+    else this.log.warn(line);
   }
 
   /** Servers first: a port in use is a refusal before anything is touched. */

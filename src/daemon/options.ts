@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { parseIPv4 } from '../net/address.ts';
 import { inetNtoa, prefixMask } from '../stack/net/in-addr.ts';
 import { SystemError, UserError } from './errors.ts';
+import { NICE_DEFAULT } from './priority.ts';
 import { defaultServices, services } from './services/index.ts';
 import { nearest, parseDuration, parseSize } from './units.ts';
 
@@ -393,6 +394,20 @@ export const runSchema = z.strictObject({
     { flags: '--busy-poll', help: 'never sleep: each queue keeps a core busy', group: 'Running' },
     flag,
   ).default(false),
+  nice: option(
+    {
+      flags: '--nice <N>',
+      help: `priority of the threads, from -20 (first) to 19 (default ${NICE_DEFAULT}: packets before programs)`,
+      group: 'Running',
+    },
+    (g) => {
+      const allowed = 'allowed is a whole number from -20 to 19';
+      const text = word(g, allowed);
+      const n = /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
+      if (!(n >= -20 && n <= 19)) throw new Bad(allowed);
+      return n;
+    },
+  ).optional(),
   duration: option(
     {
       flags: '-t, --duration <TIME>',

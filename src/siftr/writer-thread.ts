@@ -1,5 +1,5 @@
 import { writeSync } from 'node:fs';
-import { setPriority } from 'node:os';
+import { getPriority, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { trimHeap } from './heap.ts';
 import { CFG_SLEEPING, CFG_WAKE } from './shared.ts';
@@ -38,7 +38,7 @@ const PAUSE_IDLE = 40;
 /** Pause after a failed write, and after one that a full pipe refused, ms. */
 const PAUSE_ERROR = 1000;
 const PAUSE_AGAIN = 1;
-/** Nice value of this thread: where processors are short, packets come first. The rings hold what waits meanwhile. */
+/** Nice value of this thread, unless the process was given a greater one: where processors are short, packets come first. The rings hold what waits meanwhile. */
 const NICE = 5;
 /** Pause between the tries of `end` while a pipe is full, ms, and how many there are. */
 const PAUSE_END = 5;
@@ -142,7 +142,7 @@ function run(): void {
   });
 }
 
-// 0 is the calling thread on Linux, not the process (setpriority(2), NOTES).
-setPriority(0, NICE);
+// 0 is the calling thread on Linux, not the process (setpriority(2), NOTES). A thread without rights can only go down.
+if (getPriority(0) < NICE) setPriority(0, NICE);
 run();
 trimHeap();

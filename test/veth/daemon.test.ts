@@ -254,6 +254,35 @@ describe.skipIf(labMissing('curl', 'iperf3') !== '')(`the life of a daemon ${lab
     expect(await x.stop()).toBe(0);
   });
 
+  it('puts packets before programs: its shards and its session run at nice -5, or as --nice says', async () => {
+    const nices = (x: Xsiftr): { shards: number[]; writer: number[]; group: string } => {
+      const proc = `/proc/${x.running.pid}`;
+      const of = (name: RegExp): number[] =>
+        readdirSync(`${proc}/task`).flatMap((tid) => {
+          const stat = readFileSync(`${proc}/task/${tid}/stat`, 'latin1');
+          // Field 19 of proc_pid_stat(5); what follows the name begins with field 3.
+          return name.test(stat) ? Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]) : [];
+        });
+      return {
+        shards: of(/\(shard-\d/),
+        writer: of(/\(siftr-writer/),
+        group: readFileSync(`${proc}/autogroup`, 'latin1').trim(),
+      };
+    };
+    const x = await startXsiftr(lab, ['-q', '2']);
+    const usual = nices(x);
+    expect(usual.shards).toEqual([-5, -5]);
+    // The log waits for the packets.
+    expect(usual.writer).toEqual([5]);
+    expect(usual.group).toMatch(/nice -5$/);
+    expect(await x.stop()).toBe(0);
+    const asked = await startXsiftr(lab, ['-q', '2', '--nice', '7']);
+    expect(nices(asked).shards).toEqual([7, 7]);
+    expect(nices(asked).writer).toEqual([7]);
+    expect(nices(asked).group).toMatch(/nice 7$/);
+    expect(await asked.stop()).toBe(0);
+  });
+
   it('reads its options from --config, under the names of the command line', async () => {
     const file = join(lab.dir, 'x.yaml');
     await run([

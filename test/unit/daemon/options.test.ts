@@ -126,6 +126,8 @@ describe('options of a run', () => {
     [{ iface: 'ix1,ix2' }, /allowed is the name of one interface/],
     [{ mtu: '100' }, /^--mtu 100: allowed is a whole number from 576/],
     [{ control: 'x'.repeat(108) }, /at most 107 bytes/],
+    [{ nice: '20' }, /^--nice 20: allowed is a whole number from -20 to 19/],
+    [{ nice: '-1.5' }, /^--nice -1\.5: allowed is a whole number/],
     [{ logLevel: 'loud' }, /^--log-level loud: allowed are debug, info, warn, error, silent/],
   ])('refuses %j', (given, message) => {
     expect(refusal(given)).toMatch(message);
