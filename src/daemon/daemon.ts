@@ -76,8 +76,8 @@ export class Daemon {
       await this.#listen();
       this.#checkLog();
       await this.#takeInterface();
-      await this.#openSiftr();
       this.#setNice();
+      await this.#openSiftr();
       dropPrivileges(this.plan.account ?? undefined);
       await this.#startShards();
       // Only now does the XDP program take frames from the kernel: every queue has a shard that answers.

@@ -38,7 +38,10 @@ const PAUSE_IDLE = 40;
 /** Pause after a failed write, and after one that a full pipe refused, ms. */
 const PAUSE_ERROR = 1000;
 const PAUSE_AGAIN = 1;
-/** Nice value of this thread, unless the process was given a greater one: where processors are short, packets come first. The rings hold what waits meanwhile. */
+/**
+ * Nice value of this thread, unless the process was given a greater one: where processors are short, packets come first. The rings
+ * hold what waits meanwhile.
+ */
 const NICE = 5;
 /** Pause between the tries of `end` while a pipe is full, ms, and how many there are. */
 const PAUSE_END = 5;
