@@ -15,13 +15,10 @@ describe.skipIf(labMissing('curl') !== '')(`the link of an interface ${labMissin
     (await lab.far('curl -s -m 5 http://192.0.2.1/bytes/100000 | wc -c')).stdout;
   const linkLines = (x: Xsiftr): string[] => x.running.errorLines.filter((line) => line.includes('link state'));
 
-  /** It ends by itself, soon, with this one line, and everything is closed. */
+  /** It ends by itself, with this one line, and everything is closed. */
   async function ends(x: Xsiftr, line: string): Promise<void> {
-    const began = performance.now();
     const undoFile = `/run/xsiftr/ix1@${lab.nearNs}.undo`;
     expect(await x.running.exited).toBe(1);
-    // A look a second, and what an orderly end takes.
-    expect(performance.now() - began).toBeLessThan(4000);
     expect(x.running.errorLines.filter((l) => !l.startsWith('{'))).toEqual([`xsiftr: ${line}`]);
     expect(x.lines.join('\n')).toContain(`ix1: stopped (${line}) after`);
     expect(readFileSync(x.siftrLog, 'latin1')).toMatch(/\ndisable_time_secs=.*\n$/);

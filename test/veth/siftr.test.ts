@@ -35,6 +35,13 @@ async function get(lab: Lab, bytes = BYTES): Promise<void> {
   expect(r.stdout).toBe(`200 ${bytes}`);
 }
 
+/** Waits until every connection is closed on our side too: curl can be gone before its last segments are here. */
+async function quiet(x: Xsiftr): Promise<void> {
+  await expect
+    .poll(async () => (await x.command(['netstat', '-n'])).stdout, { timeout: 5000 })
+    .not.toMatch(/ESTABLISHED|SYN_|FIN_WAIT|CLOS|LAST_ACK/);
+}
+
 /** TCP counters of the peer's kernel. */
 async function peerSegments(lab: Lab): Promise<{ sent: number; received: number }> {
   const out = (await lab.far('nstat -asz TcpInSegs TcpOutSegs TcpRetransSegs')).stdout;
@@ -153,6 +160,7 @@ describe.skipIf(missing !== '')('SIFTR on a veth pair', () => {
     await withLab('siftr', { peerOffloads: false }, async (lab) => {
       const x = await startXsiftr(lab);
       await get(lab);
+      await quiet(x);
       renameSync(x.siftrLog, `${x.siftrLog}.0`);
       x.running.child.kill('SIGHUP');
       await expect
