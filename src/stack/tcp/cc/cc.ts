@@ -89,7 +89,8 @@ export interface CcField {
 export interface CongestionControl {
   /**
    * Who sets the window during fast recovery and after a timeout: the stack ("prr", the default: RFC 9937 towards `snd_ssthresh`, one segment
-   * after a timeout, `snd_ssthresh` at the end), or the module.
+   * after a timeout, `snd_ssthresh` at the end), or the module. While the stack repairs after a timeout a "prr" module opens the window from
+   * that one segment by slow start (RFC 5681 section 3.1), although `c.inRecovery`; in fast recovery it leaves it alone.
    */
   readonly recovery?: 'prr' | 'own';
   /** The module reacts to every ECE by itself from `CcAck.ece`, and receivers echo each mark exactly (RFC 8257). Default false. */
