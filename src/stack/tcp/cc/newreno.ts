@@ -103,6 +103,12 @@ export class NewReno implements CongestionControl {
     }
   }
 
+  /** The window was reduced by other means than a signal: the first slow start is over. */
+  protected reduced(): void {
+    this.#hystart?.stop();
+    this.bytesAcked = 0;
+  }
+
   postRecovery(_c: CcVar): void {
     this.bytesAcked = 0;
     this.#skip = !this.#repair;

@@ -2,8 +2,11 @@
  * The congestion-control modules of a process (a thread has a list of its own, filled alike at its start). Connections, listeners and
  * the sysctl net.inet.tcp.cc.algorithm choose among them by name.
  */
+import { bbr } from './bbr.ts';
+import { bbr1 } from './bbr1.ts';
 import type { CcField, CcModule, CongestionControl } from './cc.ts';
 import { cubic } from './cubic.ts';
+import { dctcp } from './dctcp.ts';
 import { newreno } from './newreno.ts';
 
 /** What a connection has that names no other. */
@@ -26,6 +29,9 @@ export class CcError extends Error {
 const modules = new Map<string, CcModule>([
   [newreno.name, newreno],
   [cubic.name, cubic],
+  [dctcp.name, dctcp],
+  [bbr.name, bbr],
+  [bbr1.name, bbr1],
 ]);
 
 const NAME = /^[a-z0-9_-]{1,15}$/;
