@@ -70,8 +70,8 @@ describe('congestion control', () => {
     p.out();
     p.send({ flags: 'A', seq: 1, ack: 1 + 3 * MSS });
     expect(p.host.count('tcps_newrenopartial')).toBe(1);
-    // Two of ten are delivered and one was sent: proportional rate reduction, to the half, lets the next go with the fourth.
-    for (let i = 0; i < 2; i++) p.send({ flags: 'A', seq: 1, ack: 1 + 3 * MSS });
+    // Seven are in flight where five may be: it goes once they are fewer (RFC 9937 section 6).
+    for (let i = 0; i < 3; i++) p.send({ flags: 'A', seq: 1, ack: 1 + 3 * MSS });
     expect(p.out()[0]!.seq).toBe(1 + 3 * MSS);
     const recover = tp.snd_recover;
     p.send({ flags: 'A', seq: 1, ack: (recover - p.iss) | 0 });
