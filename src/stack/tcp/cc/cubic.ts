@@ -208,7 +208,6 @@ export class Cubic implements CongestionControl {
     this.#last = c.now;
   }
 
-
   readFields(out: Float64Array, at: number): void {
     out[at] = this.wMax;
     out[at + 1] = this.k;
