@@ -98,7 +98,7 @@ export class Flow {
         if (errno !== 0) this.#fail(errnoName(errno));
       },
     };
-    const options: ConnectOptions & { cc: string } = {
+    const options: ConnectOptions = {
       faddr: this.receiver.addr,
       fport: SIM_PORT,
       cc: this.plan.cc,

@@ -216,7 +216,7 @@ function planFlow(given: string | FlowOptions, cc: string, delayUs: number, time
     throw new SimError(`--flow rtt=${f.rtt}: at least twice --delay, ${(2 * delayUs) / 1000}ms`);
   }
   return {
-    cc: checkCc(f.cc ?? cc),
+    cc: f.cc === undefined ? cc : checkCc(f.cc, '--flow cc='),
     startUs,
     stopUs,
     bytes: field('bytes', Number.POSITIVE_INFINITY, (t) => {
@@ -335,10 +335,10 @@ export function planExperiment(o: ExperimentOptions): Plan {
   };
 }
 
-/** Socket buffers that do not hold a flow back: twice what the path and its queue take, at least the stack's defaults. */
+/** Limits of autotuned socket buffers that do not hold a flow back: twice what the path and its queue take, at least the stack's own. */
 function buffers(bdpBytes: number, limit: Limit, mtu: number): Record<string, number> {
   const queue = Math.max(limit.limitBytes, limit.limitPackets * mtu) || 8 * bdpBytes;
   let bytes = 2 ** 21;
   while (bytes < 2 * (bdpBytes + queue) && bytes < BUFFER_MAX) bytes *= 2;
-  return { tcp_sendspace: bytes, tcp_recvspace: bytes, ipc_maxsockbuf: bytes };
+  return { tcp_sendbuf_max: bytes, tcp_recvbuf_max: bytes, ipc_maxsockbuf: bytes };
 }
