@@ -503,8 +503,8 @@ export class Bbr extends BbrBase {
     switch (type) {
       case CC_NDUPACK:
       case CC_RTO:
-        this.enterLoss(c, type);
         this.#saveUponLoss(c);
+        this.enterLoss(c, type);
         break;
       case CC_ECN:
         this.#noteLoss(c);
