@@ -34,7 +34,7 @@ export interface CcVar {
   /** Bytes delivered to the peer, and bytes marked lost, since the start (Float64). */
   readonly delivered: number;
   readonly lost: number;
-  /** Fast recovery, or repair after a timeout, is under way. */
+  /** Fast recovery is under way. False in the slow start after a timeout: there the window grows as in any slow start. */
   readonly inRecovery: boolean;
   /** clock.us: int32 µs that wrap. */
   readonly now: number;
@@ -88,16 +88,18 @@ export interface CcField {
 /** Congestion control of one connection. */
 export interface CongestionControl {
   /**
-   * Who sets the window during fast recovery and after a timeout: the stack ("prr", the default: RFC 9937 towards `snd_ssthresh`, one segment
-   * after a timeout, `snd_ssthresh` at the end), or the module. While the stack repairs after a timeout a "prr" module opens the window from
-   * that one segment by slow start (RFC 5681 section 3.1), although `c.inRecovery`; in fast recovery it leaves it alone.
+   * Who sets the window during fast recovery and at a timeout: the stack ('prr', the default: RFC 9937 towards `snd_ssthresh`, which the
+   * window is at the end; one segment at a timeout), or the module.
    */
   readonly recovery?: 'prr' | 'own';
   /** The module reacts to every ECE by itself from `CcAck.ece`, and receivers echo each mark exactly (RFC 8257). Default false. */
   readonly wantsExactEcn?: boolean;
   /** The connection is established, or changes over to this module. `snd_cwnd` is the initial window, or what it was. */
   init(c: CcVar): void;
-  /** An ACK that acknowledged or SACKed something new, in recovery too (`c.inRecovery`). */
+  /**
+   * An ACK that acknowledged or SACKed something new. Not called in fast recovery, where the stack has the window, unless `recovery` is
+   * 'own'.
+   */
   ackReceived(c: CcVar, ack: CcAck): void;
   /**
    * Congestion:
@@ -108,7 +110,7 @@ export interface CongestionControl {
    *   numbers back.
    */
   congestionSignal(c: CcVar, type: CcSignal): void;
-  /** Fast recovery, or repair after a timeout, is over: everything sent before it is acknowledged. */
+  /** Fast recovery, or the repair after a timeout, is over: what was sent before it is acknowledged. */
   postRecovery?(c: CcVar): void;
   /** Data is about to be sent after an idle time of `idleUs` (more than the retransmission timeout). The window has been reduced if the sysctls say so. */
   afterIdle?(c: CcVar, idleUs: number): void;

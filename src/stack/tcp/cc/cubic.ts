@@ -13,7 +13,7 @@ import {
   type CongestionControl,
 } from './cc.ts';
 import { HYSTART_OFF, HyStart } from './hystart.ts';
-import { flightSize, shareOfFlight, windowPacingRate } from './window.ts';
+import { flightSize, shareOfFlight } from './window.ts';
 
 /** RFC 9438 section 4.6 and section 5, and α of the Reno-friendly region (section 4.3). */
 export const BETA_CUBIC = 0.7;
@@ -208,9 +208,6 @@ export class Cubic implements CongestionControl {
     this.#last = c.now;
   }
 
-  pacingRate(c: CcVar): number {
-    return windowPacingRate(c);
-  }
 
   readFields(out: Float64Array, at: number): void {
     out[at] = this.wMax;
