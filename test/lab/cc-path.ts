@@ -198,14 +198,15 @@ export class ToyPath {
     a.lost = this.#detect(s.n);
     a.rateLost = c.lost - s.lost;
     a.inFlight = c.pipe;
-    if (c.inRecovery && this.#una >= this.#recover) this.#endRecovery();
-    if (a.lost > 0 && !c.inRecovery) this.#enterRecovery();
+    if ((c.inRecovery || this.#repair) && this.#una >= this.#recover) this.#endRecovery();
+    if (a.lost > 0 && !c.inRecovery && !this.#repair) this.#enterRecovery();
     if (a.ece && this.cc.wantsExactEcn !== true && this.#una > this.#ecnUntil) {
       this.#ecnUntil = this.#next;
       this.#signal(CC_ECN);
     }
-    this.cc.ackReceived(c, a);
-    if (c.inRecovery && !this.#repair && this.cc.recovery !== 'own') c.snd_cwnd = c.snd_ssthresh;
+    const own = this.cc.recovery === 'own';
+    if (c.inRecovery && !own) c.snd_cwnd = c.snd_ssthresh;
+    else this.cc.ackReceived(c, a);
     this.onAck?.(this, a);
   }
 
@@ -253,7 +254,7 @@ export class ToyPath {
     this.#recover = this.#next;
     this.#signal(CC_RTO);
     if (this.cc.recovery !== 'own') this.c.snd_cwnd = this.c.maxseg;
-    this.c.inRecovery = true;
+    this.c.inRecovery = false;
     this.#repair = true;
   }
 }

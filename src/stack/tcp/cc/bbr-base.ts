@@ -49,6 +49,8 @@ export abstract class BbrBase implements CongestionControl {
   sendQuantum = 0;
   /** Now, µs since `init`. */
   time = 0;
+  /** Fast recovery, or the repair after a timeout, is under way. */
+  protected inLoss = false;
   protected idleRestart = false;
   protected probeRttMinDelay = Number.POSITIVE_INFINITY;
   protected probeRttMinStamp = 0;
@@ -246,7 +248,12 @@ export abstract class BbrBase implements CongestionControl {
 
   /** Section 5.6.4.4. */
   protected saveCwnd(c: CcVar): void {
-    if ((!c.inRecovery && this.state !== PROBE_RTT) || c.snd_cwnd > this.priorCwnd) this.priorCwnd = c.snd_cwnd;
+    if ((!this.inLoss && this.state !== PROBE_RTT) || c.snd_cwnd > this.priorCwnd) this.priorCwnd = c.snd_cwnd;
+  }
+
+  postRecovery(c: CcVar): void {
+    this.inLoss = false;
+    this.restoreCwnd(c);
   }
 
   protected restoreCwnd(c: CcVar): void {
@@ -256,6 +263,7 @@ export abstract class BbrBase implements CongestionControl {
   /** Section 5.6.4.4: after a timeout one segment goes out beside what is still in flight. */
   protected enterLoss(c: CcVar, type: CcSignal): void {
     this.saveCwnd(c);
+    this.inLoss = true;
     if (type !== CC_NDUPACK) c.snd_cwnd = c.pipe + c.maxseg;
   }
 

@@ -125,7 +125,7 @@ export class Bbr extends BbrBase {
       this.#lostAtRound = c.lost;
       this.#deliveredAtRound = c.delivered;
       this.#lossEvents = 0;
-      this.#recoveryRounds = c.inRecovery ? this.#recoveryRounds + 1 : 0;
+      this.#recoveryRounds = this.inLoss ? this.#recoveryRounds + 1 : 0;
     }
   }
 
@@ -519,6 +519,7 @@ export class Bbr extends BbrBase {
 
   /** Section 5.5.11.2. */
   #undo(c: CcVar): void {
+    this.inLoss = false;
     this.restoreCwnd(c);
     this.#lossInRound = false;
     this.resetFullBw();
@@ -532,10 +533,6 @@ export class Bbr extends BbrBase {
       this.#startRefill(c);
     }
     this.#undoState = NO_STATE;
-  }
-
-  postRecovery(c: CcVar): void {
-    this.restoreCwnd(c);
   }
 
   readFields(out: Float64Array, at: number): void {

@@ -62,7 +62,6 @@ test("the window is the stack's in fast recovery, and opens one segment an ACK a
   d.c.inRecovery = false;
   d.cc.postRecovery?.(d.c);
   d.cc.congestionSignal(d.c, CC_RTO);
-  d.c.inRecovery = true;
   d.c.snd_cwnd = MSS;
   d.ack(2 * MSS);
   expect(d.segs).toBe(2);
