@@ -5,6 +5,7 @@
 
 import { connect, type Listener, listen, type Socket } from '../../src/stack/socket/socket.ts';
 import type { Tunables } from '../../src/stack/sysctl.ts';
+import { setCcDefault } from '../../src/stack/tcp/cc/registry.ts';
 import { tcpInit } from '../../src/stack/tcp/tcp.ts';
 import { checksum, ether, ip4, ipv4, OUR_MAC, PEER_MAC, u16 } from './frames.ts';
 import { TestHost } from './memlink.ts';
@@ -55,10 +56,11 @@ export class ScriptedPeer {
   readonly accepted: Recorder[] = [];
   listener: Listener | null = null;
 
-  constructor(o: { tune?: Partial<Tunables>; sport?: number; dport?: number; mtu?: number } = {}) {
+  constructor(o: { tune?: Partial<Tunables>; sport?: number; dport?: number; mtu?: number; cc?: string } = {}) {
     this.host = new TestHost({ frames: 1024, mtu: o.mtu ?? 1500, maxlen: 1023 });
     Object.assign(this.host.st.tune, o.tune ?? {});
     tcpInit(this.host.st);
+    if (o.cc !== undefined) setCcDefault(this.host.st, o.cc);
     this.sport = o.sport ?? 40000;
     this.dport = o.dport ?? 80;
     this.host.st.arp.learn(this.host.ifp, 0xc0000202 | 0, 0x0200, 2);

@@ -6,6 +6,8 @@ import { tcps } from '../../metrics/layout.ts';
 import { EADDRINUSE, EADDRNOTAVAIL, EPIPE, errnoName } from '../errno.ts';
 import { inetNtoa } from '../net/in-addr.ts';
 import type { Stack } from '../stack.ts';
+import type { CcModule } from '../tcp/cc/cc.ts';
+import { ccFind } from '../tcp/cc/registry.ts';
 import { haveEstablished, TCPS_CLOSE_WAIT, TCPS_ESTABLISHED, TCPS_TIME_WAIT } from '../tcp/tcp-fsm.ts';
 import { tcpOutput } from '../tcp/tcp-output.ts';
 import { tcpKeepRestart } from '../tcp/tcp-timer.ts';
@@ -58,6 +60,11 @@ export class Socket {
   /** SBS_CANTSENDMORE: FIN is queued or sent. */
   cantSendMore: boolean;
   keepAlive: boolean;
+  /** Congestion control asked for; null takes the stack's default. */
+  cc: CcModule | null;
+  /** The buffers grow with the path, until their sizes are set. */
+  autoSnd: boolean;
+  autoRcv: boolean;
   /** `clock.us` at which a passive connection's SYN was answered: connections of one peer are in its order, whatever shard they are on. */
   startUs: number;
   readonly #st: Stack;
@@ -87,6 +94,9 @@ export class Socket {
     this.noFdRef = false;
     this.cantSendMore = false;
     this.keepAlive = false;
+    this.cc = null;
+    this.autoSnd = true;
+    this.autoRcv = true;
     this.startUs = 0;
     this.#eof = false;
     this.#endTold = false;
@@ -223,9 +233,11 @@ export class Socket {
     if (haveEstablished(tp.t_state)) tcpKeepRestart(tp);
   }
 
-  /** Limits of both buffers in bytes, within kern.ipc.maxsockbuf; the receive buffer does not shrink below what was offered. */
+  /** Limits of both buffers in bytes, fixed from here on, within kern.ipc.maxsockbuf; the receive buffer does not shrink below what was offered. */
   setBuffers(snd: number, rcv: number): void {
     const most = this.#st.tune.ipc_maxsockbuf;
+    this.autoSnd = false;
+    this.autoRcv = false;
     this.so_snd.sb_hiwat = Math.max(2048, Math.min(snd, most));
     this.so_rcv.sb_hiwat = Math.max(2048, this.tp === null ? 0 : this.so_rcv.sb_hiwat, Math.min(rcv, most));
   }
@@ -330,18 +342,21 @@ export class Listener {
   /** Buffer sizes of the connections. */
   readonly sndBuf: number;
   readonly rcvBuf: number;
+  /** Congestion control of the connections; null takes the stack's default of the moment. */
+  readonly cc: CcModule | null;
   readonly #st: Stack;
   readonly #accept: AcceptFn;
   readonly #queue: Socket[];
   #closed: boolean;
 
-  constructor(st: Stack, addr: number, port: number, backlog: number, accept: AcceptFn) {
+  constructor(st: Stack, addr: number, port: number, backlog: number, cc: CcModule | null, accept: AcceptFn) {
     this.#st = st;
     this.addr = addr;
     this.port = port;
     this.backlog = backlog;
     this.sndBuf = st.tune.tcp_sendspace;
     this.rcvBuf = st.tune.tcp_recvspace;
+    this.cc = cc;
     this.#accept = accept;
     this.#queue = [];
     this.#closed = false;
@@ -359,7 +374,9 @@ export class Listener {
 
   /** Socket for a handshake that has just ended. */
   makeSocket(): Socket {
-    return new Socket(this.#st, notAccepted, this.sndBuf, this.rcvBuf);
+    const so = new Socket(this.#st, notAccepted, this.sndBuf, this.rcvBuf);
+    so.cc = this.cc;
+    return so;
   }
 
   /** Offers a connection to the accept function; it waits when that returns null. */
@@ -429,14 +446,17 @@ export interface ListenOptions {
   readonly port: number;
   /** Connections that may wait to be accepted; default kern.ipc.soacceptqueue. */
   readonly backlog?: number;
+  /** Name of a congestion-control module (cc/registry.ts); absent for the default, net.inet.tcp.cc.algorithm. */
+  readonly cc?: string;
 }
 
-/** Listens on this shard. Throws SocketError EADDRINUSE or EADDRNOTAVAIL. */
+/** Listens on this shard. Throws SocketError EADDRINUSE or EADDRNOTAVAIL, CcError for a module that is not loaded. */
 export function listen(st: Stack, opts: ListenOptions, accept: AcceptFn): Listener {
   const addr = opts.addr ?? 0;
   const what = `${addr === 0 ? '*' : inetNtoa(addr)}:${opts.port}`;
+  const cc = opts.cc === undefined ? null : ccFind(opts.cc);
   if (addr !== 0 && !st.isLocal(addr)) throw new SocketError(EADDRNOTAVAIL, 'listen', what);
-  const l = new Listener(st, addr, opts.port, opts.backlog ?? st.tune.ipc_soacceptqueue, accept);
+  const l = new Listener(st, addr, opts.port, opts.backlog ?? st.tune.ipc_soacceptqueue, cc, accept);
   if (!st.tcp.listeners.add(l)) throw new SocketError(EADDRINUSE, 'listen', what);
   return l;
 }
@@ -447,11 +467,14 @@ export interface ConnectOptions {
   readonly fport: number;
   readonly laddr?: number;
   readonly lport?: number;
+  /** Name of a congestion-control module (cc/registry.ts); absent for the default, net.inet.tcp.cc.algorithm. */
+  readonly cc?: string;
 }
 
 /** Opens a connection. Throws SocketError when it cannot begin; later failures come through `handler.closed`. */
 export function connect(st: Stack, opts: ConnectOptions, handler: SocketHandler): Socket {
   const so = new Socket(st, handler, st.tune.tcp_sendspace, st.tune.tcp_recvspace);
+  if (opts.cc !== undefined) so.cc = ccFind(opts.cc);
   const errno = tcpConnect(st, so, opts.laddr ?? 0, opts.lport ?? 0, opts.faddr, opts.fport);
   if (errno !== 0) throw new SocketError(errno, 'connect', `${inetNtoa(opts.faddr)}:${opts.fport}`);
   return so;

@@ -15,6 +15,7 @@ import {
   TCP_HDR_LEN,
   TCP_MAXWIN,
   TH_ACK,
+  TH_ECE,
   TH_SYN,
   TOF_MSS,
   TOF_SACKPERM,
@@ -24,11 +25,20 @@ import {
   tcpEmit,
 } from '../wire/tcp.ts';
 import { seqGt, seqLeq, seqLt } from './seq.ts';
+import { ecnWanted } from './tcp-ecn.ts';
 import { TCPS_SYN_RECEIVED } from './tcp-fsm.ts';
 import { tcpRequestScale } from './tcp-output.ts';
 import { tcpMss, tcpNewIss, tcpNewTsOffset, tcpNewtcpcb, tcpSetFlowid } from './tcp-subr.ts';
 import { TCPTV_REXMTMAX, tcpKeepRestart, tcpXmitTimer } from './tcp-timer.ts';
-import { type Tcpcb, TF_RCVD_SCALE, TF_RCVD_TSTMP, TF_REQ_SCALE, TF_REQ_TSTMP, TF_SACK_PERMIT } from './tcpcb.ts';
+import {
+  type Tcpcb,
+  TF_RCVD_SCALE,
+  TF_RCVD_TSTMP,
+  TF_REQ_SCALE,
+  TF_REQ_TSTMP,
+  TF_SACK_PERMIT,
+  TF2_ECN_PERMIT,
+} from './tcpcb.ts';
 
 const IPPROTO_TCP = 6;
 
@@ -54,6 +64,8 @@ class SyncacheEntry {
   flowid = 0;
   flowtype = 0;
   dirHash = 0;
+  /** The peer asked for ECN, and gets it (RFC 3168 section 6.1.1). */
+  ecn = false;
 
   constructor(cache: Syncache) {
     this.cache = cache;
@@ -126,7 +138,7 @@ export class Syncache {
    * A SYN for a listener: makes an entry and answers SYN,ACK, or answers again when the SYN is a repeat.
    * @returns true when another shard owns the flow and has been given `m`
    */
-  add(l: Listener, k: FlowKey, m: Mbuf, seq: number, win: number): boolean {
+  add(l: Listener, k: FlowKey, m: Mbuf, seq: number, flags: number, win: number): boolean {
     const st = this.#st;
     const cnt = st.cnt;
     let e = this.#find(k);
@@ -176,6 +188,7 @@ export class Syncache {
         e.tsoff = tcpNewTsOffset(st, k);
       }
     }
+    e.ecn = ecnWanted(flags, tune.tcp_ecn_enable);
     if (to.flags & TOF_SACKPERM && tune.tcp_sack_enable !== 0) e.flags |= TF_SACK_PERMIT;
     e.mss = to.flags & TOF_MSS ? to.mss : 0;
     e.rcvWnd = l.rcvBuf < TCP_MAXWIN ? l.rcvBuf : TCP_MAXWIN;
@@ -232,6 +245,11 @@ export class Syncache {
       tp.ts_recent_age = st.clock.ms;
       tp.ts_offset = e.tsoff;
     }
+    if (e.ecn) {
+      tp.t_flags2 |= TF2_ECN_PERMIT;
+      cnt[tcps.tcps_ecn_accepts]!++;
+    }
+    tp.ecn_recover = tp.snd_max;
     tcpMss(tp, e.mss);
     if (e.rexmits === 0) tcpXmitTimer(tp, (st.clock.us - e.sentUs) | 0);
     else tp.t_rxtshift = e.rexmits;
@@ -384,7 +402,17 @@ export class Syncache {
       to.tsecr = e.tsrecent;
     }
     const hlen = TCP_HDR_LEN + tcpAddoptions(st.pool.dv, m.pos, to, st.tcp.noSacks);
-    tcpEmit(st.pool.dv, m.pos, k.lport, k.fport, e.iss, (e.irs + 1) | 0, hlen, TH_SYN | TH_ACK, e.rcvWnd);
+    tcpEmit(
+      st.pool.dv,
+      m.pos,
+      k.lport,
+      k.fport,
+      e.iss,
+      (e.irs + 1) | 0,
+      hlen,
+      TH_SYN | TH_ACK | (e.ecn ? TH_ECE : 0),
+      e.rcvWnd,
+    );
     m.len = hlen;
     m.l4 = m.pos;
     m.flags = F_TX_L4CSUM;

@@ -5,10 +5,11 @@
 import { tcps } from '../../metrics/layout.ts';
 import type { Mbuf } from '../../rings/mbuf.ts';
 import type { Stack } from '../stack.ts';
-import { TH_ACK, TH_FIN, TH_PUSH, TH_RST, TH_SYN, TH_URG, TOF_SACK, TOF_TS } from '../wire/tcp.ts';
-import { ccAckReceived } from './cc-newreno.ts';
+import { TH_ACK, TH_ECE, TH_FIN, TH_PUSH, TH_RST, TH_SYN, TH_URG, TOF_SACK, TOF_TS } from '../wire/tcp.ts';
 import { seqGeq, seqGt, seqLeq, seqLt, tstmpLt } from './seq.ts';
-import { tcpAckReceived } from './tcp-ack.ts';
+import { ackProcess, tcpAckReceived } from './tcp-ack.ts';
+import { recvbufAutosize } from './tcp-autobuf.ts';
+import { ecnInput } from './tcp-ecn.ts';
 import {
   haveEstablished,
   haveRcvdFin,
@@ -26,17 +27,19 @@ import { tcpOutput } from './tcp-output.ts';
 import { cleanSackReport, tcpReassInsert, tcpReassNext } from './tcp-reass.ts';
 import { tcpClose, tcpResetByPeer, tcpRespond, tcpTwstart } from './tcp-subr.ts';
 import { tcpSynSentInput } from './tcp-syn-sent.ts';
-import { tcpKeepIdle, tcpXmitTimer } from './tcp-timer.ts';
+import { tcpKeepIdle } from './tcp-timer.ts';
 import {
   type Tcpcb,
   TF_ACKNOW,
   TF_DELACK,
-  TF_FASTRECOVERY,
   TF_RCVD_TSTMP,
   TF_REQ_TSTMP,
   TF_RXWIN0SENT,
+  TF2_ECN_PERMIT,
 } from './tcpcb.ts';
 
+/** Offset of the type of service, with the ECN field, in the IPv4 header. */
+const IP_TOS = 1;
 /** An ACK may wait for the end of the receive pass until this much is unacknowledged: what one LRO aggregate would hold. */
 const ACK_BATCH_BYTES = 65535;
 /** ts_recent is not believed after this long without a segment, ms (RFC 7323 section 5.5). */
@@ -58,6 +61,14 @@ export function tcpDoSegment(
   const so = tp.t_socket!;
   tp.t_rcvtime = st.clock.ms;
   tp.rcv_segs++;
+  if (tp.t_flags2 & TF2_ECN_PERMIT) {
+    ecnInput(tp, flags, st.pool.dv.getUint8(m.l3 + IP_TOS), tlen);
+    if (tp.t_inpcb === null) {
+      st.pool.put(m);
+      return;
+    }
+  }
+  if (tlen > 0 && so.autoRcv) recvbufAutosize(tp, tlen);
   const tiwin = flags & TH_SYN ? win : win << tp.snd_scale;
 
   let room = so.so_rcv.space;
@@ -84,8 +95,8 @@ export function tcpDoSegment(
       tp.ts_recent = to.tsval;
     }
     if (tlen === 0) {
-      if (seqGt(ack, tp.snd_una) && seqLeq(ack, tp.snd_max) && (tp.t_flags & TF_FASTRECOVERY) === 0) {
-        fastAck(st, tp, ack);
+      if (seqGt(ack, tp.snd_una) && seqLeq(ack, tp.snd_max)) {
+        fastAck(st, tp, ack, tiwin, (flags & TH_ECE) !== 0);
         st.pool.put(m);
         return;
       }
@@ -113,43 +124,14 @@ export function tcpDoSegment(
 }
 
 /** A pure ACK for new data with nothing else in it. */
-function fastAck(st: Stack, tp: Tcpcb, ack: number): void {
-  const cnt = st.cnt;
+function fastAck(st: Stack, tp: Tcpcb, ack: number, tiwin: number, ece: boolean): void {
   const so = tp.t_socket!;
-  cnt[tcps.tcps_predack]!++;
-  const acked = (ack - tp.snd_una) | 0;
-  const flight = (tp.snd_max - tp.snd_una) | 0;
-  cnt[tcps.tcps_rcvackpack]!++;
-  cnt[tcps.tcps_rcvackbyte]! += acked;
-  takeRtt(st, tp, ack);
-  so.so_snd.drop(acked);
-  ccAckReceived(tp, acked, tp.snd_cwnd > tp.snd_wnd || flight << 1 < tp.snd_cwnd);
-  tp.snd_una = ack;
-  if (seqGt(ack, tp.snd_recover)) tp.snd_recover = (ack - 1) | 0;
+  st.cnt[tcps.tcps_predack]!++;
+  if (!ackProcess(st, tp, ack, false, ece)) return;
+  tp.snd_wnd = tiwin;
   tp.snd_wl2 = ack;
-  tp.t_dupacks = 0;
-  tp.t_rxtshift = 0;
-  if (tp.snd_una === tp.snd_max) st.wheel.cancel(tp.t_rexmt);
-  else if (!tp.t_persist.armed) st.wheel.arm(tp.t_rexmt, tp.t_rxtcur);
   so.sowwakeup();
-  if (tp.t_socket === so && so.so_snd.sb_cc > 0) tcpOutput(tp);
-}
-
-/**
- * Takes a round-trip sample if this ACK covers the timed segment; when nothing is timed (a retransmission spoilt it) the
- * timestamp echo serves (RFC 7323 section 4.1), in its milliseconds.
- */
-export function takeRtt(st: Stack, tp: Tcpcb, ack: number): void {
-  const to = st.tcp.optIn;
-  if (tp.t_rtttiming) {
-    if (seqGt(ack, tp.t_rtseq)) {
-      tp.t_rtttiming = false;
-      tcpXmitTimer(tp, (st.clock.us - tp.t_rtttime) | 0);
-    }
-  } else if (to.flags & TOF_TS && to.tsecr !== 0 && tp.t_flags & TF_RCVD_TSTMP) {
-    const ms = (st.clock.ms - (to.tsecr - tp.ts_offset)) | 0;
-    if (ms >= 0 && ms < 64000) tcpXmitTimer(tp, ms === 0 ? 1000 : ms * 1000);
-  }
+  if (tp.t_socket === so && (so.so_snd.sb_cc > 0 || tp.snd_lost > 0)) tcpOutput(tp);
 }
 
 /** Decides how data in order is acknowledged: the first segment may wait, the second asks for an ACK (RFC 5681 section 4.2). */
@@ -169,7 +151,8 @@ function ackInOrder(st: Stack, tp: Tcpcb, tlen: number): void {
 
 /** Sends an ACK that data in order asked for: with what follows in this pass, unless too much would hang on it. */
 function ackNow(st: Stack, tp: Tcpcb): void {
-  if (((tp.rcv_nxt - tp.last_ack_sent) | 0) >= ACK_BATCH_BYTES || tp.rcv_wnd >> 1 < ACK_BATCH_BYTES) tcpOutput(tp);
+  const owed = (tp.rcv_nxt - tp.last_ack_sent) | 0;
+  if (owed >= ACK_BATCH_BYTES || owed >= tp.rcv_wnd >> 1) tcpOutput(tp);
   else st.tcp.ackLater(tp);
 }
 
@@ -327,6 +310,7 @@ function slowPath(
   }
   if (to.flags & TOF_SACK) cnt[tcps.tcps_sack_rcv_opts]!++;
 
+  const una = tp.snd_una;
   const alive = tcpAckReceived(st, tp, m, seq, ack, flags, tiwin, tlen);
   if (!alive) {
     st.pool.put(m);
@@ -348,9 +332,16 @@ function slowPath(
     needOutput = true;
   }
 
+  if (tp.snd_una !== una) {
+    so.sowwakeup();
+    if (tp.t_socket !== so) {
+      st.pool.put(m);
+      return;
+    }
+  }
   tcpDataReceived(st, tp, m, seq, flags, tlen);
   if (tp.t_socket !== so) return;
-  if (needOutput || so.so_snd.sb_cc > 0 || (tp.t_flags & TF_ACKNOW) !== 0) tcpOutput(tp);
+  if (needOutput || so.so_snd.sb_cc > 0 || tp.snd_lost > 0 || (tp.t_flags & TF_ACKNOW) !== 0) tcpOutput(tp);
 }
 
 /** Segment text and FIN (RFC 9293 section 3.10.7.4, seventh and eighth checks). Takes `m`. */

@@ -11,6 +11,7 @@ import { cksumPseudoOk } from '../wire/checksum.ts';
 import {
   TCP_HDR_LEN,
   TH_ACK,
+  TH_BASE,
   TH_FIN,
   TH_RST,
   TH_SYN,
@@ -245,7 +246,7 @@ function listenInput(
     tcpDropWithReset(st, m, k.f3, k.l3, k.fport, k.lport, seq, ack, flags, tlen);
   } else if ((flags & TH_SYN) === 0 || (k.l3 === k.f3 && k.lport === k.fport)) {
     cnt[tcps.tcps_badsyn]!++;
-  } else if (tcp.syncache.add(l, k, m, seq, thWin(v, at))) {
+  } else if (tcp.syncache.add(l, k, m, seq, flags, thWin(v, at))) {
     // Another shard owns the flow and has the packet now.
     return;
   }
@@ -282,7 +283,7 @@ function twInput(
     return false;
   }
   if (flags & TH_FIN && ((seq + tlen + 1 - tp.rcv_nxt) | 0) === 0) tcpTwstart(tp);
-  if (flags !== TH_ACK || tlen !== 0 || seq !== tp.rcv_nxt || ack !== tp.snd_nxt) {
+  if ((flags & TH_BASE) !== TH_ACK || tlen !== 0 || seq !== tp.rcv_nxt || ack !== tp.snd_nxt) {
     if (tlen > 0) cnt[tcps.tcps_rcvdata_timewait]!++;
     tcpDooptions(st.pool.dv, at, hlen, false, st.tcp.optIn);
     const inp = tp.t_inpcb!;

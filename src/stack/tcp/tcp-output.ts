@@ -28,9 +28,17 @@ import {
   tcpAddoptions,
   tcpEmit,
 } from '../wire/tcp.ts';
-import { ccAfterIdle, tcpMaxseg } from './cc-newreno.ts';
+import { ccAfterIdle, ccOwnsRecovery, ccSent } from './cc/glue.ts';
 import { seqGt, seqLt } from './seq.ts';
+import { cwndValidate } from './tcp-ack.ts';
+import { sendbufAutosize } from './tcp-autobuf.ts';
+import { ecnOutput, IPTOS_ECN_ECT0, IPTOS_ECN_MASK } from './tcp-ecn.ts';
 import { haveRcvdFin, TCPS_ESTABLISHED, TCPS_SYN_RECEIVED, TCPS_SYN_SENT, tcpOutflags } from './tcp-fsm.ts';
+import { paceAllows, paceSent } from './tcp-pacing.ts';
+import { tlpSchedule } from './tcp-rack.ts';
+import { rateAppLimited } from './tcp-rate.ts';
+import { undoNoteRexmit } from './tcp-recovery.ts';
+import { rtxAppend, rtxNextLost, rtxResent, rtxSplit, SEG_FIN, type SndSeg } from './tcp-rtxq.ts';
 import { tcpSetpersist } from './tcp-timer.ts';
 import {
   TA_OUTPUT,
@@ -38,6 +46,7 @@ import {
   type Tcpcb,
   TF_ACKNOW,
   TF_DELACK,
+  TF_FASTRECOVERY,
   TF_FORCEDATA,
   TF_LASTIDLE,
   TF_MORETOCOME,
@@ -49,10 +58,12 @@ import {
   TF_RXWIN0SENT,
   TF_SACK_PERMIT,
   TF_SENTFIN,
+  TF2_ECN_PERMIT,
   TF2_PLPMTU_PMTUD,
 } from './tcpcb.ts';
 
 const IPPROTO_TCP = 6;
+const TSTMP = TF_RCVD_TSTMP | TF_REQ_TSTMP;
 
 /** MSS that we announce: what the route's MTU leaves for TCP without options (RFC 9293 section 3.7.1, RFC 6691). */
 export function tcpMssOffer(tp: Tcpcb): number {
@@ -81,7 +92,7 @@ export function tcpRecwin(tp: Tcpcb): number {
 }
 
 /**
- * Sends what may be sent.
+ * Sends what may be sent: first what is lost, then new data.
  * @returns 0, or the errno with which the last segment failed
  */
 export function tcpOutput(tp: Tcpcb): number {
@@ -91,65 +102,84 @@ export function tcpOutput(tp: Tcpcb): number {
   const inp = tp.t_inpcb!;
   const so = tp.t_socket!;
   const snd = so.so_snd;
+  const synced = tp.t_state >= TCPS_ESTABLISHED;
 
+  // Nothing is unacknowledged: Nagle has nothing to wait for.
   let idle = (tp.t_flags & TF_LASTIDLE) !== 0 || tp.snd_max === tp.snd_una;
-  if (idle && tp.t_state >= TCPS_ESTABLISHED && ((st.clock.ms - tp.t_rcvtime) | 0) * 1000 >= tp.t_rxtcur) {
-    ccAfterIdle(tp);
-  }
+  if (idle && synced) idleRestart(tp);
   tp.t_flags &= ~TF_LASTIDLE;
   if (idle && (tp.t_flags & TF_MORETOCOME) !== 0) {
     tp.t_flags |= TF_LASTIDLE;
     idle = false;
   }
+  const force = (tp.t_flags & TF_FORCEDATA) !== 0;
+  const tsLen = (tp.t_flags & TSTMP) === TSTMP ? TCPOLEN_TSTAMP_APPA : 0;
+  const sackRoom = tp.rcv_numsacks > 0 ? sackOptLen(tp.rcv_numsacks, tsLen) : 0;
+  const maxlen = tp.t_maxseg - tsLen - sackRoom;
+  if (so.autoSnd && synced) sendbufAutosize(tp);
 
   for (;;) {
     let sendalot = false;
-    const off = (tp.snd_nxt - tp.snd_una) | 0;
     let flags = tcpOutflags[tp.t_state]!;
-    let sendwin = tp.snd_wnd < tp.snd_cwnd ? tp.snd_wnd : tp.snd_cwnd;
-    const force = (tp.t_flags & TF_FORCEDATA) !== 0;
-    if (force) {
-      if (sendwin === 0) {
-        // A probe into a closed window carries one byte and no FIN, unless the FIN is all there is.
-        if (off < snd.sb_cc) flags &= ~TH_FIN;
-        sendwin = 1;
-      } else {
-        st.wheel.cancel(tp.t_persist);
-        tp.t_rxtshift = 0;
+    if (flags & TH_SYN && tp.snd_nxt !== tp.iss) flags &= ~TH_SYN;
+    let off = (tp.snd_nxt - tp.snd_una) | 0;
+    let seg: SndSeg | null = null;
+    let len = 0;
+    /** The congestion window, and nothing else, keeps new data back. */
+    let limited = false;
+    if (synced) {
+      seg = force || tp.t_frto === 2 ? null : rtxNextLost(tp);
+      if (seg !== null) {
+        len = mayResend(tp, seg, maxlen);
+        if (len < 0) {
+          // Lost data first: nothing new before it.
+          seg = null;
+          len = 0;
+          limited = true;
+          flags &= ~TH_FIN;
+        } else {
+          off = (seg.start - tp.snd_una) | 0;
+          sendalot = true;
+        }
+      }
+      if (seg === null && !limited) {
+        const unsent = snd.sb_cc - off;
+        let room = tp.snd_wnd - off;
+        if (force) {
+          if (room <= 0 && tp.snd_wnd === 0) {
+            // A probe into a closed window carries one byte and no FIN, unless the FIN is all there is.
+            if (off < snd.sb_cc) flags &= ~TH_FIN;
+            room = 1;
+          } else {
+            st.wheel.cancel(tp.t_persist);
+            tp.t_rxtshift = 0;
+          }
+        }
+        const cwndRoom = tp.snd_cwnd - tp.pipe;
+        if (cwndRoom < room && !(force && tp.snd_wnd === 0)) {
+          limited = cwndRoom < unsent && cwndRoom < maxlen;
+          room = cwndRoom;
+        }
+        len = unsent < room ? unsent : room;
+        if (len < 0) len = 0;
       }
     }
-
-    let len = (snd.sb_cc < sendwin ? snd.sb_cc : sendwin) - off;
-    if (flags & TH_SYN) {
-      // Data on a SYN is for Fast Open only.
-      if (tp.snd_nxt !== tp.iss) flags &= ~TH_SYN;
-      len = 0;
-    }
-    if (tp.t_state < TCPS_ESTABLISHED) len = 0;
-    if (len < 0) {
-      // The window shrank below what is in flight, or the FIN has been sent and is not acknowledged (then off = cc + 1).
-      len = 0;
-      if (tp.snd_wnd === 0 && off < snd.sb_cc && tp.t_state >= TCPS_ESTABLISHED) {
-        st.wheel.cancel(tp.t_rexmt);
-        tp.t_rxtshift = 0;
-        tp.snd_nxt = tp.snd_una;
-        if (!tp.t_persist.armed) tcpSetpersist(tp);
-      }
-    }
-
-    const optlenGuess = tp.t_flags & TF_RCVD_TSTMP && tp.t_flags & TF_REQ_TSTMP ? TCPOLEN_TSTAMP_APPA : 0;
-    const sackRoom = tp.rcv_numsacks > 0 ? sackOptLen(tp.rcv_numsacks, optlenGuess) : 0;
-    const maxlen = tp.t_maxseg - optlenGuess - sackRoom;
     if (len > maxlen) {
       len = maxlen;
       sendalot = true;
     }
-    if (((tp.snd_nxt + len - (tp.snd_una + snd.sb_cc)) | 0) < 0) flags &= ~TH_FIN;
+    const rexmit = seg !== null;
+    if (rexmit) {
+      const whole = ((seg!.end - seg!.start) | 0) === len + (seg!.flags & SEG_FIN ? 1 : 0);
+      if (!whole || (seg!.flags & SEG_FIN) === 0) flags &= ~TH_FIN;
+    } else if (off + len < snd.sb_cc) {
+      flags &= ~TH_FIN;
+    }
 
     const recwin = tcpRecwin(tp);
     const isSyn = (flags & TH_SYN) !== 0;
-    let send = false;
-    if (len > 0) {
+    let send = rexmit;
+    if (len > 0 && !rexmit) {
       send =
         len === maxlen ||
         force ||
@@ -157,6 +187,27 @@ export function tcpOutput(tp: Tcpcb): number {
         (tp.max_sndwnd > 0 && len >= tp.max_sndwnd >> 1) ||
         seqLt(tp.snd_nxt, tp.snd_max);
     }
+    const finDue =
+      (flags & TH_FIN) !== 0 &&
+      (rexmit || (tp.t_flags & TF_SENTFIN) === 0 || (seqLt(tp.snd_nxt, tp.snd_max) && off >= snd.sb_cc));
+    if ((len > 0 && send) || (finDue && (rexmit || synced))) {
+      // The pacer holds data back; what else is due goes without it.
+      if (tp.t_pacing_rate > 0 && !force && !paceAllows(tp)) {
+        len = 0;
+        seg = null;
+        send = false;
+        flags &= ~TH_FIN;
+        sendalot = false;
+        limited = false;
+        off = (tp.snd_nxt - tp.snd_una) | 0;
+      } else if (!force && queueFull(tp)) {
+        cnt[tcps.tcps_ackretry_nobufs]!++;
+        parked(tp);
+        tcp.waitForRoom(tp, false);
+        return 0;
+      }
+    }
+    const resend = seg !== null;
     if (
       !send &&
       recwin > 0 &&
@@ -166,25 +217,10 @@ export function tcpOutput(tp: Tcpcb): number {
     ) {
       send = windowUpdateDue(tp, recwin);
     }
-    send ||=
-      (tp.t_flags & TF_ACKNOW) !== 0 ||
-      isSyn ||
-      (flags & TH_RST) !== 0 ||
-      ((flags & TH_FIN) !== 0 && ((tp.t_flags & TF_SENTFIN) === 0 || tp.snd_nxt === tp.snd_una));
+    send ||= (tp.t_flags & TF_ACKNOW) !== 0 || isSyn || (flags & TH_RST) !== 0 || (finDue && (flags & TH_FIN) !== 0);
     if (!send) {
-      // Data waits, nothing is in flight to bring an ACK, and the window is the reason: probe (RFC 9293 section 3.8.6.1).
-      if (snd.sb_cc > 0) persistIfIdle(tp);
+      if (synced) nothingSent(tp, limited, snd.sb_cc > off);
       return 0;
-    }
-
-    if (len > 0 && !force) {
-      const rt = routeLookup(st, inp.f3, inp.ro);
-      if (rt?.ifp.ifq.halfFull) {
-        cnt[tcps.tcps_ackretry_nobufs]!++;
-        parked(tp);
-        tcp.waitForRoom(tp, false);
-        return 0;
-      }
     }
     const m = st.pool.get();
     if (m === null) {
@@ -193,21 +229,25 @@ export function tcpOutput(tp: Tcpcb): number {
       tcp.waitForRoom(tp, true);
       return ENOBUFS;
     }
+    // A FIN that went before keeps its number; it goes again only as a lost segment or where the scoreboard was given up.
+    if (!resend && !finDue) flags &= ~TH_FIN;
 
     const hlen = TCP_HDR_LEN + buildOptions(tp, m, flags);
     if (len > 0) {
-      const payload = m.pos + hlen;
-      snd.peek(off, st.pool.u8, payload, len);
+      snd.peek(off, st.pool.u8, m.pos + hlen, len);
       if (off + len === snd.sb_cc) flags |= TH_PUSH;
     } else if (isSyn && tp.t_state === TCPS_SYN_SENT) {
       flags &= ~TH_ACK;
     }
-    // A FIN sent before keeps its number when it goes again.
-    let seq = tp.snd_nxt;
-    if ((flags & TH_FIN) !== 0 && (tp.t_flags & TF_SENTFIN) !== 0 && tp.snd_nxt === tp.snd_max)
-      seq = (tp.snd_nxt - 1) | 0;
+    let seq = resend ? seg!.start : tp.snd_nxt;
     // A pure ACK or probe carries snd_max so that it is acceptable whatever was retransmitted meanwhile.
     if (len === 0 && (flags & (TH_SYN | TH_FIN)) === 0 && !tp.t_persist.armed) seq = tp.snd_max;
+    const newData = len > 0 && !resend && !force && tp.snd_nxt === tp.snd_max;
+    let tos = inp.inp_tos;
+    if (tp.t_flags2 & TF2_ECN_PERMIT || isSyn) {
+      flags = ecnOutput(tp, flags, newData);
+      if (newData && tp.t_flags2 & TF2_ECN_PERMIT) tos = (tos & ~IPTOS_ECN_MASK) | IPTOS_ECN_ECT0;
+    }
 
     let win = recwin >> tp.rcv_scale;
     if (isSyn) win = recwin > TCP_MAXWIN ? TCP_MAXWIN : recwin;
@@ -233,7 +273,7 @@ export function tcpOutput(tp: Tcpcb): number {
       inp.l3,
       inp.f3,
       IPPROTO_TCP,
-      inp.inp_tos,
+      tos,
       inp.inp_ttl,
       (tp.t_flags2 & TF2_PLPMTU_PMTUD) !== 0,
       inp,
@@ -245,7 +285,7 @@ export function tcpOutput(tp: Tcpcb): number {
       if (len > 0 || flags & (TH_SYN | TH_FIN)) {
         if (!tp.t_rexmt.armed && !tp.t_persist.armed) st.wheel.arm(tp.t_rexmt, tp.t_rxtcur);
         if (error === ENOBUFS) cnt[tcps.tcps_sndenobufs]!++;
-        if (error === ENOBUFS) tp.snd_cwnd = tcpMaxseg(tp);
+        if (error === ENOBUFS) tp.snd_cwnd = tp.maxseg;
       }
       return error;
     }
@@ -255,37 +295,10 @@ export function tcpOutput(tp: Tcpcb): number {
       tp.t_softerror = error;
     }
 
-    countSent(tp, flags, len, force, delayed, nsacks);
-    const startseq = tp.snd_nxt;
-    if (!force || !tp.t_persist.armed) {
-      if (flags & TH_SYN) tp.snd_nxt = (tp.snd_nxt + 1) | 0;
-      if (flags & TH_FIN) {
-        if ((tp.t_flags & TF_SENTFIN) === 0 || seqLt(tp.snd_nxt, tp.snd_max)) tp.snd_nxt = (tp.snd_nxt + 1) | 0;
-        tp.t_flags |= TF_SENTFIN;
-      }
-      tp.snd_nxt = (tp.snd_nxt + len) | 0;
-      if (seqGt(tp.snd_nxt, tp.snd_max)) {
-        tp.snd_max = tp.snd_nxt;
-        if (!tp.t_rtttiming) {
-          tp.t_rtttiming = true;
-          tp.t_rtttime = st.clock.us;
-          tp.t_rtseq = startseq;
-          cnt[tcps.tcps_segstimed]!++;
-        }
-      }
-      if (!tp.t_rexmt.armed && tp.snd_nxt !== tp.snd_una) {
-        if (tp.t_persist.armed) {
-          st.wheel.cancel(tp.t_persist);
-          tp.t_rxtshift = 0;
-        }
-        st.wheel.arm(tp.t_rexmt, tp.t_rxtcur);
-      }
-    } else {
-      // A probe: what it carries counts as sent, snd_nxt stays.
-      const end = (tp.snd_nxt + len + (flags & TH_FIN ? 1 : 0)) | 0;
-      if (flags & TH_FIN) tp.t_flags |= TF_SENTFIN;
-      if (seqGt(end, tp.snd_max)) tp.snd_max = end;
-    }
+    countSent(tp, flags, len, resend || seqLt(seq, tp.snd_max), force, delayed, nsacks);
+    if (resend) resent(tp, seg!, len, flags);
+    else if (!force || !tp.t_persist.armed) advance(tp, len, flags);
+    else probed(tp, len, flags);
     if (flags & TH_ACK) {
       const edge = (tp.rcv_nxt + recwin) | 0;
       if (recwin > 0 && seqGt(edge, tp.rcv_adv)) tp.rcv_adv = edge;
@@ -298,8 +311,113 @@ export function tcpOutput(tp: Tcpcb): number {
     tp.snd_segs++;
     if (trace !== null) trace(tp, TA_OUTPUT_DONE, flags, seq, len);
     if (error !== 0) return error;
-    if (!sendalot) return 0;
+    if (!sendalot) {
+      if (synced) nothingSent(tp, limited, snd.sb_cc > ((tp.snd_nxt - tp.snd_una) | 0));
+      return 0;
+    }
   }
+}
+
+/** Sequence numbers, scoreboard and timer after new data, SYN or FIN. */
+function advance(tp: Tcpcb, len: number, flags: number): void {
+  const { wheel } = tp.st;
+  let moved = len;
+  if (flags & TH_FIN) {
+    moved++;
+    tp.t_flags |= TF_SENTFIN;
+  }
+  if (moved > 0) {
+    const again = seqLt(tp.snd_nxt, tp.snd_max);
+    rtxAppend(tp, moved, (flags & TH_FIN) !== 0, again);
+    if (again) undoNoteRexmit(tp);
+    if ((tp.t_flags & TF_FASTRECOVERY) !== 0) tp.prr_out += moved;
+    paceSent(tp, len);
+    ccSent(tp, moved, false);
+  }
+  if (flags & TH_SYN) {
+    moved++;
+    if (!tp.t_rtttiming && tp.snd_nxt === tp.snd_max) {
+      tp.t_rtttiming = true;
+      tp.t_rtttime = tp.st.clock.us;
+      tp.st.cnt[tcps.tcps_segstimed]!++;
+    }
+  }
+  tp.snd_nxt = (tp.snd_nxt + moved) | 0;
+  if (seqGt(tp.snd_nxt, tp.snd_max)) tp.snd_max = tp.snd_nxt;
+  if (tp.snd_nxt === tp.snd_una) return;
+  if (!tp.t_rexmt.armed) {
+    if (tp.t_persist.armed) {
+      wheel.cancel(tp.t_persist);
+      tp.t_rxtshift = 0;
+    }
+    wheel.arm(tp.t_rexmt, tp.t_rxtcur);
+  }
+  if (moved > 0) tlpSchedule(tp);
+}
+
+/** Scoreboard and timer after a retransmission of the first `len` bytes of `seg`. */
+function resent(tp: Tcpcb, seg: SndSeg, len: number, flags: number): void {
+  const { cnt, wheel } = tp.st;
+  const all = len + (flags & TH_FIN ? 1 : 0);
+  if (all < ((seg.end - seg.start) | 0)) rtxSplit(tp, seg, (seg.start + all) | 0);
+  rtxResent(tp, seg);
+  undoNoteRexmit(tp);
+  if ((tp.t_flags & TF_FASTRECOVERY) !== 0) {
+    tp.prr_out += all;
+    if (tp.t_flags & TF_SACK_PERMIT) {
+      cnt[tcps.tcps_sack_rexmits]!++;
+      cnt[tcps.tcps_sack_rexmit_bytes]! += len;
+    }
+  }
+  paceSent(tp, len);
+  ccSent(tp, all, false);
+  if (!tp.t_rexmt.armed && !tp.t_persist.armed) wheel.arm(tp.t_rexmt, tp.t_rxtcur);
+}
+
+/** A window probe: what it carries counts as sent, snd_nxt stays. */
+function probed(tp: Tcpcb, len: number, flags: number): void {
+  const end = (tp.snd_nxt + len + (flags & TH_FIN ? 1 : 0)) | 0;
+  if (flags & TH_FIN) tp.t_flags |= TF_SENTFIN;
+  if (seqGt(end, tp.snd_max)) tp.snd_max = end;
+}
+
+/**
+ * How much of a lost segment may be sent now: -1 when the window says not yet. The first of all may always go where the receiver's window
+ * has shrunk below it (RFC 9293 section 3.8.6: data once sent is sent again).
+ */
+function mayResend(tp: Tcpcb, seg: SndSeg, maxlen: number): number {
+  const total = ((seg.end - seg.start) | 0) - (seg.flags & SEG_FIN ? 1 : 0);
+  const len = total < maxlen ? total : maxlen;
+  if (tp.pipe + len > tp.snd_cwnd && tp.pipe > 0) return -1;
+  const off = (seg.start - tp.snd_una) | 0;
+  if (off > 0 && off + len > tp.snd_wnd) return -1;
+  return len;
+}
+
+/** What follows when nothing (more) can be sent: the probe timer, and notes on who is to blame. */
+function nothingSent(tp: Tcpcb, limited: boolean, more: boolean): void {
+  // Data waits, nothing is in flight to bring an ACK, and the window is the reason: probe (RFC 9293 section 3.8.6.1).
+  if (tp.t_socket!.so_snd.sb_cc > 0) persistIfIdle(tp);
+  cwndValidate(tp, limited);
+  if (!more && !limited && tp.snd_lost === 0 && tp.pipe < tp.snd_cwnd) rateAppLimited(tp);
+}
+
+/** Nothing was in flight: the window may be too old to be believed (RFC 5681 section 4.1, RFC 7661 section 4.4). */
+function idleRestart(tp: Tcpcb): void {
+  const idleUs = ((tp.st.clock.ms - tp.t_rcvtime) | 0) * 1000;
+  if (idleUs < tp.t_rxtcur || tp.t_socket!.so_snd.sb_cc === 0) return;
+  if (tp.st.tune.tcp_idle_reduce !== 0 && !ccOwnsRecovery(tp) && tp.snd_cwnd > tp.initcwnd) {
+    if (tp.snd_ssthresh < (tp.snd_cwnd >> 2) * 3) tp.snd_ssthresh = (tp.snd_cwnd >> 2) * 3;
+    tp.snd_cwnd = tp.initcwnd;
+  }
+  ccAfterIdle(tp, idleUs);
+}
+
+/** The interface queue is half full: data waits for ifqStart. */
+function queueFull(tp: Tcpcb): boolean {
+  const inp = tp.t_inpcb!;
+  const rt = routeLookup(tp.st, inp.f3, inp.ro);
+  return rt !== null && rt.ifp.ifq.halfFull;
 }
 
 /** Arms the persist timer where data waits and no timer runs. */
@@ -375,7 +493,15 @@ export function tcpRequestScale(maxbuf: number): number {
 }
 
 /** netstat's account of a segment that IP took (spec/counters.md 5.5 lines 1-9). */
-function countSent(tp: Tcpcb, flags: number, len: number, probe: boolean, delayed: boolean, nsacks: number): void {
+function countSent(
+  tp: Tcpcb,
+  flags: number,
+  len: number,
+  again: boolean,
+  probe: boolean,
+  delayed: boolean,
+  nsacks: number,
+): void {
   const cnt = tp.st.cnt;
   cnt[tcps.tcps_sndtotal]!++;
   if (delayed) cnt[tcps.tcps_delack]!++;
@@ -383,7 +509,7 @@ function countSent(tp: Tcpcb, flags: number, len: number, probe: boolean, delaye
   if (len > 0) {
     if (probe && len === 1 && tp.snd_wnd === 0) {
       cnt[tcps.tcps_sndprobe]!++;
-    } else if (seqLt(tp.snd_nxt, tp.snd_max)) {
+    } else if (again) {
       cnt[tcps.tcps_sndrexmitpack]!++;
       cnt[tcps.tcps_sndrexmitbyte]! += len;
       tp.snd_rexmitpack++;

@@ -9,12 +9,14 @@ import { RouteCache } from '../net/route.ts';
 import type { Socket } from '../socket/socket.ts';
 import type { Stack } from '../stack.ts';
 import { TCP_HDR_LEN, TH_ACK, TH_RST, TOF_TS, tcpAddoptions, tcpEmit } from '../wire/tcp.ts';
+import { ccAttach } from './cc/glue.ts';
 import { seqGt } from './seq.ts';
 import { sipHash, sipHigh } from './siphash.ts';
 import { Inpcb } from './tcb.ts';
 import { haveRcvdSyn, TCPS_CLOSED, TCPS_TIME_WAIT } from './tcp-fsm.ts';
 import { tcpMssOffer, tcpOutput, tcpRecwin, tcpTsval } from './tcp-output.ts';
 import { tcpReassFlush } from './tcp-reass.ts';
+import { rtxFlush } from './tcp-rtxq.ts';
 import { tcp2Msl, tcpTimers } from './tcp-timer.ts';
 import { TA_DROP, Tcpcb, TF_CLOSED, TF_RCVD_TSTMP, TF_REQ_SCALE, TF_REQ_TSTMP, TF_SACK_PERMIT } from './tcpcb.ts';
 
@@ -64,6 +66,7 @@ export function tcpNewtcpcb(st: Stack, k: FlowKey, so: Socket): Tcpcb {
   tp.t_inpcb = inp;
   tp.t_socket = so;
   so.tp = tp;
+  ccAttach(tp, so.cc ?? tcp.ccDefault);
   tcp.tcb.insert(inp, k);
   st.cnt[tcps.tcps_active] = tcp.tcb.count;
   return tp;
@@ -95,6 +98,8 @@ function cancelTimers(tp: Tcpcb): void {
   w.cancel(tp.t_keep);
   w.cancel(tp.t_2msl);
   w.cancel(tp.t_delack);
+  w.cancel(tp.t_rack);
+  w.cancel(tp.t_pace);
 }
 
 /**
@@ -108,6 +113,7 @@ export function tcpClose(tp: Tcpcb, errno: number): void {
   const so = tp.t_socket!;
   cancelTimers(tp);
   tcpReassFlush(tp);
+  rtxFlush(tp);
   st.tcp.tcb.remove(inp);
   if (inp.inp_flowid !== 0) st.tcp.flowids.delete(inp.inp_flowid);
   if (inp.dirHash !== 0 && st.dir !== null) st.dir.remove(inp.dirHash);
@@ -153,6 +159,9 @@ export function tcpTwstart(tp: Tcpcb): void {
     w.cancel(tp.t_rexmt);
     w.cancel(tp.t_persist);
     w.cancel(tp.t_keep);
+    w.cancel(tp.t_rack);
+    w.cancel(tp.t_pace);
+    rtxFlush(tp);
     tp.t_socket!.so_snd.release();
   }
   w.arm(tp.t_2msl, tcp2Msl(tp));

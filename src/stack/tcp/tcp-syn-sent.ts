@@ -3,9 +3,10 @@ import { tcps } from '../../metrics/layout.ts';
 import type { Mbuf } from '../../rings/mbuf.ts';
 import type { Stack } from '../stack.ts';
 import { TH_ACK, TH_FIN, TH_RST, TH_SYN, TOF_MSS, TOF_SACKPERM, TOF_SCALE, TOF_TS } from '../wire/tcp.ts';
-import { ccConnInit } from './cc-newreno.ts';
+import { ccInit } from './cc/glue.ts';
 import { seqGt, seqLeq } from './seq.ts';
 import { tcpDataReceived } from './tcp-do-segment.ts';
+import { ecnWanted } from './tcp-ecn.ts';
 import { TCPS_ESTABLISHED, TCPS_FIN_WAIT_1, TCPS_SYN_RECEIVED } from './tcp-fsm.ts';
 import { tcpDropWithReset } from './tcp-input.ts';
 import { tcpOutput, tcpRequestScale } from './tcp-output.ts';
@@ -19,6 +20,7 @@ import {
   TF_REQ_SCALE,
   TF_REQ_TSTMP,
   TF_SACK_PERMIT,
+  TF2_ECN_PERMIT,
 } from './tcpcb.ts';
 
 /** Takes what the peer's SYN says of itself into the block. */
@@ -86,12 +88,17 @@ export function tcpSynSentInput(
   tp.rcv_wnd = space < most ? space : most;
   if (flags & TH_ACK) {
     cnt[tcps.tcps_connects]!++;
+    if (st.tune.tcp_ecn_enable === 1 && tp.t_rxtshift <= st.tune.tcp_ecn_maxretries && ecnWanted(flags, 1)) {
+      tp.t_flags2 |= TF2_ECN_PERMIT;
+      cnt[tcps.tcps_ecn_accepts]!++;
+    }
+    tp.ecn_recover = ack;
     tp.snd_una = ack;
     tp.snd_nxt = ack;
     st.wheel.cancel(tp.t_rexmt);
     if (tp.t_rtttiming && tp.t_rxtshift === 0) tcpXmitTimer(tp, (st.clock.us - tp.t_rtttime) | 0);
     tp.t_rtttiming = false;
-    ccConnInit(tp);
+    ccInit(tp);
     tp.t_rxtshift = 0;
     tp.snd_recover = tp.iss;
     const wantsFin = so.noFdRef || so.cantSendMore;

@@ -1,9 +1,12 @@
 /** Timers of a connection: retransmission (RFC 6298), persist (RFC 9293 3.8.6.1), keepalive (RFC 9293 3.8.4), 2 MSL, delayed ACK. */
 import { tcps } from '../../metrics/layout.ts';
 import { EHOSTUNREACH, ETIMEDOUT } from '../errno.ts';
-import { CC_RTO, ccCongSignal } from './cc-newreno.ts';
 import { haveEstablished, TCPS_CLOSE_WAIT, TCPS_CLOSING, TCPS_FIN_WAIT_2, TCPS_TIME_WAIT } from './tcp-fsm.ts';
 import { tcpOutput } from './tcp-output.ts';
+import { paceTimer } from './tcp-pacing.ts';
+import { rackTimer } from './tcp-rack-timer.ts';
+import { rtoEnter } from './tcp-recovery.ts';
+import { rtxFlush } from './tcp-rtxq.ts';
 import { tcpClose, tcpDrop, tcpKeepProbe } from './tcp-subr.ts';
 import {
   TA_TIMER,
@@ -103,15 +106,22 @@ function rexmt(tp: Tcpcb): void {
       tp.t_rttvar += tp.t_srtt >> TCP_RTT_SHIFT;
       tp.t_srtt = 0;
     }
-    ccCongSignal(tp, CC_RTO);
+    rtoEnter(tp);
+    if (tp.snd_wnd === 0) {
+      // The receiver took the window back, and all in flight was refused: from here on it is probed.
+      rtxFlush(tp);
+      tp.snd_nxt = tp.snd_una;
+      tp.t_rxtshift = 0;
+      tcpSetpersist(tp);
+      return;
+    }
   } else {
     tp.t_rxtcur = backoff(st.tune.tcp_rexmit_initial * 1000, tp.t_rxtshift, TCPTV_REXMTMAX);
     tp.snd_recover = tp.snd_max;
+    tp.snd_nxt = tp.snd_una;
+    // Karn: what goes again is not timed.
+    tp.t_rtttiming = false;
   }
-  tp.snd_nxt = tp.snd_una;
-  // Karn: what goes again is not timed.
-  tp.t_rtttiming = false;
-  tp.t_dupacks = 0;
   if (haveEstablished(tp.t_state)) tp.t_flags |= TF_ACKNOW;
   tcpOutput(tp);
 }
@@ -179,4 +189,4 @@ function delack(tp: Tcpcb): void {
   tcpOutput(tp);
 }
 
-export const tcpTimers: TcpTimerFns = { rexmt, persist, keep, msl2, delack };
+export const tcpTimers: TcpTimerFns = { rexmt, persist, keep, msl2, delack, rack: rackTimer, pace: paceTimer };

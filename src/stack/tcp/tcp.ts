@@ -4,12 +4,17 @@ import { RouteCache } from '../net/route.ts';
 import type { Stack } from '../stack.ts';
 import { Timer } from '../timers.ts';
 import { TcpOpt } from '../wire/tcp.ts';
+import { CcAck, type CcModule } from './cc/cc.ts';
+import { CC_DEFAULT, ccFind } from './cc/registry.ts';
 import { SipKey } from './siphash.ts';
 import { Syncache } from './syncache.ts';
 import { ListenTable, TcbTable } from './tcb.ts';
 import { tcpCtlinput } from './tcp-ctlinput.ts';
 import { tcpHasLocalFlow, tcpInput } from './tcp-input.ts';
 import { tcpOutput } from './tcp-output.ts';
+import { RateSample } from './tcp-rate.ts';
+import { SndSeg } from './tcp-rtxq.ts';
+import { tcpDrop } from './tcp-subr.ts';
 import type { Tcpcb, TcpTraceFn } from './tcpcb.ts';
 
 const IPPROTO_TCP = 6;
@@ -29,6 +34,11 @@ export class Tcp {
   readonly optIn: TcpOpt;
   readonly optOut: TcpOpt;
   readonly noSacks: Int32Array;
+  /** What the ACK being read tells congestion control, and the segment that its rate is sampled of. */
+  readonly ccAck: CcAck;
+  readonly rate: RateSample;
+  /** Congestion control of connections that name none. */
+  ccDefault: CcModule;
   /** A key for look-ups outside the input path. */
   readonly key: FlowKey;
   /** Flow ids in use (spec/siftr.md section 13 rule 5). */
@@ -50,6 +60,9 @@ export class Tcp {
   readonly #waitq: Tcpcb[];
   #waitqLen: number;
   readonly #retry: Timer;
+  /** Connections to drop at the end of the pass, each with its errno. */
+  readonly #dropq: { tp: Tcpcb; errno: number }[];
+  #freeSegs: SndSeg | null;
   /** Closed in this pass; their blocks are used again from the next pass on, since callers up the stack may still look. */
   #dead: Tcpcb | null;
   #free: Tcpcb | null;
@@ -64,6 +77,9 @@ export class Tcp {
     this.optIn = new TcpOpt();
     this.optOut = new TcpOpt();
     this.noSacks = new Int32Array(0);
+    this.ccAck = new CcAck();
+    this.rate = new RateSample();
+    this.ccDefault = ccFind(CC_DEFAULT);
     this.key = new FlowKey();
     this.flowids = new Set();
     this.respondRo = new RouteCache();
@@ -76,6 +92,8 @@ export class Tcp {
     this.#waitq = [];
     this.#waitqLen = 0;
     this.#retry = new Timer((tcp: Tcp) => tcp.resumeOutput(), this);
+    this.#dropq = [];
+    this.#freeSegs = null;
     this.#dead = null;
     this.#free = null;
   }
@@ -115,6 +133,10 @@ export class Tcp {
       if (tp.t_inpcb !== null) tcpOutput(tp);
     }
     this.#ackqLen = 0;
+    while (this.#dropq.length > 0) {
+      const { tp, errno } = this.#dropq.pop()!;
+      tcpDrop(tp, errno);
+    }
     let tp = this.#dead;
     this.#dead = null;
     while (tp !== null) {
@@ -128,6 +150,24 @@ export class Tcp {
       }
       tp = next;
     }
+  }
+
+  /** Ends a connection at the end of the pass: its callers up the stack go on with it until then. */
+  dropLater(tp: Tcpcb, errno: number): void {
+    this.#dropq.push({ tp, errno });
+  }
+
+  /** A piece for a scoreboard; its owner sets every field. */
+  takeSeg(): SndSeg {
+    const s = this.#freeSegs;
+    if (s === null) return new SndSeg();
+    this.#freeSegs = s.next;
+    return s;
+  }
+
+  putSeg(s: SndSeg): void {
+    s.next = this.#freeSegs;
+    this.#freeSegs = s;
   }
 
   /** A control block for reuse, or null. */

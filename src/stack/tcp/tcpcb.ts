@@ -6,8 +6,11 @@ import type { Mbuf } from '../../rings/mbuf.ts';
 import type { Socket } from '../socket/socket.ts';
 import type { Stack } from '../stack.ts';
 import { Timer } from '../timers.ts';
+import type { CcModule, CcVar, CongestionControl } from './cc/cc.ts';
+import { noCc } from './cc/none.ts';
 import type { Inpcb } from './tcb.ts';
 import { TCPS_CLOSED } from './tcp-fsm.ts';
+import type { SndSeg } from './tcp-rtxq.ts';
 
 /** t_flags (spec/siftr.md 3.2). */
 export const TF_ACKNOW = 0x00000001;
@@ -32,6 +35,9 @@ export const TF_CONGRECOVERY = 0x20000000;
 
 /** t_flags2 (spec/siftr.md 3.3). */
 export const TF2_PLPMTU_PMTUD = 0x00000002;
+export const TF2_ECN_PERMIT = 0x00000020;
+export const TF2_ECN_SND_CWR = 0x00000040;
+export const TF2_ECN_SND_ECE = 0x00000080;
 
 /** t_srtt carries this many fraction bits, t_rttvar TCP_RTTVAR_SHIFT (RFC 6298 with gains 1/8 and 1/4). */
 export const TCP_RTT_SHIFT = 3;
@@ -43,7 +49,7 @@ export const TCP_MAXWINDOW = 65535 << 14;
 /** Blocks of received data that the receiver reports (RFC 2018 section 3); FreeBSD keeps as many. */
 export const MAX_SACK_BLKS = 6;
 
-export class Tcpcb {
+export class Tcpcb implements CcVar {
   readonly st: Stack;
   t_inpcb: Inpcb | null = null;
   /** Socket of the connection; set as long as the block is in use. */
@@ -68,8 +74,89 @@ export class Tcpcb {
   snd_ssthresh = TCP_MAXWINDOW;
   /** Highest sequence number sent when recovery began (RFC 6582 "recover"). */
   snd_recover = 0;
-  /** Bytes acknowledged since cwnd last grew (RFC 3465, congestion avoidance). */
-  t_bytes_acked = 0;
+
+  /** Congestion control, and the module that it comes from. */
+  t_cc: CongestionControl = noCc;
+  t_ccmod: CcModule | null = null;
+
+  /** The scoreboard (tcp-rtxq.ts): what is in flight in order of sequence numbers, and in order of sending. */
+  rtx_head: SndSeg | null = null;
+  rtx_tail: SndSeg | null = null;
+  ts_head: SndSeg | null = null;
+  ts_tail: SndSeg | null = null;
+  /** No lost segment that waits to be sent again lies before this one. */
+  rtx_hint: SndSeg | null = null;
+  /** Bytes that the peer holds beyond a gap; without SACK what its duplicate ACKs stand for. */
+  snd_sacked = 0;
+  /** Bytes that are lost and not sent again yet. */
+  snd_lost = 0;
+
+  /** RACK (RFC 8985 section 5.2): the latest sent segment that was delivered, its round trip, the highest number delivered. */
+  rack_xmit_us = 0;
+  rack_end_seq = 0;
+  rack_rtt = 0;
+  rack_fack = 0;
+  rack_reordering = false;
+  rack_reo_mult = 1;
+  rack_reo_persist = 0;
+  /** snd_max when reo_mult last grew, valid while dsack_inround. */
+  rack_dsack_round = 0;
+  rack_dsack_inround = false;
+  /** Tail loss probe that waits for its answer, up to tlp_end_seq (RFC 8985 section 7). */
+  tlp_out = false;
+  /** The timer t_rack is that of a probe, not of the reordering window. */
+  rack_tlp = false;
+  tlp_rexmit = false;
+  tlp_end_seq = 0;
+
+  /** Proportional rate reduction (RFC 9937 section 6). */
+  prr_delivered = 0;
+  prr_out = 0;
+  prr_recover_fs = 0;
+
+  /** Repair after a retransmission timeout goes on until snd_recover is acknowledged. */
+  t_rtorecovery = false;
+  /** F-RTO (RFC 5682): 1 the first segment was sent again, 2 new data went out instead of more. */
+  t_frto = 0;
+  /** Windows before the last reduction, valid while undo_valid (RFC 4015 section 3). */
+  undo_valid = false;
+  undo_una = 0;
+  undo_cwnd = 0;
+  undo_ssthresh = 0;
+  /** Segments sent again since then that no DSACK has called unnecessary. */
+  undo_rexmits = 0;
+  /** There was one, and its TSval (RFC 3522). */
+  undo_sent = false;
+  undo_ts = 0;
+
+  /** snd_max at the last answer to an ECN echo: the next comes a window later. */
+  ecn_recover = 0;
+
+  /** Receive buffer autotuning: bytes that came since rfbuf_us. */
+  rfbuf_cnt = 0;
+  rfbuf_us = 0;
+
+  /** Delivery rate (draft-ietf-ccwg-bbr section 4.1): bytes delivered, when last, and when the sampled flight began. */
+  t_delivered = 0;
+  t_delivered_us = 0;
+  t_first_sent_us = 0;
+  /** Value of t_delivered up to which samples are limited by the application; 0 for none. */
+  t_app_limited = 0;
+  /** Bytes marked lost since the start. */
+  t_lost = 0;
+  /** Last valid rate, bytes a second. */
+  t_rate = 0;
+
+  /** The window held the sender back in the round that ends at cwnd_round (RFC 7661). */
+  cwnd_limited = false;
+  cwnd_round = 0;
+  cwnd_round_valid = false;
+  max_inflight = 0;
+
+  /** Pacing: bytes a second (0: none), bytes that may go now, and when that was reckoned. */
+  t_pacing_rate = 0;
+  t_pacing_credit = 0;
+  t_pacing_us = 0;
 
   irs = 0;
   rcv_nxt = 0;
@@ -90,10 +177,9 @@ export class Tcpcb {
   t_srtt = 0;
   /** µs << TCP_RTTVAR_SHIFT. */
   t_rttvar = 0;
-  /** The segment being timed was sent at this clock.us; valid while t_rtttiming. */
+  /** The SYN was sent at this clock.us; valid while t_rtttiming. */
   t_rtttime = 0;
   t_rtttiming = false;
-  t_rtseq = 0;
   /** Least sample since the connection began, µs; 0 until the first. */
   t_rttmin = 0;
   t_rttsamples = 0;
@@ -141,6 +227,9 @@ export class Tcpcb {
   readonly t_keep: Timer;
   readonly t_2msl: Timer;
   readonly t_delack: Timer;
+  /** RACK's reordering window or the tail loss probe; and the pacer. */
+  readonly t_rack: Timer;
+  readonly t_pace: Timer;
   /** Free list. */
   nextFree: Tcpcb | null = null;
 
@@ -152,6 +241,56 @@ export class Tcpcb {
     this.t_keep = new Timer(timers.keep, this);
     this.t_2msl = new Timer(timers.msl2, this);
     this.t_delack = new Timer(timers.delack, this);
+    this.t_rack = new Timer(timers.rack, this);
+    this.t_pace = new Timer(timers.pace, this);
+  }
+
+  // What a congestion-control module reads (cc/cc.ts).
+
+  get maxseg(): number {
+    return this.t_maxseg - this.t_optlen;
+  }
+
+  get initcwnd(): number {
+    const segs = this.st.tune.tcp_initcwnd_segments;
+    const maxseg = this.maxseg;
+    const iw = segs * maxseg;
+    if (segs !== 10) return iw;
+    const floor = 2 * maxseg > 14600 ? 2 * maxseg : 14600;
+    return iw > floor ? floor : iw;
+  }
+
+  get pipe(): number {
+    const n = ((this.snd_nxt - this.snd_una) | 0) - this.snd_sacked - this.snd_lost;
+    return n > 0 ? n : 0;
+  }
+
+  get srtt(): number {
+    return this.t_srtt >> TCP_RTT_SHIFT;
+  }
+
+  get rttmin(): number {
+    return this.t_rttmin;
+  }
+
+  get delivered(): number {
+    return this.t_delivered;
+  }
+
+  get lost(): number {
+    return this.t_lost;
+  }
+
+  get inRecovery(): boolean {
+    return (this.t_flags & TF_FASTRECOVERY) !== 0;
+  }
+
+  get now(): number {
+    return this.st.clock.us;
+  }
+
+  random32(): number {
+    return this.st.random.next32();
   }
 
   /** Back to the state of a new block, so that a slot can be used again. */
@@ -175,7 +314,56 @@ export class Tcpcb {
     this.snd_cwnd = TCP_MAXWINDOW;
     this.snd_ssthresh = TCP_MAXWINDOW;
     this.snd_recover = 0;
-    this.t_bytes_acked = 0;
+    this.t_cc = noCc;
+    this.t_ccmod = null;
+    this.rtx_head = null;
+    this.rtx_tail = null;
+    this.ts_head = null;
+    this.ts_tail = null;
+    this.rtx_hint = null;
+    this.snd_sacked = 0;
+    this.snd_lost = 0;
+    this.rack_xmit_us = 0;
+    this.rack_end_seq = 0;
+    this.rack_rtt = 0;
+    this.rack_fack = 0;
+    this.rack_reordering = false;
+    this.rack_reo_mult = 1;
+    this.rack_reo_persist = 0;
+    this.rack_dsack_round = 0;
+    this.rack_dsack_inround = false;
+    this.tlp_out = false;
+    this.rack_tlp = false;
+    this.tlp_rexmit = false;
+    this.tlp_end_seq = 0;
+    this.prr_delivered = 0;
+    this.prr_out = 0;
+    this.prr_recover_fs = 0;
+    this.t_rtorecovery = false;
+    this.t_frto = 0;
+    this.undo_valid = false;
+    this.undo_una = 0;
+    this.undo_cwnd = 0;
+    this.undo_ssthresh = 0;
+    this.undo_rexmits = 0;
+    this.undo_ts = 0;
+    this.undo_sent = false;
+    this.ecn_recover = 0;
+    this.rfbuf_cnt = 0;
+    this.rfbuf_us = st.clock.us;
+    this.t_delivered = 0;
+    this.t_delivered_us = 0;
+    this.t_first_sent_us = 0;
+    this.t_app_limited = 0;
+    this.t_lost = 0;
+    this.t_rate = 0;
+    this.cwnd_limited = false;
+    this.cwnd_round = 0;
+    this.cwnd_round_valid = false;
+    this.max_inflight = 0;
+    this.t_pacing_rate = 0;
+    this.t_pacing_credit = 0;
+    this.t_pacing_us = 0;
     this.irs = 0;
     this.rcv_nxt = 0;
     this.rcv_adv = 0;
@@ -191,7 +379,6 @@ export class Tcpcb {
     this.t_rttvar = 0;
     this.t_rtttime = 0;
     this.t_rtttiming = false;
-    this.t_rtseq = 0;
     this.t_rttmin = 0;
     this.t_rttsamples = 0;
     this.t_softerror = 0;
@@ -231,8 +418,8 @@ export const TA_DROP = 7;
 /**
  * The trace point (DESIGN.md, "The way of a packet").
  * @param act TA_*
- * @param arg TA_INPUT, TA_OUTPUT and their DONE: TH_* flags; TA_TIMER: 0 rexmt, 1 persist, 2 keep, 3 2msl, 4 delack; TA_USER:
- *            0 connect, 1 send, 2 shutdown, 3 close, 4 abort; TA_CONG: CC_*; TA_DROP: errno
+ * @param arg TA_INPUT, TA_OUTPUT and their DONE: TH_* flags; TA_TIMER: 0 rexmt, 1 persist, 2 keep, 3 2msl, 4 delack, 5 rack, 6 tail
+ *            loss probe; TA_USER: 0 connect, 1 send, 2 shutdown, 3 close, 4 abort; TA_CONG: CC_*; TA_DROP: errno
  * @param seq sequence number of the segment, 0 when there is none
  * @param len payload bytes, 0 when there is no segment
  */
@@ -245,6 +432,8 @@ export interface TcpTimerFns {
   keep(tp: Tcpcb): void;
   msl2(tp: Tcpcb): void;
   delack(tp: Tcpcb): void;
+  rack(tp: Tcpcb): void;
+  pace(tp: Tcpcb): void;
 }
 
 /** How a field is to be read. */
@@ -253,7 +442,7 @@ export type FieldType = 'i32' | 'u32' | 'bool' | 'f64';
 export interface TcpcbField {
   readonly name: keyof Tcpcb & string;
   readonly type: FieldType;
-  readonly unit: 'bytes' | 'segments' | 'us' | 'ms' | 'seq' | 'bits' | 'shift' | 'state' | 'count';
+  readonly unit: 'bytes' | 'segments' | 'bytes/s' | 'us' | 'ms' | 'seq' | 'bits' | 'shift' | 'state' | 'count';
   /** Field of the SIFTR data line (spec/siftr.md section 3) that shows it. */
   readonly siftr?: number;
   readonly help: string;
@@ -276,7 +465,59 @@ export const TCPCB_FIELDS: readonly TcpcbField[] = [
   { name: 'snd_cwnd', type: 'u32', unit: 'bytes', siftr: 8, help: 'congestion window' },
   { name: 'snd_ssthresh', type: 'u32', unit: 'bytes', siftr: 7, help: 'slow start threshold' },
   { name: 'snd_recover', type: 'u32', unit: 'seq', help: 'recovery ends when this is acknowledged' },
-  { name: 't_bytes_acked', type: 'u32', unit: 'bytes', help: 'bytes acknowledged since cwnd grew' },
+  { name: 'snd_sacked', type: 'u32', unit: 'bytes', help: 'bytes that the peer holds beyond a gap' },
+  { name: 'snd_lost', type: 'u32', unit: 'bytes', help: 'bytes lost and not sent again yet' },
+  { name: 'rack_xmit_us', type: 'i32', unit: 'us', help: 'when the latest sent of the delivered segments was sent' },
+  { name: 'rack_end_seq', type: 'u32', unit: 'seq', help: 'its end' },
+  { name: 'rack_rtt', type: 'u32', unit: 'us', help: 'its round-trip time' },
+  { name: 'rack_fack', type: 'u32', unit: 'seq', help: 'highest number delivered' },
+  { name: 'rack_reordering', type: 'bool', unit: 'bits', help: 'reordering was seen' },
+  { name: 'rack_reo_mult', type: 'u32', unit: 'count', help: 'reordering window, quarters of the least round trip' },
+  { name: 'rack_reo_persist', type: 'u32', unit: 'count', help: 'recoveries until that is 1 again' },
+  { name: 'rack_dsack_round', type: 'u32', unit: 'seq', help: 'end of the round in which a DSACK widened the window' },
+  { name: 'rack_dsack_inround', type: 'bool', unit: 'bits', help: 'that round is under way' },
+  { name: 'tlp_out', type: 'bool', unit: 'bits', help: 'a tail loss probe waits for its answer' },
+  { name: 'rack_tlp', type: 'bool', unit: 'bits', help: 'the timer is that of a tail loss probe' },
+  { name: 'tlp_rexmit', type: 'bool', unit: 'bits', help: 'the probe was a retransmission' },
+  { name: 'tlp_end_seq', type: 'u32', unit: 'seq', help: 'end of what was in flight with the probe' },
+  { name: 'prr_delivered', type: 'u32', unit: 'bytes', help: 'bytes delivered in this recovery' },
+  { name: 'prr_out', type: 'u32', unit: 'bytes', help: 'bytes sent in this recovery' },
+  { name: 'prr_recover_fs', type: 'u32', unit: 'bytes', help: 'bytes in flight when it began' },
+  { name: 't_rtorecovery', type: 'bool', unit: 'bits', help: 'repair after a timeout is under way' },
+  { name: 't_frto', type: 'u32', unit: 'count', help: 'step of F-RTO, 0 none' },
+  { name: 'undo_valid', type: 'bool', unit: 'bits', help: 'the last reduction can be undone' },
+  { name: 'undo_una', type: 'u32', unit: 'seq', help: 'snd_una at the last reduction' },
+  { name: 'undo_cwnd', type: 'u32', unit: 'bytes', help: 'congestion window before it' },
+  { name: 'undo_ssthresh', type: 'u32', unit: 'bytes', help: 'slow start threshold before it' },
+  {
+    name: 'undo_rexmits',
+    type: 'i32',
+    unit: 'segments',
+    help: 'retransmissions since then not reported as duplicates',
+  },
+  { name: 'undo_sent', type: 'bool', unit: 'bits', help: 'something was sent again since then' },
+  { name: 'undo_ts', type: 'u32', unit: 'ms', help: 'timestamp of the first of them' },
+  { name: 'ecn_recover', type: 'u32', unit: 'seq', help: 'snd_max at the last answer to an ECN echo' },
+  { name: 'rfbuf_cnt', type: 'u32', unit: 'bytes', help: 'bytes received in the current round of receive autotuning' },
+  { name: 'rfbuf_us', type: 'i32', unit: 'us', help: 'when that round began' },
+  { name: 't_delivered', type: 'f64', unit: 'bytes', help: 'bytes delivered' },
+  { name: 't_delivered_us', type: 'i32', unit: 'us', help: 'when the last of them were' },
+  { name: 't_first_sent_us', type: 'i32', unit: 'us', help: 'when the flight of the rate sample began' },
+  {
+    name: 't_app_limited',
+    type: 'f64',
+    unit: 'bytes',
+    help: 'samples up to this many bytes delivered are limited by the application',
+  },
+  { name: 't_lost', type: 'f64', unit: 'bytes', help: 'bytes marked lost' },
+  { name: 't_rate', type: 'f64', unit: 'bytes/s', help: 'last delivery rate' },
+  { name: 'cwnd_limited', type: 'bool', unit: 'bits', help: 'the congestion window holds the sender back' },
+  { name: 'cwnd_round', type: 'u32', unit: 'seq', help: 'end of the round for which that holds' },
+  { name: 'cwnd_round_valid', type: 'bool', unit: 'bits', help: 'such a round has begun' },
+  { name: 'max_inflight', type: 'u32', unit: 'bytes', help: 'most bytes in flight in that round' },
+  { name: 't_pacing_rate', type: 'f64', unit: 'bytes/s', help: 'pacing rate, 0 for none' },
+  { name: 't_pacing_credit', type: 'f64', unit: 'bytes', help: 'bytes that the pacer lets go now' },
+  { name: 't_pacing_us', type: 'i32', unit: 'us', help: 'when that was reckoned' },
   { name: 'irs', type: 'u32', unit: 'seq', help: 'initial receive sequence number' },
   { name: 'rcv_nxt', type: 'u32', unit: 'seq', help: 'next sequence number expected' },
   { name: 'rcv_adv', type: 'u32', unit: 'seq', help: 'right edge of the window that the peer knows' },
@@ -290,9 +531,8 @@ export const TCPCB_FIELDS: readonly TcpcbField[] = [
   { name: 't_rxtcur', type: 'u32', unit: 'us', siftr: 19, help: 'retransmission timeout' },
   { name: 't_srtt', type: 'u32', unit: 'us', siftr: 16, help: 'smoothed round-trip time, times 8' },
   { name: 't_rttvar', type: 'u32', unit: 'us', help: 'round-trip time variation, times 4' },
-  { name: 't_rtttime', type: 'i32', unit: 'us', help: 'when the timed segment was sent' },
-  { name: 't_rtttiming', type: 'bool', unit: 'bits', help: 'a segment is being timed' },
-  { name: 't_rtseq', type: 'u32', unit: 'seq', help: 'sequence number being timed' },
+  { name: 't_rtttime', type: 'i32', unit: 'us', help: 'when the SYN was sent' },
+  { name: 't_rtttiming', type: 'bool', unit: 'bits', help: 'the SYN is being timed' },
   { name: 't_rttmin', type: 'u32', unit: 'us', help: 'least round-trip time seen' },
   { name: 't_rttsamples', type: 'u32', unit: 'count', help: 'round-trip samples taken' },
   { name: 't_softerror', type: 'u32', unit: 'count', help: 'errno that ICMP reported' },

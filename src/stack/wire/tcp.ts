@@ -22,6 +22,10 @@ export const TH_RST = 0x04;
 export const TH_PUSH = 0x08;
 export const TH_ACK = 0x10;
 export const TH_URG = 0x20;
+export const TH_ECE = 0x40;
+export const TH_CWR = 0x80;
+/** The flags of RFC 793, without those of ECN. */
+export const TH_BASE = 0x3f;
 
 /** Largest window that fits the header unscaled. */
 export const TCP_MAXWIN = 65535;
@@ -49,7 +53,7 @@ export const thDport = (v: DataView, at: number): number => v.getUint16(at + OFF
 export const thSeq = (v: DataView, at: number): number => v.getInt32(at + OFF_SEQ);
 /** Acknowledgment number as int32. */
 export const thAck = (v: DataView, at: number): number => v.getInt32(at + OFF_ACK);
-export const thFlags = (v: DataView, at: number): number => v.getUint8(at + OFF_FLAGS) & 0x3f;
+export const thFlags = (v: DataView, at: number): number => v.getUint8(at + OFF_FLAGS);
 /** Window as it stands in the header, unscaled. */
 export const thWin = (v: DataView, at: number): number => v.getUint16(at + OFF_WIN);
 

@@ -24,7 +24,7 @@ function fail(tp: Tcpcb, why: unknown): void {
 function checkWindows(tp: Tcpcb): void {
   const cwnd = tp.snd_cwnd;
   const ssthresh = tp.snd_ssthresh;
-  if (cwnd !== cwnd || ssthresh !== ssthresh) {
+  if (Number.isNaN(cwnd) || Number.isNaN(ssthresh)) {
     fail(tp, `snd_cwnd ${cwnd}, snd_ssthresh ${ssthresh}`);
     return;
   }
@@ -128,4 +128,3 @@ export function ccSent(tp: Tcpcb, bytes: number, appLimited: boolean): void {
 export function ccOwnsRecovery(tp: Tcpcb): boolean {
   return tp.t_cc.recovery === 'own';
 }
-

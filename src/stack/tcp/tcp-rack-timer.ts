@@ -1,0 +1,62 @@
+/** The timer of RACK-TLP: the end of a reordering window (RFC 8985 section 6.3), or a tail loss probe (section 7.3). */
+import { tcps } from '../../metrics/layout.ts';
+import { tcpOutput } from './tcp-output.ts';
+import { rackDetectLoss, rackOn, rackWait } from './tcp-rack.ts';
+import { prrUpdate, recoveryEnter } from './tcp-recovery.ts';
+import { rtxLost, rtxSplit, SEG_LOST, SEG_SACKED } from './tcp-rtxq.ts';
+import { TA_TIMER, type Tcpcb, TF_FASTRECOVERY, TF_NODELAY } from './tcpcb.ts';
+
+export function rackTimer(tp: Tcpcb): void {
+  if (tp.t_trace !== null) tp.t_trace(tp, TA_TIMER, tp.rack_tlp ? 6 : 5, tp.snd_una, 0);
+  if (tp.rack_tlp) probe(tp);
+  else reorderingEnds(tp);
+}
+
+function reorderingEnds(tp: Tcpcb): void {
+  if (!rackOn(tp)) return;
+  const a = tp.st.tcp.ccAck;
+  a.lost = 0;
+  a.delivered = 0;
+  rackWait(tp, rackDetectLoss(tp, a));
+  if (a.lost === 0) return;
+  if ((tp.t_flags & TF_FASTRECOVERY) === 0 && !tp.t_rtorecovery) {
+    recoveryEnter(tp, a);
+    prrUpdate(tp, a, false);
+  }
+  tcpOutput(tp);
+}
+
+/** Section 7.3: new data if there is any and the peer's window takes it, else the last segment again. */
+function probe(tp: Tcpcb): void {
+  const { st } = tp;
+  tp.rack_tlp = false;
+  const tail = tp.rtx_tail;
+  if (tail === null || tp.tlp_out) return;
+  st.cnt[tcps.tcps_tlp_probes]!++;
+  const off = (tp.snd_nxt - tp.snd_una) | 0;
+  const unsent = tp.t_socket!.so_snd.sb_cc - off;
+  tp.tlp_rexmit = unsent <= 0 || tp.snd_wnd - off < Math.min(unsent, tp.maxseg);
+  if (tp.tlp_rexmit) {
+    if ((tail.flags & (SEG_SACKED | SEG_LOST)) !== 0) return;
+    let last = tail;
+    if (((tail.end - tail.start) | 0) > tp.maxseg) {
+      rtxSplit(tp, tail, (tail.end - tp.maxseg) | 0);
+      last = tp.rtx_tail!;
+    }
+    const a = st.tcp.ccAck;
+    rtxLost(tp, last, a);
+    // Lost by assumption only: it counts when the answer shows it.
+    tp.t_lost -= (last.end - last.start) | 0;
+  }
+  tp.tlp_out = true;
+  // One segment, whatever window and Nagle say.
+  const cwnd = tp.snd_cwnd;
+  const nodelay = tp.t_flags & TF_NODELAY;
+  tp.snd_cwnd = tp.pipe + tp.maxseg;
+  tp.t_flags |= TF_NODELAY;
+  tcpOutput(tp);
+  tp.snd_cwnd = cwnd;
+  tp.t_flags = (tp.t_flags & ~TF_NODELAY) | nodelay;
+  tp.tlp_end_seq = tp.snd_nxt;
+  st.wheel.arm(tp.t_rexmt, tp.t_rxtcur);
+}

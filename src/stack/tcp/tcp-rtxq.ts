@@ -1,0 +1,361 @@
+/**
+ * The sender's scoreboard: what was sent and is not acknowledged, a piece for what left at one time (RFC 6675 section 3, RFC 8985
+ * section 5.1). The pieces cover [snd_una, snd_nxt) without a gap, in order of sequence numbers; those in flight are also on a
+ * list in order of sending. Pieces are split where a SACK block or a retransmission ends inside one.
+ *
+ *   rtx_head                                     rtx_tail
+ *   | sent again  | SACKED | LOST | SACKED       |     |
+ *   snd_una                                            snd_nxt
+ */
+import type { CcAck } from './cc/cc.ts';
+import { seqGt, seqLeq, seqLt } from './seq.ts';
+import type { Tcp } from './tcp.ts';
+import type { Tcpcb } from './tcpcb.ts';
+
+export const SEG_SACKED = 0x01;
+/** Believed lost; with SEG_REXMIT it is under way again. */
+export const SEG_LOST = 0x02;
+/** A retransmission is in flight. */
+export const SEG_REXMIT = 0x04;
+/** Was sent more than once. */
+export const SEG_EVER = 0x08;
+/** Its last number is the FIN. */
+export const SEG_FIN = 0x10;
+/** Sent while the application had no more. */
+export const SEG_APPLIMITED = 0x20;
+
+/** Pieces grow to this much, so that splitting one stays cheap. */
+const SEG_MAX = 64 * 1024;
+
+/** A piece of the scoreboard. Times are clock.us. */
+export class SndSeg {
+  start = 0;
+  end = 0;
+  flags = 0;
+  /** Last sent at. */
+  xmit = 0;
+  /** State of the connection when it was last sent (draft-ietf-ccwg-bbr section 4.1.1.2). */
+  delivered = 0;
+  deliveredUs = 0;
+  firstSentUs = 0;
+  txInFlight = 0;
+  lostBefore = 0;
+  next: SndSeg | null = null;
+  prev: SndSeg | null = null;
+  tnext: SndSeg | null = null;
+  tprev: SndSeg | null = null;
+  /** On the list in order of sending. */
+  timed = false;
+}
+
+function timeUnlink(tp: Tcpcb, s: SndSeg): void {
+  if (!s.timed) return;
+  if (s.tprev === null) tp.ts_head = s.tnext;
+  else s.tprev.tnext = s.tnext;
+  if (s.tnext === null) tp.ts_tail = s.tprev;
+  else s.tnext.tprev = s.tprev;
+  s.tnext = null;
+  s.tprev = null;
+  s.timed = false;
+}
+
+/** Puts `s` back where its time of sending belongs. */
+function timeInsert(tp: Tcpcb, s: SndSeg): void {
+  let after = tp.ts_tail;
+  while (after !== null && sentAfter(after.xmit, after.end, s.xmit, s.end)) after = after.tprev;
+  if (after === tp.ts_tail) {
+    timeAppend(tp, s);
+    return;
+  }
+  const before = after === null ? tp.ts_head! : after.tnext!;
+  s.tprev = after;
+  s.tnext = before;
+  before.tprev = s;
+  if (after === null) tp.ts_head = s;
+  else after.tnext = s;
+  s.timed = true;
+}
+
+function timeAppend(tp: Tcpcb, s: SndSeg): void {
+  s.tprev = tp.ts_tail;
+  s.tnext = null;
+  if (tp.ts_tail === null) tp.ts_head = s;
+  else tp.ts_tail.tnext = s;
+  tp.ts_tail = s;
+  s.timed = true;
+}
+
+/** Notes the state of the connection with a piece that is sent now; `pipe` does not hold it yet. */
+function stamp(tp: Tcpcb, s: SndSeg, bytes: number): void {
+  const now = tp.st.clock.us;
+  const pipe = tp.pipe;
+  if (pipe === 0) {
+    // A flight begins: what was before says nothing about its rate.
+    tp.t_first_sent_us = now;
+    tp.t_delivered_us = now;
+  }
+  s.xmit = now;
+  s.delivered = tp.t_delivered;
+  s.deliveredUs = tp.t_delivered_us;
+  s.firstSentUs = tp.t_first_sent_us;
+  s.txInFlight = pipe + bytes;
+  s.lostBefore = tp.t_lost;
+  if (tp.t_app_limited !== 0) s.flags |= SEG_APPLIMITED;
+  else s.flags &= ~SEG_APPLIMITED;
+}
+
+/**
+ * New data [snd_nxt, snd_nxt + len) goes out now; to be called before snd_nxt moves.
+ * @param fin the last number of it is the FIN
+ * @param again it was sent before a time when the scoreboard was given up
+ */
+export function rtxAppend(tp: Tcpcb, len: number, fin: boolean, again: boolean): void {
+  const tail = tp.rtx_tail;
+  const now = tp.st.clock.us;
+  if (
+    tail !== null &&
+    tail.xmit === now &&
+    (tail.flags & ~SEG_APPLIMITED) === 0 &&
+    !again &&
+    tail.timed &&
+    ((tail.end - tail.start) | 0) < SEG_MAX
+  ) {
+    tail.end = (tail.end + len) | 0;
+    tail.txInFlight += len;
+    if (fin) tail.flags |= SEG_FIN;
+    return;
+  }
+  const s = tp.st.tcp.takeSeg();
+  s.start = tp.snd_nxt;
+  s.end = (tp.snd_nxt + len) | 0;
+  s.flags = (fin ? SEG_FIN : 0) | (again ? SEG_EVER : 0);
+  stamp(tp, s, len);
+  s.next = null;
+  s.prev = tail;
+  if (tail === null) tp.rtx_head = s;
+  else tail.next = s;
+  tp.rtx_tail = s;
+  timeAppend(tp, s);
+}
+
+/** Cuts `s` in two at `at`, which lies inside it; `s` stays the first part. */
+export function rtxSplit(tp: Tcpcb, s: SndSeg, at: number): void {
+  const n = tp.st.tcp.takeSeg();
+  n.start = at;
+  n.end = s.end;
+  n.flags = s.flags;
+  n.xmit = s.xmit;
+  n.delivered = s.delivered;
+  n.deliveredUs = s.deliveredUs;
+  n.firstSentUs = s.firstSentUs;
+  n.txInFlight = s.txInFlight;
+  n.lostBefore = s.lostBefore;
+  s.end = at;
+  s.flags &= ~SEG_FIN;
+  n.prev = s;
+  n.next = s.next;
+  if (s.next === null) tp.rtx_tail = n;
+  else s.next.prev = n;
+  s.next = n;
+  if (!s.timed) return;
+  n.tprev = s;
+  n.tnext = s.tnext;
+  if (s.tnext === null) tp.ts_tail = n;
+  else s.tnext.tprev = n;
+  s.tnext = n;
+  n.timed = true;
+}
+
+/** `s` goes out again now. */
+export function rtxResent(tp: Tcpcb, s: SndSeg): void {
+  const len = (s.end - s.start) | 0;
+  // Its loss took it out of the pipe; a probe's original is in there still and stands for both.
+  const waiting = (s.flags & (SEG_LOST | SEG_REXMIT)) === SEG_LOST;
+  stamp(tp, s, len);
+  if (waiting) tp.snd_lost -= len;
+  s.flags |= SEG_REXMIT | SEG_EVER;
+  timeUnlink(tp, s);
+  timeAppend(tp, s);
+}
+
+/** Marks `s` lost: it waits to be sent again. Nothing happens when it is SACKed, or waits already. */
+export function rtxLost(tp: Tcpcb, s: SndSeg, ack: CcAck): void {
+  if ((s.flags & SEG_SACKED) !== 0 || (s.flags & (SEG_LOST | SEG_REXMIT)) === SEG_LOST) return;
+  const len = (s.end - s.start) | 0;
+  s.flags = (s.flags | SEG_LOST) & ~SEG_REXMIT;
+  tp.snd_lost += len;
+  tp.t_lost += len;
+  ack.lost += len;
+  timeUnlink(tp, s);
+  if (tp.rtx_hint === null || seqLt(s.start, tp.rtx_hint.start)) tp.rtx_hint = s;
+}
+
+/** The first piece that waits to be sent again, or null. */
+export function rtxNextLost(tp: Tcpcb): SndSeg | null {
+  if (tp.snd_lost === 0) return null;
+  let s = tp.rtx_hint ?? tp.rtx_head;
+  while (s !== null && (s.flags & (SEG_LOST | SEG_REXMIT | SEG_SACKED)) !== SEG_LOST) s = s.next;
+  tp.rtx_hint = s;
+  return s;
+}
+
+/** RACK's order of sending: later, or at the same time and further on (RFC 8985 section 6.2). */
+export function sentAfter(xmit1: number, end1: number, xmit2: number, end2: number): boolean {
+  const d = (xmit1 - xmit2) | 0;
+  return d > 0 || (d === 0 && seqGt(end1, end2));
+}
+
+/**
+ * `s` is delivered (it was not SACKed before): takes it into the rate sample and RACK's state.
+ * @param len the part of it that is, when it is not yet split
+ */
+function delivered(tp: Tcpcb, s: SndSeg, len: number, ack: CcAck): void {
+  const now = tp.st.clock.us;
+  tp.t_delivered += len;
+  tp.t_delivered_us = now;
+  ack.delivered += len;
+  const rs = tp.st.tcp.rate;
+  if (!rs.valid || sentAfter(s.xmit, s.end, rs.xmit, rs.end)) {
+    rs.valid = true;
+    rs.xmit = s.xmit;
+    rs.end = s.end;
+    rs.delivered = s.delivered;
+    rs.deliveredUs = s.deliveredUs;
+    rs.firstSentUs = s.firstSentUs;
+    rs.txInFlight = s.txInFlight;
+    rs.lostBefore = s.lostBefore;
+    rs.appLimited = (s.flags & SEG_APPLIMITED) !== 0;
+  }
+  const rtt = (now - s.xmit) | 0;
+  if ((s.flags & SEG_EVER) === 0) {
+    // Karn: of what was sent once only. The latest sent of them is the freshest sample.
+    if (ack.rtt < 0 || rtt < ack.rtt) ack.rtt = rtt;
+    if (!rs.original || seqGt(s.end, rs.origEnd)) rs.origEnd = s.end;
+    rs.original = true;
+    // RFC 8985 section 6.2 step 3: an original that arrives below what arrived before was overtaken.
+    if (seqLt(s.end, tp.rack_fack)) tp.rack_reordering = true;
+  } else if (rtt < tp.t_rttmin) {
+    // The answer is too early to be that to the retransmission (section 6.2 step 2).
+    return;
+  }
+  if (seqGt(s.end, tp.rack_fack)) tp.rack_fack = s.end;
+  if (tp.rack_rtt === 0 || sentAfter(s.xmit, s.end, tp.rack_xmit_us, tp.rack_end_seq)) {
+    tp.rack_rtt = rtt < 1 ? 1 : rtt;
+    tp.rack_xmit_us = s.xmit;
+    tp.rack_end_seq = s.end;
+  }
+}
+
+/** Everything below `ack` is acknowledged: its pieces go. To be called before snd_una moves. */
+export function rtxAcked(tp: Tcpcb, upTo: number, ack: CcAck): void {
+  const tcp = tp.st.tcp;
+  let s = tp.rtx_head;
+  while (s !== null && seqLt(s.start, upTo)) {
+    if (seqGt(s.end, upTo)) rtxSplit(tp, s, upTo);
+    const len = (s.end - s.start) | 0;
+    if (s.flags & SEG_SACKED) tp.snd_sacked -= len;
+    else {
+      if ((s.flags & (SEG_LOST | SEG_REXMIT)) === SEG_LOST) tp.snd_lost -= len;
+      delivered(tp, s, len, ack);
+    }
+    timeUnlink(tp, s);
+    if (tp.rtx_hint === s) tp.rtx_hint = s.next;
+    const next: SndSeg | null = s.next;
+    tcp.putSeg(s);
+    s = next;
+  }
+  tp.rtx_head = s;
+  if (s === null) tp.rtx_tail = null;
+  else s.prev = null;
+}
+
+/** Marks [start, end) as held by the peer. Returns the bytes that are new. */
+export function rtxSacked(tp: Tcpcb, start: number, end: number, ack: CcAck): number {
+  let fresh = 0;
+  // Blocks report what is new near the end of the flight as often as near its start: from the nearer one.
+  let s = tp.rtx_head;
+  const tail = tp.rtx_tail;
+  if (s !== null && tail !== null && ((tail.end - end) | 0) < ((start - s.start) | 0)) {
+    s = tail;
+    while (s.prev !== null && seqGt(s.start, start)) s = s.prev;
+  }
+  while (s !== null && seqLeq(s.end, start)) s = s.next;
+  while (s !== null && seqLt(s.start, end)) {
+    if ((s.flags & SEG_SACKED) === 0) {
+      if (seqLt(s.start, start)) {
+        rtxSplit(tp, s, start);
+        s = s.next!;
+      }
+      if (seqGt(s.end, end)) rtxSplit(tp, s, end);
+      const len = (s.end - s.start) | 0;
+      if ((s.flags & (SEG_LOST | SEG_REXMIT)) === SEG_LOST) tp.snd_lost -= len;
+      delivered(tp, s, len, ack);
+      s.flags |= SEG_SACKED;
+      tp.snd_sacked += len;
+      timeUnlink(tp, s);
+      fresh += len;
+    }
+    s = s.next;
+  }
+  return fresh;
+}
+
+/** True when the peer has told before that it holds all of [start, end), or never was sent so much: what a DSACK may repeat. */
+export function rtxHeld(tp: Tcpcb, start: number, end: number): boolean {
+  let s = tp.rtx_head;
+  while (s !== null && seqLeq(s.end, start)) s = s.next;
+  while (s !== null && seqLt(s.start, end)) {
+    if ((s.flags & SEG_SACKED) === 0) return false;
+    s = s.next;
+  }
+  return true;
+}
+
+/**
+ * Marks all that is not SACKed lost (retransmission timeout). A head that is SACKed shows a peer that has thrown away what it held
+ * (RFC 2018 section 8): then nothing of its reports is believed.
+ */
+export function rtxAllLost(tp: Tcpcb, ack: CcAck): void {
+  const reneged = tp.rtx_head !== null && (tp.rtx_head.flags & SEG_SACKED) !== 0;
+  for (let s = tp.rtx_head; s !== null; s = s.next) {
+    if (reneged && s.flags & SEG_SACKED) {
+      s.flags &= ~SEG_SACKED;
+      tp.snd_sacked -= (s.end - s.start) | 0;
+    }
+    rtxLost(tp, s, ack);
+  }
+  tp.rtx_hint = tp.rtx_head;
+}
+
+/** What was marked lost is not: it is in flight as before (undo). */
+export function rtxUnlose(tp: Tcpcb): void {
+  for (let s = tp.rtx_head; s !== null; s = s.next) {
+    if ((s.flags & (SEG_LOST | SEG_SACKED)) !== SEG_LOST) continue;
+    if ((s.flags & SEG_REXMIT) === 0) {
+      tp.snd_lost -= (s.end - s.start) | 0;
+      tp.t_lost -= (s.end - s.start) | 0;
+      timeInsert(tp, s);
+    }
+    s.flags &= ~SEG_LOST;
+  }
+  tp.rtx_hint = null;
+}
+
+/** Gives the scoreboard up: the pieces go, and the sequence numbers are as if not sent. */
+export function rtxFlush(tp: Tcpcb): void {
+  const tcp: Tcp = tp.st.tcp;
+  let s = tp.rtx_head;
+  while (s !== null) {
+    const next: SndSeg | null = s.next;
+    s.timed = false;
+    tcp.putSeg(s);
+    s = next;
+  }
+  tp.rtx_head = null;
+  tp.rtx_tail = null;
+  tp.ts_head = null;
+  tp.ts_tail = null;
+  tp.rtx_hint = null;
+  tp.snd_sacked = 0;
+  tp.snd_lost = 0;
+}
