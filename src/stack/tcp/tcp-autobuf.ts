@@ -1,4 +1,5 @@
 /** Socket buffers that grow with the path, as tcp(4) of FreeBSD does it (sendbuf_auto, recvbuf_auto). */
+import { TOF_TS } from '../wire/tcp.ts';
 import type { Tcpcb } from './tcpcb.ts';
 
 /** Round trip assumed before the first sample, µs. */
@@ -33,12 +34,19 @@ export function recvbufAutosize(tp: Tcpcb, bytes: number): void {
   const rcv = tp.t_socket!.so_rcv;
   if (rcv.sb_hiwat >= tune.tcp_recvbuf_max) return;
   tp.rfbuf_cnt += bytes;
-  // One that only receives has the sample of the handshake; where that was spoilt, a long round trip is assumed.
-  if (((clock.us - tp.rfbuf_us) | 0) < (tp.t_srtt !== 0 ? tp.srtt : RTT_UNKNOWN)) return;
+  const to = tp.st.tcp.optIn;
+  if (to.flags & TOF_TS) {
+    // A round trip is over when the peer echoes what was sent after its start.
+    if (((to.tsecr - tp.ts_offset - tp.rfbuf_ts) | 0) <= 0) return;
+  } else if (((clock.us - tp.rfbuf_us) | 0) < (tp.t_srtt !== 0 ? tp.srtt : RTT_UNKNOWN)) {
+    // One that only receives has the sample of the handshake; where that was spoilt, a long round trip is assumed.
+    return;
+  }
   // A slow start that goes on doubles what comes each round trip: room for the next two.
   if (tp.rfbuf_cnt > (rcv.sb_hiwat >> 3) * 7) {
     rcv.sb_hiwat = Math.min(4 * tp.rfbuf_cnt > rcv.sb_hiwat ? 4 * tp.rfbuf_cnt : rcv.sb_hiwat, tune.tcp_recvbuf_max);
   }
   tp.rfbuf_cnt = 0;
   tp.rfbuf_us = clock.us;
+  tp.rfbuf_ts = clock.ms;
 }

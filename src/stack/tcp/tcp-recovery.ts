@@ -8,7 +8,7 @@ import { ccCongSignal, ccOwnsRecovery, ccPostRecovery } from './cc/glue.ts';
 import { seqGeq, tstmpLt } from './seq.ts';
 import { tcpTsval } from './tcp-output.ts';
 import { rackOn, rackRecovered } from './tcp-rack.ts';
-import { rtxAllLost, rtxUnlose } from './tcp-rtxq.ts';
+import { rtxAllLost, rtxAnyResent, rtxUnlose } from './tcp-rtxq.ts';
 import { type Tcpcb, TF_CONGRECOVERY, TF_FASTRECOVERY, TF_RCVD_TSTMP, TF_REQ_TSTMP, TF_SACK_PERMIT } from './tcpcb.ts';
 
 const TSTMP = TF_RCVD_TSTMP | TF_REQ_TSTMP;
@@ -21,6 +21,8 @@ function saveUndo(tp: Tcpcb): void {
   tp.undo_ssthresh = tp.snd_ssthresh;
   tp.undo_rexmits = 0;
   tp.undo_sent = false;
+  // The answer to a retransmission of before would look like one to an original.
+  tp.undo_eifel = !rtxAnyResent(tp);
 }
 
 /** A segment is sent again. */
@@ -144,6 +146,7 @@ export function tryUndo(tp: Tcpcb, advanced: boolean): boolean {
   const to = tp.st.tcp.optIn;
   const eifel =
     advanced &&
+    tp.undo_eifel &&
     (tp.t_flags & TSTMP) === TSTMP &&
     to.tsecr !== 0 &&
     tp.undo_rexmits > 0 &&

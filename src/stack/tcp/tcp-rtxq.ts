@@ -311,6 +311,12 @@ export function rtxHeld(tp: Tcpcb, start: number, end: number): boolean {
   return true;
 }
 
+/** Something that was sent more than once is not yet acknowledged. */
+export function rtxAnyResent(tp: Tcpcb): boolean {
+  for (let s = tp.rtx_head; s !== null; s = s.next) if (s.flags & SEG_EVER) return true;
+  return false;
+}
+
 /**
  * Marks all that is not SACKed lost (retransmission timeout). A head that is SACKed shows a peer that has thrown away what it held
  * (RFC 2018 section 8): then nothing of its reports is believed.

@@ -127,14 +127,17 @@ export class Tcpcb implements CcVar {
   undo_rexmits = 0;
   /** There was one, and its TSval (RFC 3522). */
   undo_sent = false;
+  /** That TSval tells answers to originals from others. */
+  undo_eifel = false;
   undo_ts = 0;
 
   /** snd_max at the last answer to an ECN echo: the next comes a window later. */
   ecn_recover = 0;
 
-  /** Receive buffer autotuning: bytes that came since rfbuf_us. */
+  /** Receive buffer autotuning: bytes that came since rfbuf_us, in clock.ms rfbuf_ts. */
   rfbuf_cnt = 0;
   rfbuf_us = 0;
+  rfbuf_ts = 0;
 
   /** Delivery rate (draft-ietf-ccwg-bbr section 4.1): bytes delivered, when last, and when the sampled flight began. */
   t_delivered = 0;
@@ -348,9 +351,11 @@ export class Tcpcb implements CcVar {
     this.undo_rexmits = 0;
     this.undo_ts = 0;
     this.undo_sent = false;
+    this.undo_eifel = false;
     this.ecn_recover = 0;
     this.rfbuf_cnt = 0;
     this.rfbuf_us = st.clock.us;
+    this.rfbuf_ts = st.clock.ms;
     this.t_delivered = 0;
     this.t_delivered_us = 0;
     this.t_first_sent_us = 0;
@@ -496,10 +501,12 @@ export const TCPCB_FIELDS: readonly TcpcbField[] = [
     help: 'retransmissions since then not reported as duplicates',
   },
   { name: 'undo_sent', type: 'bool', unit: 'bits', help: 'something was sent again since then' },
+  { name: 'undo_eifel', type: 'bool', unit: 'bits', help: 'that timestamp tells originals from retransmissions' },
   { name: 'undo_ts', type: 'u32', unit: 'ms', help: 'timestamp of the first of them' },
   { name: 'ecn_recover', type: 'u32', unit: 'seq', help: 'snd_max at the last answer to an ECN echo' },
   { name: 'rfbuf_cnt', type: 'u32', unit: 'bytes', help: 'bytes received in the current round of receive autotuning' },
   { name: 'rfbuf_us', type: 'i32', unit: 'us', help: 'when that round began' },
+  { name: 'rfbuf_ts', type: 'i32', unit: 'ms', help: 'when that round began, on the clock of timestamps' },
   { name: 't_delivered', type: 'f64', unit: 'bytes', help: 'bytes delivered' },
   { name: 't_delivered_us', type: 'i32', unit: 'us', help: 'when the last of them were' },
   { name: 't_first_sent_us', type: 'i32', unit: 'us', help: 'when the flight of the rate sample began' },
