@@ -163,7 +163,7 @@ export class Bbr extends BbrBase {
   }
 
   #tooHigh(ack: CcAck): boolean {
-    return ack.rateLost > ack.txInFlight * LOSS_THRESH;
+    return ack.rateBytes > 0 && ack.rateLost > ack.txInFlight * LOSS_THRESH;
   }
 
   #handleTooHigh(c: CcVar, inflight: number, appLimited: boolean): void {
@@ -184,7 +184,7 @@ export class Bbr extends BbrBase {
     this.#lossRoundStart = false;
     if (ack.deliveryRate > this.#bwLatest) this.#bwLatest = ack.deliveryRate;
     if (ack.rateBytes > this.#inflightLatest) this.#inflightLatest = ack.rateBytes;
-    if (ack.priorDelivered >= this.#lossRoundDelivered && ack.delivered > 0) {
+    if (ack.rateBytes > 0 && ack.priorDelivered >= this.#lossRoundDelivered) {
       this.#lossRoundDelivered = c.delivered;
       this.#lossRoundStart = true;
     }
@@ -450,7 +450,7 @@ export class Bbr extends BbrBase {
       }
     }
     if (this.#tooHigh(ack) || this.inflightLongterm === NONE) return false;
-    if (ack.txInFlight > this.inflightLongterm) this.inflightLongterm = ack.txInFlight;
+    if (ack.rateBytes > 0 && ack.txInFlight > this.inflightLongterm) this.inflightLongterm = ack.txInFlight;
     if (this.state === PROBE_BW_UP) this.#probeUpward(c, ack);
     return false;
   }

@@ -191,7 +191,7 @@ test('a shallow queue sets inflight_hi, and loss stays bounded (section 5.5.10.2
   expect(p.c.delivered - delivered).toBeGreaterThan(0.85 * 20 * RATE);
 });
 
-test('a timeout lets one segment out beside what is in flight, and the saved window comes back (section 5.6.4.4)', () => {
+test('a timeout lets one segment out, and the saved window comes back (section 5.6.4.4)', () => {
   const { p, cc } = path();
   p.run(2e6);
   const cwnd = p.c.snd_cwnd;
