@@ -65,9 +65,12 @@ describe.skipIf(labMissing('python3', 'tcpdump'))('active open with Linux as the
     expect(said.get('patience')).toBeLessThanOrEqual(4);
   });
 
-  test('the counters agree: every request, every connection, nothing retransmitted or broken', () => {
+  test('the counters agree: every request, every connection, nothing retransmitted but probes, nothing broken', () => {
     const requests = 8 + 1 + 300 + 1 + 1 + 1 + 1;
-    expect(said.get('netstat')).toMatchObject({ requests, established: requests - 2, retransmitted: 0, unfit: 0 });
+    const { retransmitted, probes, ...rest } = said.get('netstat') as Record<string, number>;
+    expect(rest).toMatchObject({ requests, established: requests - 2, unfit: 0 });
+    // A peer that is late with an ACK is probed (RFC 8985 section 7); nothing else goes twice.
+    expect(retransmitted).toBeLessThanOrEqual(probes!);
   });
 
   test('Linux has no connection left of all this', () => {

@@ -13,7 +13,8 @@ const REO_WND_PERSIST = 16;
 const TLP_MAX_ACK_DELAY = 200_000;
 /** Probe timeout before the first round-trip sample, µs. */
 const TLP_PTO_UNKNOWN = 1_000_000;
-const PTO_MIN = 10_000;
+/** By so much the timeout comes after the probe that goes in its place, µs. */
+const PROBE_TURN = 1000;
 
 /** RACK is in use on this connection. */
 export function rackOn(tp: Tcpcb): boolean {
@@ -100,13 +101,14 @@ export function tlpSchedule(tp: Tcpcb): void {
     pto = 2 * tp.srtt;
     // One segment alone may meet a delayed ACK.
     pto += tp.pipe <= tp.maxseg ? TLP_MAX_ACK_DELAY : 0;
-    if (pto < PTO_MIN) pto = PTO_MIN;
+    const floor = tune.tcp_rexmit_min * 1000;
+    if (pto < floor) pto = floor;
   }
   const rto = wheel.remaining(tp.t_rexmt);
   if (pto >= rto) {
     // The probe goes instead of the timeout, which is armed anew when it is sent.
     pto = rto;
-    wheel.arm(tp.t_rexmt, rto + PTO_MIN);
+    wheel.arm(tp.t_rexmt, rto + PROBE_TURN);
   }
   tp.rack_tlp = true;
   wheel.arm(tp.t_rack, pto);

@@ -68,6 +68,7 @@ say('netstat', {
   requests: count(/(\d+) connection requests?/),
   established: count(/(\d+) connections? established/),
   retransmitted: count(/(\d+) data packets? \(\d+ bytes?\) retransmitted/),
+  probes: count(/(\d+) tail loss probes? sent/),
   persist: count(/(\d+) persist timeouts?/),
   unfit: count(/(\d+) discarded for bad checksums?/),
 });
