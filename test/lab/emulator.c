@@ -1,9 +1,9 @@
 /*
  * A wire with faults between two interfaces of one namespace, for where the kernel has no netem.
  *
- *   emulator A B [--seed N] [--ab KEY=VALUE,...] [--ba KEY=VALUE,...]
+ *   emulator A B [--seed N] [--spin US] [--ab KEY=VALUE,...] [--ba KEY=VALUE,...]
  *
- * --ab is the way from A to B, --ba the other; a way without settings only bridges. In the order of a packet's way:
+ * A release nearer than --spin (default 30) is waited for awake: a sleep overshoots, here by 70 us in the mean. --ab is the way from A to B, --ba the other; a way without settings only bridges. In the order of a packet's way:
  *
  *   loss, loss_bare       probability, of data packets and of bare ones
  *   drop                  ordinals of data packets to lose besides, 1 the first: drop=3:5:8
@@ -54,8 +54,6 @@
 #define BATCH 64
 #define SECOND 1000000000LL
 #define RECEIVE_BUFFER (32 << 20)
-/* A release this near is waited for awake: a sleep overshoots by about as much. */
-#define SPIN_NS 30000
 /* Ordinals of lost packets that are listed. */
 #define LIST_MAX 8192
 #define DROPS_MAX 1024
@@ -103,6 +101,7 @@ struct item {
 
 static struct way ways[2];
 static uint64_t seed = 1;
+static int64_t spin_ns = 30000;
 static struct item heap[SLOTS];
 static uint32_t heap_size;
 static uint64_t serial;
@@ -383,7 +382,7 @@ static int open_interface(const char *name) {
 }
 
 static void usage(const char *what, const char *given) {
-  fprintf(stderr, "emulator: %s: %s\nusage: emulator A B [--seed N] [--ab KEY=VALUE,...] [--ba KEY=VALUE,...]\n", given, what);
+  fprintf(stderr, "emulator: %s: %s\nusage: emulator A B [--seed N] [--spin US] [--ab KEY=VALUE,...] [--ba KEY=VALUE,...]\n", given, what);
   exit(2);
 }
 
@@ -421,7 +420,7 @@ static void wait_for_work(const sigset_t *awake) {
   struct pollfd fds[2] = {{.fd = ways[0].from, .events = POLLIN}, {.fd = ways[1].from, .events = POLLIN}};
   struct timespec timeout = {0};
   if (heap_size > 0) {
-    int64_t left = heap[0].release - clock_ns(CLOCK_MONOTONIC) - SPIN_NS;
+    int64_t left = heap[0].release - clock_ns(CLOCK_MONOTONIC) - spin_ns;
     if (left > 0) timeout = (struct timespec){.tv_sec = left / SECOND, .tv_nsec = left % SECOND};
   }
   if (ppoll(fds, 2, heap_size > 0 ? &timeout : NULL, awake) < 0 && errno != EINTR) die("poll");
@@ -429,9 +428,10 @@ static void wait_for_work(const sigset_t *awake) {
 
 int main(int argc, char **argv) {
   static const struct option options[] = {
-      {"seed", required_argument, NULL, 's'}, {"ab", required_argument, NULL, 'a'}, {"ba", required_argument, NULL, 'b'}, {0}};
+      {"seed", required_argument, NULL, 's'}, {"spin", required_argument, NULL, 'w'}, {"ab", required_argument, NULL, 'a'}, {"ba", required_argument, NULL, 'b'}, {0}};
   for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
     if (c == 's') seed = strtoull(optarg, NULL, 0);
+    else if (c == 'w') spin_ns = number(optarg) * 1000;
     else if (c == 'a') parse(&ways[0].set, optarg);
     else if (c == 'b') parse(&ways[1].set, optarg);
     else return 2;

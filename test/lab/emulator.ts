@@ -37,6 +37,8 @@ export interface Impairment {
 export interface EmulatorSettings {
   /** Default 1. */
   readonly seed?: number;
+  /** Releases nearer than this are waited for awake, µs (default 30): 150 releases within a few µs and takes much of a processor. */
+  readonly spinUs?: number;
   /** From near to far: what we send. */
   readonly toPeer?: Impairment;
   /** From far to near. */
@@ -126,9 +128,9 @@ export class Emulator {
   /** Joins mid0 and mid1 of a middle set up without a bridge. */
   static async start(m: Middle, settings: EmulatorSettings): Promise<Emulator> {
     await buildEmulator();
-    const seed = String(settings.seed ?? 1);
+    const common = ['--seed', String(settings.seed ?? 1), '--spin', String(settings.spinUs ?? 30)];
     const ways = ['--ab', words(settings.toPeer), '--ba', words(settings.toUs)];
-    const running = m.spawn([PROGRAM, 'mid0', 'mid1', '--seed', seed, ...ways]);
+    const running = m.spawn([PROGRAM, 'mid0', 'mid1', ...common, ...ways]);
     await running.waitLine(/^ready$/);
     return new Emulator(running);
   }

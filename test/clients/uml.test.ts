@@ -1,0 +1,106 @@
+import { createHash } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { counter } from '../lab/counters.ts';
+import { Lab, labMissing, startXsiftr, type Xsiftr } from '../lab/netns.ts';
+import { runUml, type UmlResult, umlMissing } from '../lab/uml.ts';
+
+/** Bytes of each transfer. */
+const N = 4_000_000;
+/** Of a body of /bytes/N: byte p is p modulo 251. */
+const BODY = createHash('sha256')
+  .update(Buffer.from({ length: N }).map((_, i) => i % 251))
+  .digest('hex');
+
+/** Sends N bytes to a service of ours, shows the connection's state in the middle of it, and waits for our FIN. */
+const UPLOAD = `
+exec 3<>/dev/tcp/192.0.2.1/9
+head -c ${N} /dev/zero >&3 &
+sleep 0.2; ss -tinoHO dst 192.0.2.1
+wait $! && echo taken`;
+
+/** What it sends comes back the same. Written and read at once, as both ends' buffers are smaller than this. */
+const ECHO = `
+head -c ${N} /dev/urandom >/tmp/sent
+exec 3<>/dev/tcp/192.0.2.1/7
+head -c ${N} <&3 >/tmp/back &
+cat /tmp/sent >&3
+wait $!
+cmp /tmp/sent /tmp/back && echo same`;
+
+const STEPS = {
+  ping: 'ping -c 3 -i 0.2 -W 2 192.0.2.1',
+  get: `curl -sS -m 30 http://192.0.2.1/bytes/${N} | sha256sum`,
+  put: UPLOAD,
+  echo: ECHO,
+  nstat:
+    'nstat -asz TcpInCsumErrors TcpInErrs IpInHdrErrors TcpRetransSegs IpExtInECT0Pkts IpExtInCEPkts TcpExtTCPDeliveredCE',
+};
+
+/** Rows of nstat. */
+function nstat(result: UmlResult): ReadonlyMap<string, number> {
+  const rows = result.steps.nstat!.stdout.split('\n').map((line) => line.trim().split(/\s+/));
+  return new Map(rows.filter((row) => row.length >= 2).map((row) => [row[0]!, Number(row[1])]));
+}
+
+const CASES = [
+  { name: 'bbr', options: { congestion: 'bbr' } },
+  { name: 'dctcp, asking for ECN', options: { congestion: 'dctcp', ecn: true } },
+  {
+    name: 'cubic behind netem, 10 ms, 1 % of what it sends lost and 1 % reordered',
+    options: { congestion: 'cubic', qdisc: 'netem delay 10ms loss 1% reorder 1%' },
+  },
+] as const;
+
+const missing = umlMissing() || labMissing('curl', 'bash', 'ping', 'ss');
+
+describe.skipIf(missing).each(CASES)('user-mode-linux with $name', ({ options }) => {
+  let lab: Lab;
+  let xsiftr: Xsiftr;
+  let result: UmlResult;
+  let received = 0;
+
+  beforeAll(async () => {
+    lab = await Lab.create('cuml', { peerOffloads: false });
+    xsiftr = await startXsiftr(lab, ['--serve', 'http,discard,echo']);
+    result = await runUml(lab, STEPS, { ...options, limit: 100 });
+    received = (await counter(xsiftr, 'tcp_rcvbyte')) + (await counter(xsiftr, 'tcp_rcvoobyte'));
+    console.log(`${result.steps.put!.stdout.split('\n')[0]!.replace(/\s+/g, ' ')}\n${result.steps.nstat!.stdout}`);
+  });
+
+  afterAll(async () => {
+    await xsiftr?.stop();
+    await lab?.remove();
+  });
+
+  test('boots with the congestion control that was asked for', () => {
+    expect(result.congestion).toContain(options.congestion);
+    expect(result.steps.put!.stdout).toContain(` ${options.congestion}`);
+  });
+
+  test('gets an answer to each ping that it did not lose itself', () => {
+    const received = 'qdisc' in options ? '[1-3]' : '3';
+    expect(result.steps.ping!.stdout).toMatch(new RegExp(`3 packets transmitted, ${received} received`));
+  });
+
+  test('downloads the bytes that we sent', () => {
+    expect(result.steps.get!.stdout).toBe(`${BODY}  -`);
+  });
+
+  test('uploads, and we take every byte once', async () => {
+    expect(result.steps.put!.stdout).toMatch(/taken$/);
+    // discard and echo: the request of the download is the only other data.
+    expect(received).toBeGreaterThanOrEqual(2 * N);
+    expect(received).toBeLessThan(2 * N + 1000);
+  });
+
+  test('gets back what it sent to echo, byte for byte', () => {
+    expect(result.steps.echo!.stdout).toBe('same');
+  });
+
+  test('finds no fault with our headers and checksums (RFC 9293 section 3.1)', () => {
+    const rows = nstat(result);
+    expect(rows.get('TcpInCsumErrors')).toBe(0);
+    expect(rows.get('TcpInErrs')).toBe(0);
+    expect(rows.get('IpInHdrErrors')).toBe(0);
+  });
+});
