@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { counter } from '../lab/counters.ts';
+import { withEmulator } from '../lab/emulator.ts';
 import { Lab, labMissing, startXsiftr, type Xsiftr } from '../lab/netns.ts';
 import { runUml, type UmlResult, umlMissing } from '../lab/uml.ts';
 
@@ -17,6 +18,16 @@ exec 3<>/dev/tcp/192.0.2.1/9
 head -c ${N} /dev/zero >&3 &
 sleep 0.2; ss -tinoHO dst 192.0.2.1
 wait $! && echo taken`;
+
+/** A sink at port 9 of the near end: says how much it took until the FIN. */
+const SINK = `
+import socket
+s = socket.create_server(("192.0.2.1", 9))
+print("sinking", flush=True)
+c, n = s.accept()[0], 0
+while b := c.recv(1 << 18):
+    n += len(b)
+print(n, flush=True)`;
 
 /** What it sends comes back the same. Written and read at once, as both ends' buffers are smaller than this. */
 const ECHO = `
@@ -102,5 +113,42 @@ describe.skipIf(missing).each(CASES)('user-mode-linux with $name', ({ options })
     expect(rows.get('TcpInCsumErrors')).toBe(0);
     expect(rows.get('TcpInErrs')).toBe(0);
     expect(rows.get('IpInHdrErrors')).toBe(0);
+  });
+});
+
+/**
+ * Proves the ground that ECN tests stand on, with Linux at both ends. With CUBIC, as a DCTCP sender's SYN is ECT, and a Linux listener
+ * without DCTCP grants ECN to no such SYN (RFC 3168 section 6.1.1 has SYNs not-ECT).
+ */
+describe.skipIf(missing || labMissing('python3', 'cmake'))('user-mode-linux over a link that marks', () => {
+  test('negotiates ECN with Linux, and its CUBIC answers marks without a retransmission (RFC 3168 section 6.1.2)', async () => {
+    const way = { delayUs: 2000 };
+    const settings = { toPeer: way, toUs: { ...way, rate: 50_000_000, markBytes: 30_000, queueBytes: 500_000 } };
+    await withEmulator('cuml', {}, settings, async (m, emulator) => {
+      await m.lab.near('sysctl -qw net.ipv4.tcp_ecn=1');
+      const sink = m.lab.spawnNear(['python3', '-c', SINK]);
+      await sink.waitLine(/^sinking$/);
+      const steps = { put: UPLOAD, nstat: STEPS.nstat };
+      const result = await runUml(m.lab, steps, { congestion: 'cubic', ecn: true });
+      const { toUs } = await emulator.stop();
+      expect(sink.lines.at(-1)).toBe(String(N));
+      expect(result.steps.put!.stdout).toMatch(/ ecn .*cubic/);
+      expect(toUs.marked).toBeGreaterThan(0);
+      expect(toUs.queue_drops).toBe(0);
+      expect(nstat(result).get('TcpExtTCPDeliveredCE')).toBeGreaterThan(0);
+      expect(nstat(result).get('TcpRetransSegs')).toBe(0);
+    });
+  });
+
+  test('is killed when it is not done in time, and leaves no process behind', async () => {
+    const lab = await Lab.create('cuml', { peerOffloads: false });
+    try {
+      await expect(runUml(lab, { hang: 'echo waiting; sleep 100' }, { limit: 8 })).rejects.toThrow(
+        /not done after 8 s[\s\S]*-- hang: not done\nwaiting/,
+      );
+      expect((await lab.near(`ip netns pids ${lab.farNs}`)).stdout).toBe('');
+    } finally {
+      await lab.remove();
+    }
   });
 });

@@ -3,12 +3,15 @@
  *
  *   emulator A B [--seed N] [--spin US] [--ab KEY=VALUE,...] [--ba KEY=VALUE,...]
  *
- * A release nearer than --spin (default 30) is waited for awake: a sleep overshoots, here by 70 us in the mean. --ab is the way from A to B, --ba the other; a way without settings only bridges. In the order of a packet's way:
+ * A release nearer than --spin (default 30) is waited for awake, as a sleep overshoots (by 70 us in the mean where this was written).
+ * --ab is the way from A to B, --ba the other; a way without settings only bridges. In the order of a packet's way:
  *
  *   loss, loss_bare       probability, of data packets and of bare ones
  *   drop                  ordinals of data packets to lose besides, 1 the first: drop=3:5:8
  *   rate                  bit/s, of whole Ethernet frames without FCS (0: no limit)
  *   queue_bytes, queue_packets   what may wait or be in transmission, else drop the newcomer (0: no limit)
+ *   mark_bytes            set CE (RFC 3168) in an ECT packet that finds more than this waiting or in transmission (0: never)
+ *   mark                  probability of CE in an ECT packet, whatever waits
  *   delay_us, jitter_us   constant part, and the most that is added to it (uniform); later packets never overtake ...
  *   jitter_reorders       ... unless this is 1
  *   reorder, reorder_us   probability of being held back, and for how long; those behind it go ahead
@@ -61,18 +64,18 @@
 #define LATE_BUCKETS 18
 
 enum kind { DATA, BARE, KINDS };
-enum purpose { LOSS, JITTER, REORDER, DUP, CORRUPT, CORRUPT_BIT };
+enum purpose { LOSS, JITTER, REORDER, DUP, CORRUPT, CORRUPT_BIT, MARK };
 
 struct settings {
-  double rate, loss, loss_bare, reorder, dup, corrupt;
-  double queue_bytes, queue_packets;
+  double rate, loss, loss_bare, reorder, dup, corrupt, mark;
+  double queue_bytes, queue_packets, mark_bytes;
   double delay_us, jitter_us, jitter_reorders, reorder_us;
   uint32_t drops[DROPS_MAX];
   int ndrops;
 };
 
 struct counts {
-  uint64_t received[KINDS], lost[KINDS], passed, queue_drops, reordered, duplicated, corrupted, sent, sent_bytes;
+  uint64_t received[KINDS], lost[KINDS], passed, queue_drops, marked, reordered, duplicated, corrupted, sent, sent_bytes;
   /* Ours to be ashamed of: a test checks that they are 0. */
   uint64_t no_slot, oversize, send_failed, socket_drops;
   uint64_t queue_bytes_max, late_sum_ns, late_max_ns, late[LATE_BUCKETS];
@@ -239,6 +242,26 @@ static int64_t limit(struct way *w, uint32_t length, int64_t arrival) {
   return end;
 }
 
+/* Sets CE where the sender declared the packet ECT, and mends the IPv4 header's checksum (RFC 1624, equation 3). */
+static void mark_ce(struct way *w, uint8_t *f) {
+  bool ip4 = f[12] == 0x08;
+  /* The second byte of either header: the low bits of IPv4's TOS, bits 4 and 5 where IPv6's traffic class ends. */
+  uint8_t *field = f + ETH_HLEN + 1;
+  int shift = ip4 ? 0 : 4;
+  int ecn = *field >> shift & 3;
+  if (ecn == 0 || ecn == 3) return;
+  uint16_t before = f[ETH_HLEN] << 8 | f[ETH_HLEN + 1];
+  *field |= 3 << shift;
+  w->cnt.marked++;
+  if (!ip4) return;
+  uint16_t after = f[ETH_HLEN] << 8 | f[ETH_HLEN + 1];
+  uint32_t sum = (uint16_t)~(f[ETH_HLEN + 10] << 8 | f[ETH_HLEN + 11]) + (uint16_t)~before + after;
+  sum = (sum & 0xffff) + (sum >> 16);
+  sum = ~((sum & 0xffff) + (sum >> 16));
+  f[ETH_HLEN + 10] = sum >> 8;
+  f[ETH_HLEN + 11] = sum;
+}
+
 /* Takes a frame in its slot; the slot is kept when this gives true. */
 static bool accept_frame(struct way *w, uint32_t slot, uint32_t length, int64_t arrival) {
   struct counts *c = &w->cnt;
@@ -252,6 +275,10 @@ static bool accept_frame(struct way *w, uint32_t slot, uint32_t length, int64_t 
   if (is_lost(w, kind, ordinal)) return false;
   int64_t release = limit(w, length, arrival);
   if (release < 0) return false;
+  /* What is queued includes this packet by now. */
+  if ((s->mark_bytes > 0 && w->queued_bytes > s->mark_bytes + length) || draw(w, kind, MARK, ordinal) < s->mark) {
+    mark_ce(w, frame(slot));
+  }
   release += s->delay_us * 1000 + s->jitter_us * 1000 * draw(w, kind, JITTER, ordinal);
   if (draw(w, kind, REORDER, ordinal) < s->reorder) {
     release += s->reorder_us * 1000;
@@ -337,6 +364,7 @@ static void print_way(const char *name, struct way *w) {
   FIELD("lost_bare", c->lost[BARE]);
   FIELD("queue_drops", c->queue_drops);
   FIELD("queue_bytes_max", c->queue_bytes_max);
+  FIELD("marked", c->marked);
   FIELD("reordered", c->reordered);
   FIELD("duplicated", c->duplicated);
   FIELD("corrupted", c->corrupted);
@@ -394,10 +422,10 @@ static double number(const char *text) {
 }
 
 static void parse(struct settings *s, char *text) {
-  static char *const keys[] = {"rate",      "loss",      "loss_bare",       "reorder",    "dup",  "corrupt", "queue_bytes", "queue_packets",
-                               "delay_us",  "jitter_us", "jitter_reorders", "reorder_us", "drop", NULL};
-  double *values[] = {&s->rate,        &s->loss,          &s->loss_bare, &s->reorder,   &s->dup,             &s->corrupt,
-                      &s->queue_bytes, &s->queue_packets, &s->delay_us,  &s->jitter_us, &s->jitter_reorders, &s->reorder_us};
+  static char *const keys[] = {"rate",       "loss",     "loss_bare", "reorder",         "dup",        "corrupt", "mark", "queue_bytes", "queue_packets",
+                               "mark_bytes", "delay_us", "jitter_us", "jitter_reorders", "reorder_us", "drop",    NULL};
+  double *values[] = {&s->rate,       &s->loss,     &s->loss_bare, &s->reorder,         &s->dup, &s->corrupt, &s->mark, &s->queue_bytes, &s->queue_packets,
+                      &s->mark_bytes, &s->delay_us, &s->jitter_us, &s->jitter_reorders, &s->reorder_us};
   const int scalars = sizeof(values) / sizeof(values[0]);
   char *value, *rest = text;
   while (*rest != 0) {

@@ -17,6 +17,10 @@ export interface Impairment {
   readonly queueBytes?: number;
   /** The same in packets. */
   readonly queuePackets?: number;
+  /** CE (RFC 3168) for ECT packets that find more bytes than this waiting; as DCTCP's K (RFC 8257). Needs a rate. */
+  readonly markBytes?: number;
+  /** Probability of CE for ECT packets. */
+  readonly mark?: number;
   readonly delayUs?: number;
   /** The most that is added to the delay, uniform. Packets stay in order unless `jitterReorders`. */
   readonly jitterUs?: number;
@@ -55,6 +59,8 @@ export interface DirectionCounters {
   readonly lost_bare: number;
   readonly queue_drops: number;
   readonly queue_bytes_max: number;
+  /** Packets that left with CE set here. */
+  readonly marked: number;
   readonly reordered: number;
   readonly duplicated: number;
   readonly corrupted: number;
@@ -93,6 +99,8 @@ const KEYS: readonly (readonly [keyof Impairment, string])[] = [
   ['rate', 'rate'],
   ['queueBytes', 'queue_bytes'],
   ['queuePackets', 'queue_packets'],
+  ['markBytes', 'mark_bytes'],
+  ['mark', 'mark'],
   ['delayUs', 'delay_us'],
   ['jitterUs', 'jitter_us'],
   ['jitterReorders', 'jitter_reorders'],

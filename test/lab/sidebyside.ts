@@ -189,6 +189,25 @@ export async function compareWithKernel(
   return { ours, theirs, ratio: ours.goodput / theirs.goodput };
 }
 
+export interface Sums {
+  readonly comparisons: readonly Comparison[];
+  /** Sum of our goodputs by sum of theirs. */
+  readonly ratio: number;
+}
+
+/** Compares on one path for several seeds: one seed's losses may fall well for one of the two. */
+export async function compareOverSeeds(
+  path: (seed: number) => EmulatorSettings,
+  seeds: readonly number[],
+  seconds: number,
+  options: Parameters<typeof compareWithKernel>[1] = {},
+): Promise<Sums> {
+  const comparisons: Comparison[] = [];
+  for (const seed of seeds) comparisons.push(await compareWithKernel({ emulator: path(seed), seconds }, options));
+  const sum = (side: 'ours' | 'theirs') => comparisons.reduce((all, c) => all + c[side].goodput, 0);
+  return { comparisons, ratio: sum('ours') / sum('theirs') };
+}
+
 /** Ordinals, of those that both runs came to, that were lost in one only. Empty when the seed did what it should. */
 export function unequalLosses(a: SenderRun, b: SenderRun): number[] {
   const end = Math.min(a.emulator.toPeer.data, b.emulator.toPeer.data);

@@ -21,11 +21,15 @@ interface Burst {
   readonly size?: number;
   /** Seconds between two. */
   readonly gap?: number;
+  /** IPv4's TOS byte; its lowest two bits are ECN's. */
+  readonly tos?: number;
 }
 
 interface Outcome {
   /** The numbers as they arrived. */
   readonly got: readonly number[];
+  /** Those of them with CE set. */
+  readonly ce: readonly number[];
   /** From before the first was sent until after the last was received, s. */
   readonly seconds: number;
   readonly counters: EmulatorCounters;
@@ -37,14 +41,14 @@ function through(settings: EmulatorSettings, burst: Burst): Promise<Outcome> {
     await m.lab.near(`ping -c 1 -W 1 ${FAR_ADDRESS}`, { check: false });
     const receiver = m.lab.spawnFar(['python3', NUMBERED, 'recv', '7777', '1']);
     await receiver.waitLine(/listening/);
-    const { count, size = 100, gap = 0.0005 } = burst;
-    const send = ['python3', NUMBERED, 'send', FAR_ADDRESS, '7777', String(count), String(size), String(gap)];
+    const { count, size = 100, gap = 0.0005, tos = 0 } = burst;
+    const send = ['python3', NUMBERED, 'send', FAR_ADDRESS, '7777', ...[count, size, gap, tos].map(String)];
     const start = Number((await m.lab.near(send)).stdout);
     await receiver.exited;
     const counters = await emulator.stop();
     expect(emulatorFaults(counters)).toEqual([]);
-    const { got, end } = JSON.parse(receiver.lines.at(-1)!) as { got: number[]; end: number };
-    return { got, seconds: end - start, counters };
+    const seen = JSON.parse(receiver.lines.at(-1)!) as { got: number[]; ce: number[]; end: number };
+    return { got: seen.got, ce: seen.ce, seconds: seen.end - start, counters };
   });
 }
 
@@ -139,6 +143,32 @@ describe.skipIf(labMissing('python3', 'cmake', 'ping'))('the link emulator', () 
     const mixed = await through({ toPeer: { ...jitter, jitterReorders: true } }, { count: 1000 });
     expect(sorted(mixed.got)).toEqual(numbers(1000));
     expect(inversions(mixed.got)).toBeGreaterThan(0);
+  });
+
+  test.each([
+    { name: 'ECT(0)', tos: 2 },
+    { name: 'ECT(1)', tos: 1 },
+  ])('marks $name packets with CE and leaves the header valid (RFC 3168 section 5)', async ({ tos }) => {
+    const { got, ce, counters } = await through({ toPeer: { mark: 0.3 } }, { count: 1000, tos });
+    expect(got).toEqual(numbers(1000));
+    expect(ce.length).toBe(counters.toPeer.marked);
+    expect(Math.abs(ce.length - 300)).toBeLessThan(4 * Math.sqrt(1000 * 0.3 * 0.7));
+  });
+
+  test('never marks a packet that is not ECT (RFC 3168 section 5)', async () => {
+    const { got, ce, counters } = await through({ toPeer: { mark: 1 } }, { count: 100 });
+    expect(got).toEqual(numbers(100));
+    expect([ce, counters.toPeer.marked]).toEqual([[], 0]);
+  });
+
+  test('marks what finds more than the threshold waiting (RFC 8257 section 3.1)', async () => {
+    // Each finds what was sent before it still there: the seventh is the first to find more than 5000 bytes.
+    const { got, ce } = await through(
+      { toPeer: { rate: 100_000, markBytes: 5000 } },
+      { count: 10, size: 1000 - HEADERS, gap: 0, tos: 2 },
+    );
+    expect(got).toEqual(numbers(10));
+    expect(ce).toEqual([7, 8, 9, 10]);
   });
 
   test('duplicates: each copy arrives behind its original', async () => {
