@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { counter } from '../lab/counters.ts';
 import { withEmulator } from '../lab/emulator.ts';
-import { Lab, labMissing, startXsiftr, type Xsiftr } from '../lab/netns.ts';
-import { runUml, type UmlResult, umlMissing } from '../lab/uml.ts';
+import { FAR_ADDRESS, Lab, labMissing, ROOT, startXsiftr, withLab, type Xsiftr } from '../lab/netns.ts';
+import { Running } from '../lab/process.ts';
+import { bootUml, runUml, type UmlResult, umlMissing } from '../lab/uml.ts';
 
 /** Bytes of each transfer. */
 const N = 4_000_000;
@@ -114,6 +116,24 @@ describe.skipIf(missing).each(CASES)('user-mode-linux with $name', ({ options })
     expect(rows.get('TcpInErrs')).toBe(0);
     expect(rows.get('IpInHdrErrors')).toBe(0);
   });
+});
+
+describe.skipIf(missing || labMissing('python3'))('user-mode-linux as the server', () => {
+  test.each(['bbr', 'dctcp'] as const)(
+    'with %s echoes what we send on a connection that we opened',
+    async (congestion) => {
+      await withLab('cuml', { peerOffloads: false }, async (lab) => {
+        const serve = `timeout 30 python3 ${join(ROOT, 'test/lab/servers.py')} 9000 | while read line; do touch $line; done`;
+        const uml = await bootUml(lab, { serve }, { congestion, ecn: true });
+        await uml.ready('serving');
+        const child = join(ROOT, 'test/veth/children/echo-client.ts');
+        const words = [process.execPath, child, 'ix1', lab.nearNs, FAR_ADDRESS, '9000', String(N)];
+        const client = lab.keep(new Running(words));
+        expect(await client.exited, client.output()).toBe(0);
+        expect(client.lines.at(-1)).toBe(JSON.stringify({ bytes: N, same: true }));
+      });
+    },
+  );
 });
 
 /**

@@ -96,16 +96,26 @@ busybox poweroff -f
 
 let boots = 0;
 
+/** A UML that has been started. */
+export interface Uml {
+  /** Waits until a step has made this file in its working folder, so that it is known to serve. */
+  ready(name: string): Promise<void>;
+  /**
+   * What the steps gave, when it has powered off.
+   * @throws when it did not come up, or was not done after `limit` seconds; the message has what the console showed
+   */
+  readonly done: Promise<UmlResult>;
+}
+
 /**
  * Boots UML on peer0 of the far namespace, whose own kernel loses its address there, runs the steps (bash scripts, by name) one after the
- * other and powers off. Both their outputs are taken.
- * @throws when it does not come up, or is not done after `limit` seconds; the message has what the console showed
+ * other and powers off. Both their outputs are taken; their working folder is /mnt.
  */
-export async function runUml(
+export async function bootUml(
   lab: Lab,
   steps: Readonly<Record<string, string>>,
   options: UmlOptions = {},
-): Promise<UmlResult> {
+): Promise<Uml> {
   const dir = join(lab.dir, `uml${boots++}`);
   mkdirSync(dir);
   const init = join(dir, 'init');
@@ -117,7 +127,19 @@ export async function runUml(
   words.push('con=null', 'con0=null,fd:1', 'ssl=null', 'quiet', 'panic=1');
   words.push(`${DEVICE}:transport=raw,ifname=peer0,depth=128,gro=0`);
   const running = lab.keep(new Running(['ip', 'netns', 'exec', lab.farNs, ...words], { cwd: dir }));
-  const seconds = options.limit ?? 60;
+  const done = outcome(running, dir, Object.keys(steps), options.limit ?? 60);
+  done.catch(() => {});
+  const ready = async (name: string) => {
+    while (!existsSync(join(dir, name))) {
+      if (running.code !== null) await done;
+      if (running.code !== null) throw new Error(`user-mode-linux: ended without ${name}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  };
+  return { ready, done };
+}
+
+async function outcome(running: Running, dir: string, names: readonly string[], seconds: number): Promise<UmlResult> {
   let late = false;
   const timer = setTimeout(() => {
     late = true;
@@ -126,17 +148,24 @@ export async function runUml(
   await running.exited.finally(() => clearTimeout(timer));
   const read = (name: string) => (existsSync(join(dir, name)) ? readFileSync(join(dir, name), 'utf8').trim() : '');
   const fail = (why: string) => {
-    const done = Object.keys(steps).map(
-      (name) => `-- ${name}: ${read(`${name}.code`) || 'not done'}\n${read(`${name}.out`)}`,
-    );
+    const done = names.map((name) => `-- ${name}: ${read(`${name}.code`) || 'not done'}\n${read(`${name}.out`)}`);
     throw new Error(`user-mode-linux: ${why}\n${running.output()}\n${read('boot.err')}\n${done.join('\n')}`);
   };
   if (late) fail(`not done after ${seconds} s`);
   if (read('kernel') === '') fail(`ended with ${running.code} before it was up`);
   const results: Record<string, StepResult> = {};
-  for (const name of Object.keys(steps)) {
+  for (const name of names) {
     if (read(`${name}.code`) === '') fail(`ended with ${running.code} before ${name}`);
     results[name] = { stdout: read(`${name}.out`), code: Number(read(`${name}.code`)) };
   }
   return { kernel: read('kernel'), congestion: read('congestion').split(' '), steps: results };
+}
+
+/** Boots, runs and waits for the end: see bootUml and `done`. */
+export async function runUml(
+  lab: Lab,
+  steps: Readonly<Record<string, string>>,
+  options: UmlOptions = {},
+): Promise<UmlResult> {
+  return (await bootUml(lab, steps, options)).done;
 }
