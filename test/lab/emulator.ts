@@ -49,7 +49,7 @@ export interface EmulatorSettings {
   readonly toUs?: Impairment;
 }
 
-/** Counters of one direction. data = lost_data + queue_drops + sent + waiting - duplicated, less what is bare. */
+/** Counters of one direction. While its faults are 0: data + bare + duplicated = lost_data + lost_bare + queue_drops + sent + waiting. */
 export interface DirectionCounters {
   readonly data: number;
   readonly bare: number;

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   type Emulator,
@@ -8,7 +8,7 @@ import {
   withEmulator,
 } from './emulator.ts';
 import type { Middle } from './middle.ts';
-import { type Lab, NEAR_ADDRESS, startXsiftr } from './netns.ts';
+import { allowCongestion, type Lab, NEAR_ADDRESS, startXsiftr } from './netns.ts';
 import type { Running } from './process.ts';
 
 /**
@@ -17,7 +17,6 @@ import type { Running } from './process.ts';
  */
 
 const BULK = join(import.meta.dirname, 'bulk.py');
-const CONTROLS = '/proc/sys/net/ipv4/tcp_allowed_congestion_control';
 const PORT = 80;
 /** More than any run moves. */
 const ENDLESS = 1_000_000_000_000;
@@ -90,14 +89,6 @@ export function lossyPath(seed: number, reorder = false): EmulatorSettings {
   return { seed, toPeer: { delayUs: 20_000, loss: 0.01, ...held }, toUs: { delayUs: 20_000 } };
 }
 
-/** A namespace may choose cubic only while the initial one allows it. @returns what puts the setting back */
-function allow(congestion: string): () => void {
-  const before = readFileSync(CONTROLS, 'utf8').trim();
-  if (before.split(' ').includes(congestion)) return () => {};
-  writeFileSync(CONTROLS, `${before} ${congestion}`);
-  return () => writeFileSync(CONTROLS, before);
-}
-
 /** All counters of the far end's kernel, since it was made. */
 async function nstat(lab: Lab): Promise<Map<string, number>> {
   const { stdout } = await lab.far('nstat -asz');
@@ -154,7 +145,7 @@ async function watch(lab: Lab, watched: Promise<unknown>): Promise<string[]> {
 
 /** A flow that Linux sends. `congestion` must be built into or loaded by the running kernel. */
 export async function runLinux(conditions: Conditions, congestion = 'cubic'): Promise<SenderRun> {
-  const restore = allow(congestion);
+  const restore = allowCongestion(congestion);
   try {
     return await withEmulator('side-l', {}, conditions.emulator, async (m, emulator) => {
       const server = m.lab.spawnNear(['python3', BULK, 'serve', String(PORT), congestion]);

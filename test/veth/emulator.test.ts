@@ -47,6 +47,9 @@ function through(settings: EmulatorSettings, burst: Burst): Promise<Outcome> {
     await receiver.exited;
     const counters = await emulator.stop();
     expect(emulatorFaults(counters)).toEqual([]);
+    for (const c of [counters.toPeer, counters.toUs]) {
+      expect(c.data + c.bare + c.duplicated).toBe(c.lost_data + c.lost_bare + c.queue_drops + c.sent + c.waiting);
+    }
     const seen = JSON.parse(receiver.lines.at(-1)!) as { got: number[]; ce: number[]; end: number };
     return { got: seen.got, ce: seen.ce, seconds: seen.end - start, counters };
   });
