@@ -1,46 +1,45 @@
 import { pathToFileURL } from 'node:url';
-import { CC_DEFAULT, ccFind, ccRegister } from '../stack/tcp/cc/registry.ts';
+import { CC_DEFAULT, ccFind, ccNames, ccRegister } from '../stack/tcp/cc/registry.ts';
 import { SimError } from './error.ts';
 
 export { CC_DEFAULT };
 
-/**
- * The name of a loaded congestion-control module, checked.
- * @param option what the refusal begins with, `--cc`
- * @throws SimError
- */
-export function checkCc(name: string, option = '--cc'): string {
-  try {
-    return ccFind(name).name;
-  } catch (err) {
-    throw new SimError(`${option}${option.endsWith('=') ? '' : ' '}${(err as Error).message}`);
-  }
-}
-
-/** Modules that were loaded, by file or package. */
+/** Names of modules by the file or package that they came from. */
 const loaded = new Map<string, string>();
 
 /**
- * Loads the congestion-control module that a file (`./mine.ts`) or package exports by default, and gives its name. What has neither a dot, a slash nor an
- * @ in it is a name already.
+ * The name of a loaded congestion-control module, checked.
+ * @param given its name, or the file or package that `loadCc` has loaded
+ * @param option what the refusal begins with
+ * @throws SimError
+ */
+export function checkCc(given: string, option = '--cc '): string {
+  try {
+    return ccFind(loaded.get(given) ?? given).name;
+  } catch (err) {
+    throw new SimError(`${option}${(err as Error).message}`);
+  }
+}
+
+/**
+ * Loads the congestion-control module that a file (`./mine.ts`) or a package exports by default, once.
+ * @param given file or package; the name of a module that is loaded is taken as it is
+ * @returns the module's name, which experiments take from here on, as they take what was given
  * @throws SimError when it cannot be loaded or is none
  */
-export async function loadCc(spec: string): Promise<string> {
-  if (!/[./@]/.test(spec)) return spec;
-  const url = /^\.{0,2}\//.test(spec) ? pathToFileURL(spec).href : spec;
-  const known = loaded.get(url);
+export async function loadCc(given: string): Promise<string> {
+  const known = ccNames().includes(given) ? given : loaded.get(given);
   if (known !== undefined) return known;
-  let module: { default?: unknown };
+  let name: string;
   try {
-    module = (await import(url)) as { default?: unknown };
+    const file = /[/\\]/.test(given) && !given.startsWith('@');
+    const module = (await import(file ? pathToFileURL(given).href : given)) as { default?: unknown };
+    ({ name } = ccRegister(module.default, `--cc ${given}`));
   } catch (err) {
-    throw new SimError(`--cc ${spec}: ${(err as Error).message}`, 1);
+    const { message } = err as Error;
+    if (/^[\w-]+$/.test(given)) throw new SimError(`--cc ${given}: allowed are ${ccNames().join(', ')}, or a file`);
+    throw new SimError(message.startsWith('--cc ') ? message : `--cc ${given}: ${message.split('\n')[0]}`);
   }
-  try {
-    const { name } = ccRegister(module.default, spec);
-    loaded.set(url, name);
-    return name;
-  } catch (err) {
-    throw new SimError(`--cc ${(err as Error).message}`);
-  }
+  loaded.set(given, name);
+  return name;
 }

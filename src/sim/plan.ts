@@ -240,6 +240,12 @@ function sysctlOf(text: string): SysctlAssignment {
   throw new SimError(`--sysctl ${text}: use --siftr-log FILE in a simulation`);
 }
 
+/** Every congestion control that the options of an experiment name. */
+export function ccsOf(o: ExperimentOptions): string[] {
+  const flows = (o.flow ?? []).map((f) => flowFields(f).cc);
+  return [o.cc, ...flows].filter((cc) => cc !== undefined);
+}
+
 /** Without `--delay`, flows that all name their round-trip time have the shortest as the path's. */
 function delayOf(o: ExperimentOptions): number {
   const rtts = (o.flow ?? []).map((f) => flowFields(f).rtt);
