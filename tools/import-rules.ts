@@ -15,6 +15,8 @@ export const RANKS: Readonly<Record<string, number>> = {
   web: 2,
   net: 2,
   siftr: 2,
+  load: 2,
+  cc: 2,
   bblog: 2,
   stack: 1,
   impair: 1,

@@ -1,9 +1,11 @@
 import { attachLine } from '../driver/attach.ts';
 import { loadNative } from '../driver/native.ts';
+import { loadCc } from '../load/cc-load.ts';
 import { type NetApi, netApi } from '../net/index.ts';
 import { FRAME_SIZE } from '../rings/link.ts';
 import { createRing, QLEN_MIN } from '../siftr/record.ts';
 import { createSiftrShared } from '../siftr/shared.ts';
+import { CC_DEFAULT } from '../stack/tcp/cc/registry.ts';
 import { renderKstat } from '../views/kstat.ts';
 import { renderStatistics } from '../views/netstat.ts';
 import { Counters } from './counters.ts';
@@ -14,7 +16,7 @@ import { parseRunOptions } from './options.ts';
 import { framesPerQueue, makePlan, obstacles } from './plan.ts';
 import { Shard } from './shard.ts';
 import { TakenInterface } from './taken.ts';
-import { Tuning } from './tuning.ts';
+import { CC_ALGORITHM, Tuning } from './tuning.ts';
 import { VERSION } from './version.ts';
 
 /** Options of `attach`: those of the command line that make sense for one queue in the caller's thread. */
@@ -32,6 +34,8 @@ export interface AttachOptions {
   readonly rxcsum?: 'auto' | 'strict' | 'accept-partial' | 'ignore';
   readonly keepChannels?: boolean;
   readonly force?: readonly string[];
+  /** Congestion-control modules to load, by name, file or package; the first is the default. */
+  readonly cc?: readonly string[];
   /** `name=value` */
   readonly sysctl?: readonly string[];
   readonly busyPoll?: boolean;
@@ -70,7 +74,7 @@ export async function attach(options: AttachOptions): Promise<Attached> {
     ...(logLevel && { logLevel }),
   });
   const log = await createLogger(run.logLevel, true);
-  const plan = makePlan(run);
+  const plan = makePlan(run, await loadCc(run.cc));
   const inTheWay = obstacles(plan);
   if (inTheWay.length > 0) throw new UserError(inTheWay.map((f) => `--iface ${run.iface}: ${f.text}`).join(' | '));
   const tuning = new Tuning();
@@ -123,6 +127,7 @@ export async function attach(options: AttachOptions): Promise<Attached> {
         routes: plan.routes.map((r) => ({ ...r, ifIndex: 0 })),
         neighbours: plan.neighbours.map((n) => ({ ifIndex: 0, addr: n.address, mac: n.mac })),
         tunables: tuning.fields(),
+        cc: { urls: [], algorithm: tuning.text(CC_ALGORITHM) ?? CC_DEFAULT },
         counters: counters.memory,
         queues: counters.queueMemory,
         siftr: { ring: createRing(QLEN_MIN), cfg: createSiftrShared(), enableUs: null },

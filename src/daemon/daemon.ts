@@ -9,6 +9,7 @@ import { closeLog, openLog } from '../siftr/logfile.ts';
 import { createRing } from '../siftr/record.ts';
 import { createSiftrShared } from '../siftr/shared.ts';
 import { startWriterThread } from '../siftr/writer-port.ts';
+import { CC_DEFAULT } from '../stack/tcp/cc/registry.ts';
 import type { Metrics } from '../views/prom.ts';
 import { announceLines, type Summary, totalsOf } from './announce.ts';
 import { controlServer, listenControl } from './control.ts';
@@ -18,6 +19,7 @@ import { controlHandlers } from './handlers.ts';
 import { closeJoint, createJoint } from './joint.ts';
 import { LINK_LOOK_MS, LinkWatch } from './link-watch.ts';
 import type { Logger } from './logger.ts';
+import type { ShardRequest } from './messages.ts';
 import { listenMetrics, type MetricsHandlers, metricsServer } from './metrics-server.ts';
 import { framesPerQueue, type Plan } from './plan.ts';
 import { NICE_DEFAULT, setNice } from './priority.ts';
@@ -26,7 +28,7 @@ import { ShardPort } from './shard-port.ts';
 import type { ShardJoint, ShardSetup } from './shard-setup.ts';
 import { readTotals, statusLine, type Totals } from './status.ts';
 import { type GivenBack, TakenInterface } from './taken.ts';
-import { Tuning } from './tuning.ts';
+import { CC_ALGORITHM, Tuning } from './tuning.ts';
 import { VERSION } from './version.ts';
 
 /** How long the shards may take to start, ms. */
@@ -239,6 +241,7 @@ export class Daemon {
         routes: plan.routes.map((r) => ({ ...r, ifIndex: 0 })),
         neighbours: plan.neighbours.map((n) => ({ ifIndex: 0, addr: n.address, mac: n.mac })),
         tunables: this.tuning.fields(),
+        cc: { urls: plan.cc.urls, algorithm: this.tuning.text(CC_ALGORITHM) ?? CC_DEFAULT },
         counters: counters.memory,
         queues: counters.queueMemory,
         siftr: { ring: this.#rings[k]!, cfg: this.#cfg, enableUs: this.siftr!.enableUs },
@@ -262,9 +265,12 @@ export class Daemon {
         unhook: async () => void (await s.request({ op: 'siftr', on: false, enableUs: 0 })),
       });
     }
-    this.tuning.connect(this.siftr!, async (fields) => {
-      await Promise.all(this.shards.map((s) => s.request({ op: 'tune', fields })));
-    });
+    const all = async (req: ShardRequest) => void (await Promise.all(this.shards.map((s) => s.request(req))));
+    this.tuning.connect(
+      this.siftr!,
+      (fields) => all({ op: 'tune', fields }),
+      (name) => all({ op: 'cc', name }),
+    );
     await withTimeout(Promise.all(this.shards.map((s) => s.ready())), START_MS, 'the shards did not start in time');
   }
 

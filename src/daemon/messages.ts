@@ -18,6 +18,8 @@ export type ShardRequest =
   | { readonly op: 'pcbs' }
   /** Sets fields of `Tunables`. */
   | { readonly op: 'tune'; readonly fields: Readonly<Record<string, number>> }
+  /** Connections made from now on have that congestion control, unless they name one. */
+  | { readonly op: 'cc'; readonly name: string }
   /** Links or unlinks the SIFTR hook; `enableUs` is the wall time of the enable line, µs. */
   | { readonly op: 'siftr'; readonly on: boolean; readonly enableUs: number }
   /** The link of interface `ifIndex` went down or came up. */

@@ -20,6 +20,8 @@ export interface AddressOption {
   readonly prefixLen: number;
 }
 
+const CC_ALLOWED = 'allowed is the name of a congestion control, a file or a package';
+
 /** What `--force` can override, in the order of the help text. */
 export const FORCE_REASONS = ['default-route', 'connections', 'listeners', 'ssh'] as const;
 export type ForceReason = (typeof FORCE_REASONS)[number];
@@ -306,6 +308,15 @@ export const runSchema = z.strictObject({
     },
     serveList,
   ).default([...defaultServices]),
+  cc: option(
+    {
+      flags: '--cc <NAME|FILE>',
+      help: 'congestion control of new connections; a file or package is loaded; repeatable, the first is the default (default cubic)',
+      group: 'Addresses and services',
+      repeat: true,
+    },
+    (g) => items(g, false).map((v) => word(v, CC_ALLOWED)),
+  ).default([]),
   sysctl: option(
     {
       flags: '--sysctl <NAME=VALUE>',

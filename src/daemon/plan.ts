@@ -1,7 +1,9 @@
+import { fileURLToPath } from 'node:url';
 import { checkMtu, type KernelNeighbour, type Netdev, readNeighbours, readNetdev } from '../driver/netdev.ts';
 import { checkFree, type Finding, preflight, refused } from '../driver/preflight.ts';
 import { type Account, checkPrivileges, checkReadableBy, lookupUser } from '../driver/privileges.ts';
 import { checkQueues, type NarrowPlan, planNarrow } from '../driver/rss.ts';
+import type { LoadedCc } from '../load/cc-load.ts';
 import { parseIPv4 } from '../net/address.ts';
 import { FRAME_SIZE } from '../rings/link.ts';
 import { inetNtoa, prefixMask } from '../stack/net/in-addr.ts';
@@ -9,6 +11,7 @@ import { parseAssignment, SYSCTLS, type SysctlAssignment, SysctlError } from '..
 import { UserError } from './errors.ts';
 import { type AddressOption, MAX_MTU, type RunOptions } from './options.ts';
 import { controlPath } from './paths.ts';
+import { CC_ALGORITHM } from './tuning.ts';
 import { formatSize, nearest } from './units.ts';
 
 /** A route of the stack that no interface address implies. */
@@ -39,6 +42,8 @@ export interface Plan {
   readonly frames: number;
   readonly controlPath: string;
   readonly sysctls: readonly SysctlAssignment[];
+  /** Congestion-control modules that were loaded. */
+  readonly cc: LoadedCc;
   readonly account: Account | null;
   /** What speaks against it, forced or not. */
   readonly findings: readonly Finding[];
@@ -64,12 +69,19 @@ function bootSysctl(text: string, name: string): SysctlAssignment {
 
 /**
  * Reads the interface and decides. Changes nothing.
+ * @param cc what `--cc` loaded
  * @throws UserError, SystemError, DriverError or SysctlError, each with one line
  */
-export function makePlan(options: RunOptions): Plan {
+export function makePlan(options: RunOptions, cc: LoadedCc): Plan {
   const sysctls = options.sysctl.map((a) => bootSysctl(`${a.name}=${a.value}`, a.name));
+  if (cc.first !== null && !options.sysctl.some((a) => a.name === CC_ALGORITHM)) {
+    sysctls.push(parseAssignment(`${CC_ALGORITHM}=${cc.first}`, 'boot'));
+  }
   const account = options.user === undefined ? null : lookupUser(options.user);
-  if (account !== null) checkReadableBy(account, import.meta.filename);
+  if (account !== null) {
+    checkReadableBy(account, import.meta.filename);
+    for (const url of cc.urls) checkReadableBy(account, fileURLToPath(url), 'which --cc names');
+  }
   const netns = options.netns ?? null;
   const dev = readNetdev(options.iface, netns);
   if (dev.loopback || !dev.ethernet) {
@@ -108,6 +120,7 @@ export function makePlan(options: RunOptions): Plan {
     frames: queues * framesPerQueue(options.ringSize),
     controlPath: options.control ?? controlPath(dev.name, netns),
     sysctls,
+    cc,
     account,
     findings: preflight({ dev, claimed: addrs.map((a) => inetNtoa(a.addr)), exclusive: options.exclusive }),
   };

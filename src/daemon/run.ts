@@ -1,5 +1,6 @@
 import { loadNative } from '../driver/native.ts';
 import { restore, undoPath } from '../driver/undo.ts';
+import { loadCc } from '../load/cc-load.ts';
 import { summaryLines } from './announce.ts';
 import { Daemon } from './daemon.ts';
 import { exitCodeOf, isRefusal, oneLine, SystemError } from './errors.ts';
@@ -14,9 +15,10 @@ import { makePlan, obstacles, planLines } from './plan.ts';
  */
 export async function runDaemon(options: RunOptions): Promise<number> {
   const log = await createLogger(options.logLevel, process.stderr.isTTY === true);
+  const cc = await loadCc(options.cc);
   // Who may not read the undo files is refused by the plan for want of rights.
   if (!options.dryRun && process.getuid?.() === 0) restoreLeftovers(options, log);
-  const plan = makePlan(options);
+  const plan = makePlan(options, cc);
   const inTheWay = obstacles(plan);
   for (const f of plan.findings) {
     if (!inTheWay.includes(f)) log.warn(`forced: ${f.text}`);

@@ -16,6 +16,8 @@ export interface ShardSetup {
   readonly neighbours: readonly ShardNeighbour[];
   /** Fields of `Tunables`. */
   readonly tunables: Readonly<Record<string, number>>;
+  /** Files of congestion-control modules that the thread loads before the shard is made, and the name of the default. */
+  readonly cc: { readonly urls: readonly string[]; readonly algorithm: string };
   /** Counter blocks of all writers (src/metrics/layout.ts); this shard writes block `shard`. */
   readonly counters: SharedArrayBuffer;
   /** Queue blocks (src/metrics/queuekv.ts) of all interfaces: block `interface * nshards + shard` is this shard's. */

@@ -1,17 +1,20 @@
 import { getHeapStatistics } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
 import { loadNative } from '../driver/native.ts';
+import { loadCcUrls } from '../load/cc-load.ts';
 import { trimHeap } from '../siftr/heap.ts';
 import type { FromShard, ShardRequest, ToShard } from './messages.ts';
 import { Shard } from './shard.ts';
 import type { ShardSetup } from './shard-setup.ts';
 
 /** The thread of a shard: makes it and passes messages between it and the main thread. */
-function run(): void {
+async function run(): Promise<void> {
   const port = parentPort;
   if (port === null) throw new Error('shard-thread: to be started as a worker');
   const post = (msg: FromShard): void => port.postMessage(msg);
-  const shard = new Shard(loadNative(), workerData as ShardSetup, {
+  const setup = workerData as ShardSetup;
+  await loadCcUrls(setup.cc.urls);
+  const shard = new Shard(loadNative(), setup, {
     log: (level, text) => post({ kind: 'log', level, text }),
     broadcast: post,
     failed: (err) => {
@@ -28,6 +31,8 @@ function run(): void {
         return shard.pcbs();
       case 'tune':
         return shard.setTunables(req.fields);
+      case 'cc':
+        return shard.setCc(req.name);
       case 'siftr':
         return shard.siftr(req.on, req.enableUs);
       case 'link':
@@ -56,4 +61,4 @@ function run(): void {
   post({ kind: 'ready' });
 }
 
-run();
+await run();

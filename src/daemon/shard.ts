@@ -15,6 +15,7 @@ import { setByteCopier } from '../stack/socket/sockbuf.ts';
 import type { Socket } from '../stack/socket/socket.ts';
 import { Stack } from '../stack/stack.ts';
 import { Tunables } from '../stack/sysctl.ts';
+import { setCcDefault } from '../stack/tcp/cc/registry.ts';
 import { tcpInit } from '../stack/tcp/tcp.ts';
 import { Joint } from './joint.ts';
 import type { Broadcast, PcbRow } from './messages.ts';
@@ -99,6 +100,7 @@ export class Shard implements ShardWork {
     this.stack = st;
     st.onWarning = (text) => outside.log('warn', text);
     tcpInit(st);
+    setCcDefault(st, setup.cc.algorithm);
     setup.interfaces.forEach((itf, i) => {
       const link = new XskLink(native, itf.port, { queue: itf.queue, pool, page: clock.page });
       // Where there is one processor, or each is kept busy, another thread is no help.
@@ -216,6 +218,11 @@ export class Shard implements ShardWork {
   /** Sets fields of `Tunables`. */
   setTunables(fields: Readonly<Record<string, number>>): void {
     Object.assign(this.stack.tune, fields);
+  }
+
+  /** Connections made from now on have that congestion control, unless they name one. */
+  setCc(name: string): void {
+    setCcDefault(this.stack, name);
   }
 
   /** The link of an interface went down or came up; what waits to be sent is sent then. */

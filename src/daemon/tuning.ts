@@ -10,9 +10,11 @@ import {
   setTunable,
   Tunables,
 } from '../stack/sysctl.ts';
+import { ccNames } from '../stack/tcp/cc/registry.ts';
 import { type SysctlChange, type SysctlRow, sysctlRows } from '../views/sysctl.ts';
 
 const SIFTR = 'net.inet.siftr.';
+export const CC_ALGORITHM = 'net.inet.tcp.cc.algorithm';
 
 /** The sysctl tree of a process: the main thread's copy rules, shards get what changes. */
 export class Tuning {
@@ -21,15 +23,23 @@ export class Tuning {
   #siftr: SiftrControl | null = null;
   /** Sends changed fields to every shard. */
   #publish: (fields: Record<string, number>) => Promise<void>;
+  /** Names the congestion control of new connections to every shard. */
+  #publishCc: (name: string) => Promise<void>;
 
   constructor() {
     this.#publish = async () => {};
+    this.#publishCc = async () => {};
   }
 
   /** From now on SIFTR's knobs are its control's, and changes go to the shards. */
-  connect(siftr: SiftrControl, publish: (fields: Record<string, number>) => Promise<void>): void {
+  connect(
+    siftr: SiftrControl,
+    publish: (fields: Record<string, number>) => Promise<void>,
+    publishCc: (name: string) => Promise<void> = async () => {},
+  ): void {
     this.#siftr = siftr;
     this.#publish = publish;
+    this.#publishCc = publishCc;
   }
 
   /** Applies assignments before anything runs; those of SIFTR are the caller's to read back. */
@@ -52,6 +62,7 @@ export class Tuning {
 
   rows(): SysctlRow[] {
     this.#readSiftr();
+    this.#texts.set('net.inet.tcp.cc.available', ccNames().join(', '));
     return sysctlRows(this.tune, this.#texts);
   }
 
@@ -69,6 +80,8 @@ export class Tuning {
       } else if (decl.type !== 'string') {
         setTunable(this.tune, decl, Number(value));
         await this.#publish({ [decl.field]: Number(value) });
+      } else if (name === CC_ALGORITHM) {
+        await this.#publishCc(String(value));
       }
       if (decl.type === 'string') this.#texts.set(name, String(value));
       return { name, old, new: String(value) };

@@ -32,7 +32,7 @@ export function lookupUser(name: string): Account {
  * The shards are started as the user that we become, so that user must be able to read the program. Throws DriverError EUNREADABLE that
  * names the first folder on the way to `file` that the account may not enter.
  */
-export function checkReadableBy(account: Account, file: string): void {
+export function checkReadableBy(account: Account, file: string, what = 'where xsiftr is installed'): void {
   if (account.uid === 0) return;
   for (let dir = dirname(file); ; dir = dirname(dir)) {
     const { mode, uid, gid } = statSync(dir);
@@ -40,7 +40,7 @@ export function checkReadableBy(account: Account, file: string): void {
     if ((mode & bit) === 0) {
       throw new DriverError(
         'EUNREADABLE',
-        `--user ${account.name}: ${account.name} may not enter ${dir}, where xsiftr is installed; open it (chmod o+x ${dir}), or leave --user out`,
+        `--user ${account.name}: ${account.name} may not enter ${dir}, ${what}; open it (chmod o+x ${dir}), or leave --user out`,
       );
     }
     if (dir === dirname(dir)) return;

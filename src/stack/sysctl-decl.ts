@@ -1,3 +1,5 @@
+import { CC_DEFAULT, ccNames } from './tcp/cc/registry.ts';
+
 /** A knob with a number: `bool` is 0 or 1, as sysctl(8) shows it. */
 export interface SysctlNumber {
   /** The FreeBSD name, where FreeBSD has such a knob. */
@@ -22,6 +24,8 @@ export interface SysctlString {
   readonly type: 'string';
   /** Most bytes in UTF-8; at least one. */
   readonly maxLength: number;
+  /** The only texts allowed, at the time of asking. */
+  readonly allowed?: () => readonly string[];
   readonly default: string;
   readonly rw: 'rw' | 'ro' | 'boot';
   readonly unit?: string;
@@ -575,6 +579,25 @@ export const SYSCTLS = [
     rw: 'rw',
     unit: 'segments',
     descr: 'Segments that a connection may hold out of order (FreeBSD: 100; a whole window of ours must fit)',
+  },
+  {
+    name: 'net.inet.tcp.cc.algorithm',
+    field: 'tcp_cc_algorithm',
+    type: 'string',
+    maxLength: 15,
+    allowed: ccNames,
+    default: CC_DEFAULT,
+    rw: 'rw',
+    descr: 'Congestion control of new connections that name none',
+  },
+  {
+    name: 'net.inet.tcp.cc.available',
+    field: 'tcp_cc_available',
+    type: 'string',
+    maxLength: 1023,
+    default: ccNames().join(', '),
+    rw: 'ro',
+    descr: 'Congestion-control modules that are loaded',
   },
   {
     name: 'net.inet.tcp.syncache.hashsize',

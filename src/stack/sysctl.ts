@@ -107,6 +107,7 @@ export function selectSysctls(name = ''): readonly SysctlDecl[] {
 
 /** What values a knob takes, for refusals and documents: `1..255`, `0 or 1`, `1 to 1023 bytes of text`. */
 export function sysctlRange(decl: SysctlDecl): string {
+  if (decl.type === 'string' && decl.allowed !== undefined) return decl.allowed().join(', ');
   if (decl.type === 'string') return `1 to ${decl.maxLength} bytes of text`;
   if (decl.type === 'bool') return '0 or 1';
   return `${decl.min}..${decl.max}`;
@@ -137,6 +138,7 @@ export function parseSysctl(decl: SysctlDecl, text: string): number | string {
     if (text === '') throw refuse('empty value');
     if (text.includes('\0')) throw refuse('a zero byte in it');
     if (utf8Length(text) > decl.maxLength) throw refuse('too long');
+    if (decl.allowed !== undefined && !decl.allowed().includes(text)) throw refuse('not loaded');
     return text;
   }
   if (text.trim() === '') throw refuse('empty numeric value');

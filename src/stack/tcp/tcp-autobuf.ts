@@ -24,7 +24,7 @@ export function sendbufAutosize(tp: Tcpcb): void {
 }
 
 /**
- * Grows the receive buffer where the user took more than seven eighths of it within a round trip: the window would hold the sender
+ * Grows the receive buffer where more than seven eighths of it came within a round trip and the user takes it: the window would hold the sender
  * back. To be called as data arrives, before it is counted.
  * @param bytes payload of the segment
  */
@@ -43,7 +43,7 @@ export function recvbufAutosize(tp: Tcpcb, bytes: number): void {
     return;
   }
   // A slow start that goes on doubles what comes each round trip: room for the next two.
-  if (tp.rfbuf_cnt > (rcv.sb_hiwat >> 3) * 7) {
+  if (tp.rfbuf_cnt > (rcv.sb_hiwat >> 3) * 7 && rcv.sb_cc < rcv.sb_hiwat >> 1) {
     rcv.sb_hiwat = Math.min(4 * tp.rfbuf_cnt > rcv.sb_hiwat ? 4 * tp.rfbuf_cnt : rcv.sb_hiwat, tune.tcp_recvbuf_max);
   }
   tp.rfbuf_cnt = 0;

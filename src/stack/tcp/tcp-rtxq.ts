@@ -249,9 +249,12 @@ function delivered(tp: Tcpcb, s: SndSeg, len: number, ack: CcAck): void {
 /** Everything below `ack` is acknowledged: its pieces go. To be called before snd_una moves. */
 export function rtxAcked(tp: Tcpcb, upTo: number, ack: CcAck): void {
   const tcp = tp.st.tcp;
+  const rttBySack = ack.rtt;
+  let resent = false;
   let s = tp.rtx_head;
   while (s !== null && seqLt(s.start, upTo)) {
     if (seqGt(s.end, upTo)) rtxSplit(tp, s, upTo);
+    if (s.flags & SEG_EVER) resent = true;
     const len = (s.end - s.start) | 0;
     if (s.flags & SEG_SACKED) tp.snd_sacked -= len;
     else {
@@ -267,6 +270,8 @@ export function rtxAcked(tp: Tcpcb, upTo: number, ack: CcAck): void {
   tp.rtx_head = s;
   if (s === null) tp.rtx_tail = null;
   else s.prev = null;
+  // What came long ago waited behind the gap that a retransmission has closed: no sample of the path (Karn).
+  if (resent) ack.rtt = rttBySack;
 }
 
 /** Marks [start, end) as held by the peer. Returns the bytes that are new. */

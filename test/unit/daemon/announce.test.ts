@@ -57,6 +57,7 @@ function plan(given: Record<string, unknown> = {}, more: Partial<Plan> = {}): Pl
     mtu: 1500,
     rxcsum: 'accept-partial',
     frames: 16384,
+    cc: { urls: [], first: null },
     controlPath: '/run/xsiftr/ix1.sock',
     sysctls: [],
     account: null,

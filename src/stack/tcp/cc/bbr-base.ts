@@ -49,6 +49,8 @@ export abstract class BbrBase implements CongestionControl {
   sendQuantum = 0;
   /** Now, µs since `init`. */
   time = 0;
+  /** Fast recovery, or the repair after a timeout, is under way. */
+  protected inLoss = false;
   protected idleRestart = false;
   protected probeRttMinDelay = Number.POSITIVE_INFINITY;
   protected probeRttMinStamp = 0;
@@ -57,7 +59,6 @@ export abstract class BbrBase implements CongestionControl {
   #probeRttRoundDone = false;
   #last = 0;
   #seenRtt = false;
-  #wasAppLimited = false;
   /** Rate samples of what was sent at these values of `delivered` say nothing: ProbeRTT held the sender back. */
   #quietFrom = Number.POSITIVE_INFINITY;
   #quietTo = 0;
@@ -111,7 +112,7 @@ export abstract class BbrBase implements CongestionControl {
 
   /** A round trip ends with the ACK for something sent after it began (section 5.5.1). */
   protected updateRound(c: CcVar, ack: CcAck): void {
-    this.roundStart = ack.priorDelivered >= this.nextRoundDelivered && ack.delivered > 0;
+    this.roundStart = ack.rateBytes > 0 && ack.priorDelivered >= this.nextRoundDelivered;
     if (!this.roundStart) return;
     this.startRound(c);
     this.roundCount++;
@@ -197,16 +198,14 @@ export abstract class BbrBase implements CongestionControl {
     else this.enterStartup();
   }
 
-  /** Section 5.4.1: the first segment after a silence. */
-  sent(c: CcVar, bytes: number, appLimited: boolean): void {
+  /** Section 5.4.1: nothing was in flight, and not because it was lost: the application was silent. */
+  sent(c: CcVar, bytes: number, _appLimited: boolean): void {
     this.tick(c);
-    if (c.pipe <= bytes && this.#wasAppLimited) {
-      this.idleRestart = true;
-      this.restarted();
-      if (this.inProbeBw()) this.setRate(c, 1);
-      else if (this.state === PROBE_RTT) this.#checkProbeRttDone(c);
-    }
-    this.#wasAppLimited = appLimited;
+    if (c.pipe > bytes || this.inLoss) return;
+    this.idleRestart = true;
+    this.restarted();
+    if (this.inProbeBw()) this.setRate(c, 1);
+    else if (this.state === PROBE_RTT) this.#checkProbeRttDone(c);
   }
 
   /** A sender that was idle sends again. */
@@ -216,7 +215,6 @@ export abstract class BbrBase implements CongestionControl {
     // The clock may have wrapped while nothing was sent.
     this.time += idleUs;
     this.#last = c.now;
-    this.#wasAppLimited = true;
   }
 
   /** `gain` times the bandwidth-delay product (section 5.6.4.2). */
@@ -246,17 +244,23 @@ export abstract class BbrBase implements CongestionControl {
 
   /** Section 5.6.4.4. */
   protected saveCwnd(c: CcVar): void {
-    if ((!c.inRecovery && this.state !== PROBE_RTT) || c.snd_cwnd > this.priorCwnd) this.priorCwnd = c.snd_cwnd;
+    if ((!this.inLoss && this.state !== PROBE_RTT) || c.snd_cwnd > this.priorCwnd) this.priorCwnd = c.snd_cwnd;
+  }
+
+  postRecovery(c: CcVar): void {
+    this.inLoss = false;
+    this.restoreCwnd(c);
   }
 
   protected restoreCwnd(c: CcVar): void {
     if (this.priorCwnd > c.snd_cwnd) c.snd_cwnd = this.priorCwnd;
   }
 
-  /** Section 5.6.4.4: after a timeout one segment goes out beside what is still in flight. */
+  /** Section 5.6.4.4: at a timeout all in flight counts as lost, and one segment goes out. */
   protected enterLoss(c: CcVar, type: CcSignal): void {
     this.saveCwnd(c);
-    if (type !== CC_NDUPACK) c.snd_cwnd = c.pipe + c.maxseg;
+    this.inLoss = true;
+    if (type !== CC_NDUPACK) c.snd_cwnd = c.maxseg;
   }
 
   pacingRate(_c: CcVar): number {

@@ -125,7 +125,7 @@ export class Bbr extends BbrBase {
       this.#lostAtRound = c.lost;
       this.#deliveredAtRound = c.delivered;
       this.#lossEvents = 0;
-      this.#recoveryRounds = c.inRecovery ? this.#recoveryRounds + 1 : 0;
+      this.#recoveryRounds = this.inLoss ? this.#recoveryRounds + 1 : 0;
     }
   }
 
@@ -163,7 +163,7 @@ export class Bbr extends BbrBase {
   }
 
   #tooHigh(ack: CcAck): boolean {
-    return ack.rateLost > ack.txInFlight * LOSS_THRESH;
+    return ack.rateBytes > 0 && ack.rateLost > ack.txInFlight * LOSS_THRESH;
   }
 
   #handleTooHigh(c: CcVar, inflight: number, appLimited: boolean): void {
@@ -184,7 +184,7 @@ export class Bbr extends BbrBase {
     this.#lossRoundStart = false;
     if (ack.deliveryRate > this.#bwLatest) this.#bwLatest = ack.deliveryRate;
     if (ack.rateBytes > this.#inflightLatest) this.#inflightLatest = ack.rateBytes;
-    if (ack.priorDelivered >= this.#lossRoundDelivered && ack.delivered > 0) {
+    if (ack.rateBytes > 0 && ack.priorDelivered >= this.#lossRoundDelivered) {
       this.#lossRoundDelivered = c.delivered;
       this.#lossRoundStart = true;
     }
@@ -450,7 +450,7 @@ export class Bbr extends BbrBase {
       }
     }
     if (this.#tooHigh(ack) || this.inflightLongterm === NONE) return false;
-    if (ack.txInFlight > this.inflightLongterm) this.inflightLongterm = ack.txInFlight;
+    if (ack.rateBytes > 0 && ack.txInFlight > this.inflightLongterm) this.inflightLongterm = ack.txInFlight;
     if (this.state === PROBE_BW_UP) this.#probeUpward(c, ack);
     return false;
   }
@@ -503,8 +503,8 @@ export class Bbr extends BbrBase {
     switch (type) {
       case CC_NDUPACK:
       case CC_RTO:
-        this.enterLoss(c, type);
         this.#saveUponLoss(c);
+        this.enterLoss(c, type);
         break;
       case CC_ECN:
         this.#noteLoss(c);
@@ -519,6 +519,7 @@ export class Bbr extends BbrBase {
 
   /** Section 5.5.11.2. */
   #undo(c: CcVar): void {
+    this.inLoss = false;
     this.restoreCwnd(c);
     this.#lossInRound = false;
     this.resetFullBw();
@@ -532,10 +533,6 @@ export class Bbr extends BbrBase {
       this.#startRefill(c);
     }
     this.#undoState = NO_STATE;
-  }
-
-  postRecovery(c: CcVar): void {
-    this.restoreCwnd(c);
   }
 
   readFields(out: Float64Array, at: number): void {

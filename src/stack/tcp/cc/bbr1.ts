@@ -133,7 +133,7 @@ export class Bbr1 extends BbrBase {
     const target = this.#inflight(c, this.cwndGain);
     const least = this.minPipeCwnd(c);
     let cwnd = c.snd_cwnd;
-    if (c.inRecovery && lost > 0) {
+    if (this.inLoss && lost > 0) {
       cwnd -= lost;
       if (cwnd < c.maxseg) cwnd = c.maxseg;
     }
@@ -161,14 +161,13 @@ export class Bbr1 extends BbrBase {
       this.#conserveUntil = c.delivered;
       if (type === CC_NDUPACK) c.snd_cwnd = c.pipe + c.maxseg;
     } else if (type === CC_RTO_ERR) {
-      this.#packetConservation = false;
-      this.restoreCwnd(c);
+      this.postRecovery(c);
     }
   }
 
-  postRecovery(c: CcVar): void {
+  override postRecovery(c: CcVar): void {
     this.#packetConservation = false;
-    this.restoreCwnd(c);
+    super.postRecovery(c);
   }
 
   readFields(out: Float64Array, at: number): void {

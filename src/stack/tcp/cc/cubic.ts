@@ -12,7 +12,7 @@ import {
   type CcVar,
   type CongestionControl,
 } from './cc.ts';
-import { HYSTART_OFF, HyStart } from './hystart.ts';
+import { HYSTART_L, HYSTART_OFF, HyStart } from './hystart.ts';
 import { flightSize, shareOfFlight } from './window.ts';
 
 /** RFC 9438 section 4.6 and section 5, and α of the Reno-friendly region (section 4.3). */
@@ -42,7 +42,7 @@ export class Cubic implements CongestionControl {
   #last = 0;
   /** Growth that is no whole byte yet. */
   #fraction = 0;
-  /** After a timeout the window opens by slow start although the repair is under way. */
+  /** The repair after a timeout is under way. */
   #repair = false;
   /** The next ACK may be the one that ended recovery: it covers what was reported long ago. */
   #skip = false;
@@ -71,7 +71,7 @@ export class Cubic implements CongestionControl {
   }
 
   ackReceived(c: CcVar, ack: CcAck): void {
-    if (c.inRecovery && !this.#repair) return;
+    if (c.inRecovery) return;
     if (this.#skip) {
       this.#skip = false;
       this.#last = c.now;
@@ -91,11 +91,12 @@ export class Cubic implements CongestionControl {
     const hystart = this.hystart;
     this.#stage = false;
     if (hystart.phase === HYSTART_OFF) {
-      // A window that the pacer spreads takes each ACK whole; one segment an ACK after a timeout (RFC 3465 section 2.3).
-      c.snd_cwnd += this.#repair && ack.acked > c.maxseg ? c.maxseg : ack.acked;
+      // One segment an ACK after a timeout (RFC 3465 section 2.3).
+      const most = (this.#repair ? 1 : HYSTART_L) * c.maxseg;
+      c.snd_cwnd += ack.acked < most ? ack.acked : most;
       return;
     }
-    c.snd_cwnd += hystart.ack(c, ack, ack.acked, c.srtt > 0);
+    c.snd_cwnd += hystart.ack(c, ack, ack.acked, false);
     if (hystart.phase === HYSTART_OFF) {
       c.snd_ssthresh = c.snd_cwnd;
       this.cwndPrior = c.snd_cwnd;

@@ -34,7 +34,7 @@ export interface NewRenoOptions {
 export class NewReno implements CongestionControl {
   /** Bytes acknowledged since the window last grew in congestion avoidance (RFC 3465 section 2.1). */
   bytesAcked = 0;
-  /** After a timeout the window opens by slow start although the repair is under way. */
+  /** The repair after a timeout is under way. */
   #repair = false;
   /** The next ACK may be the one that ended recovery: it covers what was reported long ago. */
   #skip = false;
@@ -54,7 +54,7 @@ export class NewReno implements CongestionControl {
   }
 
   ackReceived(c: CcVar, ack: CcAck): void {
-    if (c.inRecovery && !this.#repair) return;
+    if (c.inRecovery) return;
     if (this.#skip) {
       this.#skip = false;
       return;

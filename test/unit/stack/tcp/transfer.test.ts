@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { tcps } from '../../../../src/metrics/layout.ts';
+import { setCcDefault } from '../../../../src/stack/tcp/cc/registry.ts';
+import { checkStack } from '../../../lab/invariants.ts';
 import { open, pattern, Recorder, serve } from '../../../lab/tcpuser.ts';
 import { ADDR_B, SeededRandom, TwoStacks } from '../../../lab/twostacks.ts';
 
@@ -105,9 +107,20 @@ describe('transfer between two stacks', () => {
           rcv: fc.constantFrom(2048, 20000, 524288),
           size: fc.integer({ min: 0, max: 60_000 }),
           delay: fc.constantFrom(50, 5000, 60_000),
+          sack: fc.constantFrom(0, 1),
+          ts: fc.constantFrom(0, 1),
+          ecn: fc.constantFrom(0, 1),
+          cc: fc.constantFrom('newreno', 'cubic', 'dctcp', 'bbr', 'bbr1'),
         }),
         (c) => {
-          const net = new TwoStacks({ seed: c.seed, delayUs: c.delay, mtu: c.mtu, tuneB: { tcp_recvspace: c.rcv } });
+          const net = new TwoStacks({
+            seed: c.seed,
+            delayUs: c.delay,
+            mtu: c.mtu,
+            tune: { tcp_sack_enable: c.sack, tcp_rfc1323: c.ts, tcp_ecn_enable: c.ecn },
+            tuneB: { tcp_recvspace: c.rcv },
+          });
+          for (const s of [net.a, net.b]) setCcDefault(s.st, c.cc);
           const rnd = new SeededRandom(c.seed ^ 0x5bd1e995);
           net.filter = (frame) => {
             if (rnd.unit() < c.loss) return [];
@@ -126,12 +139,14 @@ describe('transfer between two stacks', () => {
           });
           const client = open(net.a, ADDR_B, 80);
           client.sendAll(pattern(c.size), true);
-          net.run(
-            1200 * SECOND,
-            () =>
+          net.run(1200 * SECOND, () => {
+            checkStack(net.a.st);
+            checkStack(net.b.st);
+            return (
               client.events.some((e) => e.startsWith('closed')) &&
-              (accepted.length === 0 || accepted[0]!.events.some((e) => e.startsWith('closed'))),
-          );
+              (accepted.length === 0 || accepted[0]!.events.some((e) => e.startsWith('closed')))
+            );
+          });
           const server = accepted[0];
           if (client.has('closed 0') && server?.has('closed 0')) {
             expect(server.bytes).toEqual(pattern(c.size));
