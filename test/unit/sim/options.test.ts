@@ -123,10 +123,13 @@ describe('the plan of an experiment', () => {
     expect(p.bdpBytes).toBe(150_000);
   });
 
-  it('makes the socket buffers large enough for path and queue, unless a sysctl sets them', () => {
+  it('lets socket buffers and reassembly grow to what path and queue hold, unless a sysctl sets them', () => {
     const p = planExperiment({ bw: '1Gbit', delay: '50ms', queue: '2bdp' });
-    expect(p.tune.tcp_sendspace).toBeGreaterThanOrEqual(2 * 3 * p.bdpBytes);
-    expect(p.tune.ipc_maxsockbuf).toBe(p.tune.tcp_recvspace);
+    expect(p.tune.tcp_sendbuf_max).toBeGreaterThanOrEqual(2 * 3 * p.bdpBytes);
+    expect(p.tune.tcp_recvbuf_max).toBe(p.tune.tcp_sendbuf_max);
+    expect(p.tune.ipc_maxsockbuf).toBe(p.tune.tcp_sendbuf_max);
+    expect(p.tune.tcp_reass_maxqueuelen).toBeGreaterThanOrEqual((3 * p.bdpBytes) / 1448);
+    expect(planExperiment({ sysctl: ['net.inet.tcp.reass.maxqueuelen=100'] }).tune.tcp_reass_maxqueuelen).toBe(100);
     expect(planExperiment({ sysctl: ['net.inet.tcp.sendspace=65536'] }).tune.tcp_sendspace).toBe(65536);
     expect(planExperiment({ sysctl: ['net.inet.siftr.ppl=10'] }).ppl).toBe(10);
   });
