@@ -1,5 +1,5 @@
-import { pathToFileURL } from 'node:url';
-import { CC_DEFAULT, ccFind, ccNames, ccRegister } from '../stack/tcp/cc/registry.ts';
+import { loadCc as load } from '../load/cc-load.ts';
+import { CC_DEFAULT, ccFind } from '../stack/tcp/cc/registry.ts';
 import { SimError } from './error.ts';
 
 export { CC_DEFAULT };
@@ -22,24 +22,15 @@ export function checkCc(given: string, option = '--cc '): string {
 }
 
 /**
- * Loads the congestion-control module that a file (`./mine.ts`) or a package exports by default, once.
+ * Loads the congestion-control module of a file (`./mine.ts`) or a package, once.
  * @param given file or package; the name of a module that is loaded is taken as it is
  * @returns the module's name, which experiments take from here on, as they take what was given
- * @throws SimError when it cannot be loaded or is none
+ * @throws CcError, one line, when it cannot be loaded or is none
  */
 export async function loadCc(given: string): Promise<string> {
-  const known = ccNames().includes(given) ? given : loaded.get(given);
+  const known = loaded.get(given);
   if (known !== undefined) return known;
-  let name: string;
-  try {
-    const file = /[/\\]/.test(given) && !given.startsWith('@');
-    const module = (await import(file ? pathToFileURL(given).href : given)) as { default?: unknown };
-    ({ name } = ccRegister(module.default, `--cc ${given}`));
-  } catch (err) {
-    const { message } = err as Error;
-    if (/^[\w-]+$/.test(given)) throw new SimError(`--cc ${given}: allowed are ${ccNames().join(', ')}, or a file`);
-    throw new SimError(message.startsWith('--cc ') ? message : `--cc ${given}: ${message.split('\n')[0]}`);
-  }
+  const name = (await load([given])).first!;
   loaded.set(given, name);
   return name;
 }

@@ -2,7 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { loadCc } from '../../../src/sim/cc.ts';
 import { SimError } from '../../../src/sim/error.ts';
+import { runExperiment } from '../../../src/sim/experiment.ts';
 import { commandOf, type ExperimentOptions, keyOf, SIM_OPTIONS } from '../../../src/sim/options.ts';
 import { planExperiment } from '../../../src/sim/plan.ts';
 import { jainIndex, percentile } from '../../../src/sim/report.ts';
@@ -155,7 +157,7 @@ describe('the plan of an experiment', () => {
     [{ reorder: '1%,hop=2' }, '--reorder 1%,hop=2: hop=2: reordering has gap, extra'],
     [{ jitter: '5ms,often' }, '--jitter 5ms,often: often: jitter has reorder'],
     [{ cc: 'tahoe' }, '--cc tahoe: allowed are'],
-    [{ flow: ['cc=tahoe'] }, '--cc tahoe: allowed are'],
+    [{ flow: ['cc=tahoe'] }, '--flow cc=tahoe: allowed are'],
     [{ flow: ['speed=2'] }, '--flow speed=2: a flow has cc, start, stop, bytes, rtt'],
     [{ flow: ['rtt=10ms'], delay: '20ms' }, '--flow rtt=10ms: at least twice --delay, 40ms'],
     [{ flow: ['start=20s'] }, '--flow start=20s: before the end of --time'],
@@ -265,5 +267,23 @@ describe('numbers of the report', () => {
     const v = [15, 20, 35, 40, 50];
     expect([0.05, 0.3, 0.4, 0.5, 1].map((p) => percentile(v, p))).toEqual([15, 20, 20, 35, 50]);
     expect(percentile([], 0.5)).toBe(0);
+  });
+});
+
+describe("a congestion-control module of one's own", () => {
+  it('is loaded from its file and taken by the name of the file from then on', async () => {
+    const path = join(dir, 'still.mjs');
+    writeFileSync(
+      path,
+      `export default { name: 'still', create: () => ({
+         init(c) { c.snd_cwnd = c.snd_ssthresh = 4 * c.maxseg; }, ackReceived() {}, congestionSignal() {} }) };`,
+    );
+    expect(refusal(() => planExperiment({ cc: path }))).toContain(`--cc ${path}: allowed are newreno, cubic`);
+    expect(await loadCc(path)).toBe('still');
+    expect(await loadCc(path)).toBe('still');
+    const r = runExperiment({ cc: path, bw: '10Mbit', delay: '20ms', time: '2s', flow: ['', 'cc=newreno'] });
+    expect(r.flows.map((f) => f.cc)).toEqual(['still', 'newreno']);
+    expect(r.flows[0]!.cwnd_bytes).toEqual({ mean: 4 * 1448, max: 4 * 1448 });
+    await expect(loadCc('./nowhere.ts')).rejects.toMatchObject({ exitCode: 2 });
   });
 });
