@@ -1,6 +1,7 @@
 import { Command, Option } from 'commander';
 import { UserError } from '../daemon/errors.ts';
 import { type ExperimentOptions, SIM_OPTIONS } from '../sim/options.ts';
+import type { SweepAxis } from '../sim/sweep.ts';
 
 const EXAMPLES = `
 Examples:
@@ -39,7 +40,10 @@ export function simCommand(): Command {
       if (self.args.length > 0) throw new UserError(`sim: ${self.args[0]}: takes options only; see xsiftr sim --help`);
       const { sweep, json, ...options } = given;
       const sim = await import('../sim/index.ts');
-      if (sweep !== undefined) sweepAll(sim, options, sweep);
+      const axes = (sweep ?? []).map(sim.parseSweep);
+      const swept = axes.filter((a) => a.key === 'cc').flatMap((a) => a.values);
+      for (const cc of [...sim.ccsOf(options), ...swept]) await sim.loadCc(cc);
+      if (sweep !== undefined) sweepAll(sim, options, axes);
       else runOne(sim, options, json === true);
     });
 }
@@ -56,8 +60,8 @@ function runOne(sim: Sim, options: ExperimentOptions, json: boolean): void {
   process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : sim.renderReport(report, wallMs));
 }
 
-function sweepAll(sim: Sim, options: ExperimentOptions, texts: readonly string[]): void {
-  const sweep = new sim.Sweep(options, texts.map(sim.parseSweep));
+function sweepAll(sim: Sim, options: ExperimentOptions, axes: readonly SweepAxis[]): void {
+  const sweep = new sim.Sweep(options, axes);
   const bar = new Bar(` of ${sweep.length} runs`);
   let done = 0;
   bar.draw(0);

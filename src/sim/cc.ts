@@ -1,46 +1,36 @@
-import { pathToFileURL } from 'node:url';
-import { CC_DEFAULT, ccFind, ccRegister } from '../stack/tcp/cc/registry.ts';
+import { loadCc as load } from '../load/cc-load.ts';
+import { CC_DEFAULT, ccFind } from '../stack/tcp/cc/registry.ts';
 import { SimError } from './error.ts';
 
 export { CC_DEFAULT };
 
-/**
- * The name of a loaded congestion-control module, checked.
- * @param option what the refusal begins with, `--cc`
- * @throws SimError
- */
-export function checkCc(name: string, option = '--cc'): string {
-  try {
-    return ccFind(name).name;
-  } catch (err) {
-    throw new SimError(`${option}${option.endsWith('=') ? '' : ' '}${(err as Error).message}`);
-  }
-}
-
-/** Modules that were loaded, by file or package. */
+/** Names of modules by the file or package that they came from. */
 const loaded = new Map<string, string>();
 
 /**
- * Loads the congestion-control module that a file (`./mine.ts`) or package exports by default, and gives its name. What has neither a dot, a slash nor an
- * @ in it is a name already.
- * @throws SimError when it cannot be loaded or is none
+ * The name of a loaded congestion-control module, checked.
+ * @param given its name, or the file or package that `loadCc` has loaded
+ * @param option what the refusal begins with
+ * @throws SimError
  */
-export async function loadCc(spec: string): Promise<string> {
-  if (!/[./@]/.test(spec)) return spec;
-  const url = /^\.{0,2}\//.test(spec) ? pathToFileURL(spec).href : spec;
-  const known = loaded.get(url);
+export function checkCc(given: string, option = '--cc '): string {
+  try {
+    return ccFind(loaded.get(given) ?? given).name;
+  } catch (err) {
+    throw new SimError(`${option}${(err as Error).message}`);
+  }
+}
+
+/**
+ * Loads the congestion-control module of a file (`./mine.ts`) or a package, once.
+ * @param given file or package; the name of a module that is loaded is taken as it is
+ * @returns the module's name, which experiments take from here on, as they take what was given
+ * @throws CcError, one line, when it cannot be loaded or is none
+ */
+export async function loadCc(given: string): Promise<string> {
+  const known = loaded.get(given);
   if (known !== undefined) return known;
-  let module: { default?: unknown };
-  try {
-    module = (await import(url)) as { default?: unknown };
-  } catch (err) {
-    throw new SimError(`--cc ${spec}: ${(err as Error).message}`, 1);
-  }
-  try {
-    const { name } = ccRegister(module.default, spec);
-    loaded.set(url, name);
-    return name;
-  } catch (err) {
-    throw new SimError(`--cc ${(err as Error).message}`);
-  }
+  const name = (await load([given])).first!;
+  loaded.set(given, name);
+  return name;
 }

@@ -37,6 +37,7 @@ export function runPlan(options: ExperimentOptions, plan: Plan, hooks: Experimen
     accessUs: plan.flows.map((f) => f.accessUs),
     separateReceivers: plan.separateReceivers,
     tune: plan.tune,
+    receiverFrames: plan.receiverFrames,
   });
   const siftr = plan.siftrLog === null ? null : new SimSiftrLog(plan.siftrLog, d.senders, plan);
   const pcap = plan.pcap === null ? null : new PcapngWriter(plan.pcap, d.net.clock, plan.snaplen);

@@ -59,7 +59,12 @@ export interface OptionMeta {
 
 /** Every option, in the order of the help. */
 export const SIM_OPTIONS: readonly OptionMeta[] = [
-  { key: 'cc', flags: '--cc <NAME>', help: 'congestion control of all flows that name none', group: 'Flows' },
+  {
+    key: 'cc',
+    flags: '--cc <NAME>',
+    help: 'congestion control of all flows that name none: newreno, cubic, dctcp, bbr, bbr1, ./mine.ts (default cubic)',
+    group: 'Flows',
+  },
   {
     key: 'flow',
     flags: '--flow <SPEC>',

@@ -51,6 +51,8 @@ export interface Plan {
   readonly separateReceivers: boolean;
   readonly flows: readonly FlowPlan[];
   readonly tune: Partial<Tunables>;
+  /** Frames of each receiving host besides those of any host. */
+  readonly receiverFrames: number;
   /** net.inet.siftr.ppl and net.inet.siftr.port_filter. */
   readonly ppl: number;
   readonly portFilter: number;
@@ -64,6 +66,8 @@ const MTU_MAX = 3822;
 const SECOND = 1e6;
 /** Room for a window of the path and its queue, twice, and how much at the most (RFC 7323 section 2.3). */
 const BUFFER_MAX = 2 ** 30;
+/** IPv4 and TCP headers with timestamps. */
+const HEADERS = 52;
 
 type Given = string | number | undefined;
 
@@ -240,6 +244,12 @@ function sysctlOf(text: string): SysctlAssignment {
   throw new SimError(`--sysctl ${text}: use --siftr-log FILE in a simulation`);
 }
 
+/** Every congestion control that the options of an experiment name. */
+export function ccsOf(o: ExperimentOptions): string[] {
+  const flows = (o.flow ?? []).map((f) => flowFields(f).cc);
+  return [o.cc, ...flows].filter((cc) => cc !== undefined);
+}
+
 /** Without `--delay`, flows that all name their round-trip time have the shortest as the path's. */
 function delayOf(o: ExperimentOptions): number {
   const rtts = (o.flow ?? []).map((f) => flowFields(f).rtt);
@@ -306,7 +316,7 @@ export function planExperiment(o: ExperimentOptions): Plan {
   if (o.receivers !== undefined && o.receivers !== 'one' && o.receivers !== 'each') {
     throw new SimError(`--receivers ${o.receivers}: allowed are one and each`);
   }
-  const tune: Record<string, number> = buffers(bdpBytes, limit, mtu);
+  const { tune, receiverFrames } = room(bdpBytes, limit, mtu);
   const siftr = new Map<string, number>();
   for (const { decl, value: v } of (o.sysctl ?? []).map(sysctlOf)) {
     if (decl.type === 'string') continue;
@@ -327,6 +337,7 @@ export function planExperiment(o: ExperimentOptions): Plan {
     separateReceivers: o.receivers === 'each',
     flows,
     tune,
+    receiverFrames,
     ppl: siftr.get('siftr_ppl') ?? 1,
     portFilter: siftr.get('siftr_port_filter') ?? 0,
     siftrLog: o.siftrLog ?? null,
@@ -335,10 +346,16 @@ export function planExperiment(o: ExperimentOptions): Plan {
   };
 }
 
-/** Limits of autotuned socket buffers that do not hold a flow back: twice what the path and its queue take, at least the stack's own. */
-function buffers(bdpBytes: number, limit: Limit, mtu: number): Record<string, number> {
+/**
+ * What the hosts have to hold so that they do not hold a flow back: limits of the autotuned socket buffers of twice what the path and its queue take, at
+ * least the stack's own; as many segments out of order; and frames for them, of which reassembly takes a quarter at the most.
+ */
+function room(bdpBytes: number, limit: Limit, mtu: number): { tune: Record<string, number>; receiverFrames: number } {
   const queue = Math.max(limit.limitBytes, limit.limitPackets * mtu) || 8 * bdpBytes;
   let bytes = 2 ** 21;
   while (bytes < 2 * (bdpBytes + queue) && bytes < BUFFER_MAX) bytes *= 2;
-  return { tcp_sendbuf_max: bytes, tcp_recvbuf_max: bytes, ipc_maxsockbuf: bytes };
+  const segments = Math.ceil((2 * (bdpBytes + queue)) / (mtu - HEADERS));
+  const held = Math.max(512, Math.min(segments, 65535));
+  const tune = { tcp_sendbuf_max: bytes, tcp_recvbuf_max: bytes, ipc_maxsockbuf: bytes, tcp_reass_maxqueuelen: held };
+  return { tune, receiverFrames: 4 * held };
 }

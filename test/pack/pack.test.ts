@@ -83,6 +83,14 @@ describe('the published package', () => {
     expect(result.stdout).toBe('ERR_PACKAGE_PATH_NOT_EXPORTED');
   });
 
+  test('runs experiments in virtual time, from JavaScript and from the command line alike', async () => {
+    const code = `const { runExperiment } = await import('xsiftr/sim');
+      console.log(JSON.stringify(runExperiment({ bw: '10Mbit', loss: '1%', time: '1s', seed: 5 }), null, 2));`;
+    const library = await run([process.execPath, '--input-type=module', '-e', code], { cwd: app });
+    const words = ['sim', '--bw', '10Mbit', '--loss', '1%', '--time', '1s', '--seed', '5', '--json'];
+    expect((await run([program, ...words], { env })).stdout).toBe(library.stdout);
+  });
+
   test.skipIf(labMissing('ping', 'curl', 'iperf3'))('runs the core of the demo', async () => {
     await withLab('pack', { queues: 2 }, async (lab) => {
       const xsiftr = await startXsiftr(lab, [], { program, env });

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
-import { type ExperimentOptions, runExperiment } from '../../src/sim/index.ts';
+import { type ExperimentHooks, type ExperimentOptions, runExperiment } from '../../src/sim/index.ts';
 import { TA_INPUT_DONE, TA_OUTPUT_DONE } from '../../src/stack/tcp/tcpcb.ts';
 import { experiment } from '../lab/sim.ts';
 
@@ -85,6 +85,26 @@ describe('an experiment', () => {
         expect(traced.flows[0]!.bytes / constant.flows[0]!.bytes).toBeLessThan(1.1);
       });
     });
+  });
+
+  it('goes on when a caller changes the path in the middle of it', () => {
+    const rates: number[] = [];
+    const hooks: ExperimentHooks = {
+      onReady: (d, [flow]) => {
+        const { data } = d;
+        d.net.at(3e6, () => data.reconfigure({ ...data.pipe.config, rate: 2e6 }));
+        for (const s of [2, 3, 7, 9]) d.net.at(s * 1e6, () => rates.push(flow!.delivered));
+      },
+    };
+    experiment(
+      { bw: '20Mbit', delay: '5ms', time: '10s' },
+      () => {
+        expect(((rates[1]! - rates[0]!) * 8) / 1e6).toBeGreaterThan(15);
+        expect(((rates[3]! - rates[2]!) * 8) / 2e6).toBeGreaterThan(1);
+        expect(((rates[3]! - rates[2]!) * 8) / 2e6).toBeLessThanOrEqual(2);
+      },
+      hooks,
+    );
   });
 
   it('starts, stops and times each flow on its own', () => {

@@ -29,6 +29,8 @@ export interface DumbbellOptions {
   readonly separateReceivers: boolean;
   /** Fields of Tunables, in every stack. */
   readonly tune: Partial<Tunables>;
+  /** Frames that a receiver has for what waits for a gap to close, besides those of any host. */
+  readonly receiverFrames: number;
 }
 
 /** Addresses of 192.0.2.0/24 that are left for senders when each has a receiver of its own. */
@@ -37,9 +39,8 @@ export const MAX_SENDERS = 100;
 const NET = inetAton('192.0.2.0');
 const FIRST_RECEIVER = 1;
 const FIRST_SENDER = 101;
-/** Frames of a sender, and of a receiver for each of its flows: more than wait for a gap to close. */
-const SENDER_FRAMES = 2048;
-const RECEIVER_FRAMES = 1024;
+/** Frames of any host. */
+const FRAMES = 2048;
 
 export class Dumbbell {
   readonly net: SimNetwork;
@@ -67,10 +68,10 @@ export class Dumbbell {
       net.addNode({ name, addr: (NET + host) | 0, prefixLen: 24, mtu: o.mtu, tune: o.tune, frames });
     const hosts = o.separateReceivers ? n : 1;
     const receivers = Array.from({ length: hosts }, (_, i) =>
-      node(`receiver${i + 1}`, FIRST_RECEIVER + i, SENDER_FRAMES + (RECEIVER_FRAMES * n) / hosts),
+      node(`receiver${i + 1}`, FIRST_RECEIVER + i, FRAMES + o.receiverFrames),
     );
     this.receivers = Array.from({ length: n }, (_, i) => receivers[i % hosts]!);
-    this.senders = Array.from({ length: n }, (_, i) => node(`sender${i + 1}`, FIRST_SENDER + i, SENDER_FRAMES));
+    this.senders = Array.from({ length: n }, (_, i) => node(`sender${i + 1}`, FIRST_SENDER + i, FRAMES));
 
     this.senders.forEach((s, i) => {
       const a = access[i]!;

@@ -39,6 +39,12 @@ export class Wire implements PipeOutput<SimFrame>, SimSource {
     this.#net.due(this.id, this.pipe.nextDue());
   }
 
+  /** Changes the pipe in the middle of a run (`Pipe.reconfigure`). @throws PipeConfigError; nothing has changed then */
+  reconfigure(config: PipeConfig): void {
+    this.pipe.reconfigure(config, this.#net.clock.now);
+    this.#net.due(this.id, this.pipe.nextDue());
+  }
+
   dueAt(): number {
     return this.pipe.nextDue();
   }

@@ -2,7 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { loadCc } from '../../../src/sim/cc.ts';
 import { SimError } from '../../../src/sim/error.ts';
+import { runExperiment } from '../../../src/sim/experiment.ts';
 import { commandOf, type ExperimentOptions, keyOf, SIM_OPTIONS } from '../../../src/sim/options.ts';
 import { planExperiment } from '../../../src/sim/plan.ts';
 import { jainIndex, percentile } from '../../../src/sim/report.ts';
@@ -123,10 +125,13 @@ describe('the plan of an experiment', () => {
     expect(p.bdpBytes).toBe(150_000);
   });
 
-  it('makes the socket buffers large enough for path and queue, unless a sysctl sets them', () => {
+  it('lets socket buffers and reassembly grow to what path and queue hold, unless a sysctl sets them', () => {
     const p = planExperiment({ bw: '1Gbit', delay: '50ms', queue: '2bdp' });
-    expect(p.tune.tcp_sendspace).toBeGreaterThanOrEqual(2 * 3 * p.bdpBytes);
-    expect(p.tune.ipc_maxsockbuf).toBe(p.tune.tcp_recvspace);
+    expect(p.tune.tcp_sendbuf_max).toBeGreaterThanOrEqual(2 * 3 * p.bdpBytes);
+    expect(p.tune.tcp_recvbuf_max).toBe(p.tune.tcp_sendbuf_max);
+    expect(p.tune.ipc_maxsockbuf).toBe(p.tune.tcp_sendbuf_max);
+    expect(p.tune.tcp_reass_maxqueuelen).toBeGreaterThanOrEqual((3 * p.bdpBytes) / 1448);
+    expect(planExperiment({ sysctl: ['net.inet.tcp.reass.maxqueuelen=100'] }).tune.tcp_reass_maxqueuelen).toBe(100);
     expect(planExperiment({ sysctl: ['net.inet.tcp.sendspace=65536'] }).tune.tcp_sendspace).toBe(65536);
     expect(planExperiment({ sysctl: ['net.inet.siftr.ppl=10'] }).ppl).toBe(10);
   });
@@ -152,7 +157,7 @@ describe('the plan of an experiment', () => {
     [{ reorder: '1%,hop=2' }, '--reorder 1%,hop=2: hop=2: reordering has gap, extra'],
     [{ jitter: '5ms,often' }, '--jitter 5ms,often: often: jitter has reorder'],
     [{ cc: 'tahoe' }, '--cc tahoe: allowed are'],
-    [{ flow: ['cc=tahoe'] }, '--cc tahoe: allowed are'],
+    [{ flow: ['cc=tahoe'] }, '--flow cc=tahoe: allowed are'],
     [{ flow: ['speed=2'] }, '--flow speed=2: a flow has cc, start, stop, bytes, rtt'],
     [{ flow: ['rtt=10ms'], delay: '20ms' }, '--flow rtt=10ms: at least twice --delay, 40ms'],
     [{ flow: ['start=20s'] }, '--flow start=20s: before the end of --time'],
@@ -262,5 +267,23 @@ describe('numbers of the report', () => {
     const v = [15, 20, 35, 40, 50];
     expect([0.05, 0.3, 0.4, 0.5, 1].map((p) => percentile(v, p))).toEqual([15, 20, 20, 35, 50]);
     expect(percentile([], 0.5)).toBe(0);
+  });
+});
+
+describe("a congestion-control module of one's own", () => {
+  it('is loaded from its file and taken by the name of the file from then on', async () => {
+    const path = join(dir, 'still.mjs');
+    writeFileSync(
+      path,
+      `export default { name: 'still', create: () => ({
+         init(c) { c.snd_cwnd = c.snd_ssthresh = 4 * c.maxseg; }, ackReceived() {}, congestionSignal() {} }) };`,
+    );
+    expect(refusal(() => planExperiment({ cc: path }))).toContain(`--cc ${path}: allowed are newreno, cubic`);
+    expect(await loadCc(path)).toBe('still');
+    expect(await loadCc(path)).toBe('still');
+    const r = runExperiment({ cc: path, bw: '10Mbit', delay: '20ms', time: '2s', flow: ['', 'cc=newreno'] });
+    expect(r.flows.map((f) => f.cc)).toEqual(['still', 'newreno']);
+    expect(r.flows[0]!.cwnd_bytes).toEqual({ mean: 4 * 1448, max: 4 * 1448 });
+    await expect(loadCc('./nowhere.ts')).rejects.toMatchObject({ exitCode: 2 });
   });
 });

@@ -190,6 +190,7 @@ function dumbbell(data: Partial<PipeConfig>, o: Partial<ConstructorParameters<ty
     accessUs: [0],
     separateReceivers: false,
     tune: {},
+    receiverFrames: 2048,
     ...o,
   });
 }
