@@ -9,6 +9,7 @@ export const RANKS: Readonly<Record<string, number>> = {
   cli: 5,
   index: 4,
   daemon: 3,
+  sim: 3,
   driver: 2,
   views: 2,
   web: 2,
@@ -21,6 +22,7 @@ export const RANKS: Readonly<Record<string, number>> = {
   impair: 1,
   rings: 0,
   metrics: 0,
+  version: 0,
 };
 
 /** Folders without I/O, clock and randomness of their own: clock, random words and links are handed in. */

@@ -5,6 +5,7 @@ import { describe, instances } from './client.ts';
 import { kstatCommand } from './kstat.ts';
 import { netstatCommand } from './netstat.ts';
 import { restoreCommand } from './restore.ts';
+import { simCommand } from './sim.ts';
 import { sysctlCommand } from './sysctl.ts';
 import { waitCommand } from './wait.ts';
 
@@ -17,11 +18,12 @@ Examples:
   xsiftr netstat -s -s                 counters of the running instance that are not zero
   xsiftr kstat txq                     its transmit queues
   xsiftr kstat -i ix1 --netns lab txq  those of ix1 in network namespace lab
+  xsiftr sim --loss 0.1% --time 30s    a flow over an emulated path in virtual time
   xsiftr restore                       undo what a killed instance left behind
 
 Exit status: 0 done, 1 the system refused or something broke, 2 wrong usage. Refusals: docs/troubleshooting.md.`;
 
-const COMMANDS = [sysctlCommand, kstatCommand, netstatCommand, waitCommand, restoreCommand];
+const COMMANDS = [sysctlCommand, kstatCommand, netstatCommand, waitCommand, restoreCommand, simCommand];
 
 /** @param run with the options of a run, whose schema takes a while to load and which a command does not need */
 async function buildProgram(run: boolean): Promise<Command> {

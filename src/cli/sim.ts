@@ -1,0 +1,98 @@
+import { Command, Option } from 'commander';
+import { UserError } from '../daemon/errors.ts';
+import { type ExperimentOptions, SIM_OPTIONS } from '../sim/options.ts';
+
+const EXAMPLES = `
+Examples:
+  xsiftr sim --cc newreno --bw 100Mbit --delay 20ms --queue 1bdp --loss 0.1% --time 30s
+  xsiftr sim --flow rtt=20ms --flow rtt=80ms,start=5s --time 60s        two flows, unlike round trips
+  xsiftr sim --aqm codel --siftr-log s.log --pcap s.pcapng              what SIFTR and tcpdump would show
+  xsiftr sim --sweep seed=1..10 --sweep loss=0.01%,0.1%,1% > runs.ndjson
+
+The same options and the same seed give the same bytes. docs/simulation.md explains every option and the fields of --json.`;
+
+const collect = (v: string, list: string[] | undefined): string[] => [...(list ?? []), v];
+
+/** `xsiftr sim`: an experiment in virtual time. Needs no interface, no root and no addon. */
+export function simCommand(): Command {
+  const cmd = new Command('sim')
+    .description('run TCP flows over an emulated network in virtual time, and report what they did')
+    .usage('[options]')
+    .allowExcessArguments()
+    .addHelpText('after', EXAMPLES);
+  for (const { flags, help, group, repeat } of SIM_OPTIONS) {
+    const opt = new Option(flags, help).helpGroup(`${group}:`);
+    if (repeat === true) opt.argParser(collect);
+    cmd.addOption(opt);
+  }
+  return cmd
+    .addOption(
+      new Option(
+        '--sweep <NAME=VALUES>',
+        'run once for each value, seed=1..50 or loss=0.01%,0.1%,1%; several make the product; prints a line of JSON a run',
+      )
+        .argParser(collect)
+        .helpGroup('Run:'),
+    )
+    .addOption(new Option('--json', 'print the report as JSON').helpGroup('Output:'))
+    .action(async (given: ExperimentOptions & { sweep?: string[]; json?: boolean }, self: Command) => {
+      if (self.args.length > 0) throw new UserError(`sim: ${self.args[0]}: takes options only; see xsiftr sim --help`);
+      const { sweep, json, ...options } = given;
+      const sim = await import('../sim/index.ts');
+      if (sweep !== undefined) sweepAll(sim, options, sweep);
+      else runOne(sim, options, json === true);
+    });
+}
+
+/** The stack takes a while to load, which other commands need not. */
+type Sim = typeof import('../sim/index.ts');
+
+function runOne(sim: Sim, options: ExperimentOptions, json: boolean): void {
+  const bar = new Bar('');
+  const began = performance.now();
+  const report = sim.runExperiment(options, bar.shown ? { onProgress: (p) => bar.draw(p) } : {});
+  const wallMs = performance.now() - began;
+  bar.clear();
+  process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : sim.renderReport(report, wallMs));
+}
+
+function sweepAll(sim: Sim, options: ExperimentOptions, texts: readonly string[]): void {
+  const sweep = new sim.Sweep(options, texts.map(sim.parseSweep));
+  const bar = new Bar(` of ${sweep.length} runs`);
+  let done = 0;
+  bar.draw(0);
+  for (const report of sweep.reports()) {
+    bar.clear();
+    process.stdout.write(`${JSON.stringify(report)}\n`);
+    bar.draw(++done / sweep.length);
+  }
+  bar.clear();
+}
+
+const WIDTH = 40;
+
+/** A progress bar on standard error, when that is a terminal. */
+class Bar {
+  readonly shown = process.stderr.isTTY === true;
+  readonly #suffix: string;
+  #last = '';
+
+  constructor(suffix: string) {
+    this.#suffix = suffix;
+  }
+
+  /** @param done share that is done, 0..1 */
+  draw(done: number): void {
+    if (!this.shown) return;
+    const full = Math.round(done * WIDTH);
+    const text = `\r[${'#'.repeat(full)}${'.'.repeat(WIDTH - full)}] ${Math.floor(done * 100)}%${this.#suffix}`;
+    if (text === this.#last) return;
+    this.#last = text;
+    process.stderr.write(text);
+  }
+
+  clear(): void {
+    if (this.shown && this.#last !== '') process.stderr.write(`\r${' '.repeat(this.#last.length)}\r`);
+    this.#last = '';
+  }
+}

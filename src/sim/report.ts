@@ -1,0 +1,187 @@
+/** What an experiment tells, and how it is counted. */
+import type { Dumbbell } from '../driver/sim/dumbbell.ts';
+import type { Wire } from '../driver/sim/wire.ts';
+import { VERSION } from '../version.ts';
+import type { Flow } from './flow.ts';
+import { commandOf, type ExperimentOptions } from './options.ts';
+import type { Plan } from './plan.ts';
+
+/** One way of the bottleneck. Packets, unless the name says bytes. */
+export interface PathReport {
+  /** 0: no limit. */
+  readonly rate_bps: number;
+  readonly delay_us: number;
+  readonly limit_packets: number;
+  readonly limit_bytes: number;
+  readonly offered: number;
+  readonly delivered: number;
+  readonly delivered_bytes: number;
+  readonly dropped: { readonly loss: number; readonly overflow: number; readonly aqm: number };
+  readonly marked: number;
+  readonly duplicated: number;
+  readonly corrupted: number;
+  readonly reordered: number;
+  /** Share of the rate that was used over the whole time, 0..1; 0 without a rate. */
+  readonly utilization: number;
+  /** What waited, over the whole time. */
+  readonly queue: {
+    readonly mean_packets: number;
+    readonly mean_bytes: number;
+    readonly max_packets: number;
+    readonly max_bytes: number;
+  };
+}
+
+export interface FlowReport {
+  /** From 1. */
+  readonly id: number;
+  readonly cc: string;
+  readonly start_s: number;
+  /** When it was stopped, had delivered all, failed, or the experiment ended. */
+  readonly end_s: number;
+  readonly base_rtt_us: number;
+  /** Payload delivered in order to the receiving application, from start to end. */
+  readonly bytes: number;
+  readonly goodput_bps: number;
+  /** All of `bytes=` was delivered. */
+  readonly completed: boolean;
+  readonly segments_sent: number;
+  readonly retransmitted_segments: number;
+  /** Retransmission timeouts. */
+  readonly timeouts: number;
+  /** From when a segment left TCP to the ACK of it; nothing that was sent again. */
+  readonly rtt_us: {
+    readonly samples: number;
+    readonly min: number;
+    readonly mean: number;
+    readonly p50: number;
+    readonly p95: number;
+    readonly p99: number;
+    readonly max: number;
+  };
+  /** Over the time that the connection was established. */
+  readonly cwnd_bytes: { readonly mean: number; readonly max: number };
+  /** errno name of what ended the connection early, or what was wrong with its data; else null. */
+  readonly error: string | null;
+}
+
+export interface ExperimentReport {
+  readonly version: string;
+  /** Runs it again. */
+  readonly command: string;
+  /** What a sweep set for this run, by option. */
+  readonly sweep?: Readonly<Record<string, string>>;
+  readonly seed: number;
+  readonly time_s: number;
+  /** Largest of all flows, and the bytes that fill the bottleneck for so long. */
+  readonly base_rtt_us: number;
+  readonly bdp_bytes: number;
+  readonly flows: readonly FlowReport[];
+  /** Sum over the flows. */
+  readonly goodput_bps: number;
+  /** Fairness of the flows' goodputs: 1 is even, 1/n is one flow having all (Jain, Chiu and Hawe 1984). */
+  readonly jain_index: number;
+  readonly data_path: PathReport;
+  readonly ack_path: PathReport;
+  /** Events of the simulation, a measure of its work. */
+  readonly events: number;
+}
+
+/** Rounds to `digits` behind the point: what is below that is noise of the arithmetic. */
+function round(n: number, digits = 0): number {
+  return Number(n.toFixed(digits));
+}
+
+/** Jain's index of non-negative numbers; 1 when all are 0. */
+export function jainIndex(values: readonly number[]): number {
+  const sum = values.reduce((n, v) => n + v, 0);
+  const squares = values.reduce((n, v) => n + v * v, 0);
+  return squares === 0 ? 1 : (sum * sum) / (values.length * squares);
+}
+
+/** The value below or at which a share of `p` of ascending samples lies (nearest rank); 0 without any. */
+export function percentile(sorted: ArrayLike<number>, p: number): number {
+  return sorted.length === 0 ? 0 : sorted[Math.max(0, Math.ceil(p * sorted.length) - 1)]!;
+}
+
+function pathReport(wire: Wire, timeUs: number): PathReport {
+  const { config: c, stats: s } = wire.pipe;
+  const rate = c.trace === null ? c.rate : c.trace.rate;
+  return {
+    rate_bps: round(rate),
+    delay_us: c.delayUs,
+    limit_packets: c.limitPackets,
+    limit_bytes: c.limitBytes,
+    offered: s.offered,
+    delivered: s.delivered,
+    delivered_bytes: s.deliveredBytes,
+    dropped: { loss: s.lost, overflow: s.overflow, aqm: s.aqm },
+    marked: s.marked,
+    duplicated: s.duplicated,
+    corrupted: s.corrupted,
+    reordered: s.reordered,
+    utilization: rate > 0 ? round((s.deliveredBytes * 8e6) / (rate * timeUs), 4) : 0,
+    queue: {
+      mean_packets: round(s.packetUs / timeUs, 2),
+      mean_bytes: round(s.byteUs / timeUs),
+      max_packets: s.maxPackets,
+      max_bytes: s.maxBytes,
+    },
+  };
+}
+
+function flowReport(f: Flow, i: number): FlowReport {
+  const { plan } = f;
+  const rtts = f.meter.rtts();
+  let sum = 0;
+  for (const r of rtts) sum += r;
+  const us = f.endUs - plan.startUs;
+  return {
+    id: i + 1,
+    cc: plan.cc,
+    start_s: round(plan.startUs / 1e6, 6),
+    end_s: round(f.endUs / 1e6, 6),
+    base_rtt_us: plan.rttUs,
+    bytes: f.endBytes,
+    goodput_bps: us > 0 ? round((f.endBytes * 8e6) / us) : 0,
+    completed: f.completed,
+    segments_sent: f.segments,
+    retransmitted_segments: f.retransmitted,
+    timeouts: f.timeouts,
+    rtt_us: {
+      samples: rtts.length,
+      min: rtts[0] ?? 0,
+      mean: rtts.length === 0 ? 0 : round(sum / rtts.length),
+      p50: percentile(rtts, 0.5),
+      p95: percentile(rtts, 0.95),
+      p99: percentile(rtts, 0.99),
+      max: rtts.at(-1) ?? 0,
+    },
+    cwnd_bytes: { mean: round(f.meter.cwndMean()), max: f.meter.cwndMax },
+    error: f.error,
+  };
+}
+
+/** The report of an experiment that is over. */
+export function makeReport(
+  options: ExperimentOptions,
+  plan: Plan,
+  d: Dumbbell,
+  flows: readonly Flow[],
+): ExperimentReport {
+  const reports = flows.map(flowReport);
+  return {
+    version: VERSION,
+    command: commandOf(options),
+    seed: plan.seed,
+    time_s: plan.timeUs / 1e6,
+    base_rtt_us: plan.rttUs,
+    bdp_bytes: plan.bdpBytes,
+    flows: reports,
+    goodput_bps: reports.reduce((n, f) => n + f.goodput_bps, 0),
+    jain_index: round(jainIndex(reports.map((f) => f.goodput_bps)), 4),
+    data_path: pathReport(d.data, plan.timeUs),
+    ack_path: pathReport(d.ack, plan.timeUs),
+    events: d.net.events,
+  };
+}

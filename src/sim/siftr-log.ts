@@ -1,0 +1,79 @@
+import type { SimNode } from '../driver/sim/node.ts';
+import { COUNTER_SLOTS, siftrs } from '../metrics/layout.ts';
+import { type CycleCounts, disableLine, enableLine, siftrIdent } from '../siftr/format.ts';
+import { SiftrHook } from '../siftr/hook.ts';
+import { createRing, QLEN_DEFAULT, RecordConsumer } from '../siftr/record.ts';
+import { CFG_PORT_FILTER, CFG_PPL, createSiftrShared } from '../siftr/shared.ts';
+import { SiftrWriter } from '../siftr/writer.ts';
+import { VERSION } from '../version.ts';
+import { OutputFile } from './output.ts';
+
+/** Records in a ring when there are many hosts. */
+const QLEN_MANY = 8192;
+const MANY = 8;
+
+/**
+ * A SIFTR log of some hosts of a simulation: SIFTR's own hook in each, and its own writer, called when a ring fills up. Nothing is ever skipped for
+ * want of room, as the writer comes between two passes of a host.
+ */
+export class SimSiftrLog {
+  readonly #out: OutputFile;
+  readonly #nodes: readonly SimNode[];
+  readonly #hooks: readonly SiftrHook[];
+  readonly #writer: SiftrWriter;
+  readonly #cfg: Int32Array;
+
+  /** Writes the enable line and hooks. @throws SimError when the file cannot be written */
+  constructor(path: string, nodes: readonly SimNode[], o: { ppl: number; portFilter: number }) {
+    this.#out = new OutputFile('--siftr-log', path);
+    this.#nodes = nodes;
+    this.#cfg = createSiftrShared();
+    this.#cfg[CFG_PPL] = o.ppl | 0;
+    this.#cfg[CFG_PORT_FILTER] = o.portFilter;
+    const records = nodes.length > MANY ? QLEN_MANY : QLEN_DEFAULT;
+    const rings = nodes.map(() => createRing(records));
+    this.#writer = new SiftrWriter(rings, this.#cfg, new Float64Array(COUNTER_SLOTS));
+    this.#text(enableLine(0, siftrIdent(VERSION)));
+    this.#writer.begin(this.#out, Number.POSITIVE_INFINITY);
+    this.#hooks = nodes.map((node, i) => {
+      const hook = new SiftrHook(node.st, rings[i]!, this.#cfg);
+      const fill = new RecordConsumer(rings[i]!);
+      const head = fill.refresh();
+      let taken = head;
+      hook.hook(0);
+      node.onPass = () => {
+        if (((fill.refresh() - taken) | 0) < records >> 3) return;
+        this.#writer.pass();
+        taken = fill.refresh();
+      };
+      return hook;
+    });
+  }
+
+  /** Unhooks, writes what is left and the disable line. @param nowUs virtual time */
+  close(nowUs: number): void {
+    for (const h of this.#hooks) h.unhook();
+    const end = this.#writer.end(() => true);
+    this.#text(disableLine(nowUs, this.#counts(), end.flowList));
+    this.#out.close();
+  }
+
+  #text(text: string): void {
+    const bytes = Buffer.from(text, 'latin1');
+    for (let done = 0; done < bytes.length; ) done += this.#out.write(bytes, done, bytes.length - done);
+  }
+
+  #counts(): CycleCounts {
+    const sum = (slot: number): number => this.#nodes.reduce((n, node) => n + node.st.cnt[slot]!, 0);
+    return {
+      numIn: sum(siftrs.siftrs_n_in),
+      numOut: sum(siftrs.siftrs_n_out),
+      skippedMallocIn: sum(siftrs.siftrs_nskip_in_malloc),
+      skippedMallocOut: sum(siftrs.siftrs_nskip_out_malloc),
+      skippedTcpcbIn: sum(siftrs.siftrs_nskip_in_tcpcb),
+      skippedTcpcbOut: sum(siftrs.siftrs_nskip_out_tcpcb),
+      skippedInpcbIn: sum(siftrs.siftrs_nskip_in_inpcb),
+      skippedInpcbOut: sum(siftrs.siftrs_nskip_out_inpcb),
+    };
+  }
+}

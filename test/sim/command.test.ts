@@ -1,0 +1,133 @@
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { z } from 'zod';
+import { type Result, run } from '../lab/process.ts';
+
+const MAIN = join(import.meta.dirname, '../../src/cli/main.ts');
+
+/** `xsiftr sim …`. */
+function sim(...words: string[]): Promise<Result> {
+  return run([process.execPath, MAIN, 'sim', ...words], { check: false });
+}
+
+const count = z.int().nonnegative();
+const path = z.strictObject({
+  rate_bps: count,
+  delay_us: z.number().nonnegative(),
+  limit_packets: count,
+  limit_bytes: count,
+  offered: count,
+  delivered: count,
+  delivered_bytes: count,
+  dropped: z.strictObject({ loss: count, overflow: count, aqm: count }),
+  marked: count,
+  duplicated: count,
+  corrupted: count,
+  reordered: count,
+  utilization: z.number().min(0).max(1.001),
+  queue: z.strictObject({
+    mean_packets: z.number().nonnegative(),
+    mean_bytes: count,
+    max_packets: count,
+    max_bytes: count,
+  }),
+});
+
+/** The report as docs/simulation.md describes it. */
+const report = z.strictObject({
+  version: z.string(),
+  command: z.string().startsWith('xsiftr sim'),
+  sweep: z.record(z.string(), z.string()).optional(),
+  seed: count,
+  time_s: z.number().positive(),
+  base_rtt_us: z.number().nonnegative(),
+  bdp_bytes: count,
+  flows: z
+    .array(
+      z.strictObject({
+        id: count,
+        cc: z.string(),
+        start_s: z.number(),
+        end_s: z.number(),
+        base_rtt_us: z.number(),
+        bytes: count,
+        goodput_bps: count,
+        completed: z.boolean(),
+        segments_sent: count,
+        retransmitted_segments: count,
+        timeouts: count,
+        rtt_us: z.strictObject({
+          samples: count,
+          min: count,
+          mean: count,
+          p50: count,
+          p95: count,
+          p99: count,
+          max: count,
+        }),
+        cwnd_bytes: z.strictObject({ mean: count, max: count }),
+        error: z.string().nullable(),
+      }),
+    )
+    .min(1),
+  goodput_bps: count,
+  jain_index: z.number().min(0).max(1),
+  data_path: path,
+  ack_path: path,
+  events: count,
+});
+
+describe('xsiftr sim', () => {
+  it('prints a report for people, with how fast it ran', async () => {
+    const r = await sim('--bw', '10Mbit', '--loss', '0.5%', '--time', '2s', '--flow', 'rtt=40ms', '--flow', 'rtt=60ms');
+    expect(r.code).toBe(0);
+    expect(r.stderr).toBe('');
+    expect(r.stdout).toMatch(/^10 Mbit\/s, base RTT 60 ms, bdp 75000 bytes, 2 s, seed 1\n\nflow {2}cc /);
+    expect(r.stdout).toMatch(/\nall flows: .*, Jain index [01]\.\d{3}\n/);
+    expect(r.stdout).toMatch(/\n2 s of virtual time in [\d.]+ s: [\d.]+ times as fast as real time$/);
+  });
+
+  it('prints the documented object with --json', async () => {
+    const r = await sim('--time', '1s', '--bw', '10Mbit', '--json');
+    const parsed = report.parse(JSON.parse(r.stdout));
+    expect(parsed.command).toBe('xsiftr sim --bw 10Mbit --time 1s');
+    expect(parsed.flows[0]!.goodput_bps).toBeGreaterThan(1e6);
+  });
+
+  it('runs again what the report names as its command', async () => {
+    const first = await sim('--time', '1s', '--loss', '1%', '--seed', '9', '--flow', 'start=0.1s', '--json');
+    const { command } = JSON.parse(first.stdout) as { command: string };
+    const again = await run(['sh', '-c', `${command.replace('xsiftr', `'${process.execPath}' '${MAIN}'`)} --json`]);
+    expect(again.stdout).toBe(first.stdout);
+  });
+
+  it('prints a line of JSON a run in a sweep, in the order of the product', async () => {
+    const r = await sim('--time', '0.3s', '--bw', '10Mbit', '--sweep', 'loss=0,2%', '--sweep', 'seed=1..3');
+    const lines = r.stdout.split('\n').map((l) => report.parse(JSON.parse(l)));
+    expect(lines.map((l) => l.sweep)).toEqual(
+      ['0', '2%'].flatMap((loss) => ['1', '2', '3'].map((seed) => ({ loss, seed }))),
+    );
+    expect(lines.map((l) => l.seed)).toEqual([1, 2, 3, 1, 2, 3]);
+    expect(lines.slice(0, 3).every((l) => l.data_path.dropped.loss === 0)).toBe(true);
+    // No terminal, no progress bar.
+    expect(r.stderr).toBe('');
+  });
+
+  it.each([
+    [['--los', '1%'], 'unknown option --los; xsiftr sim --help lists what there is'],
+    [['fast'], 'sim: fast: takes options only; see xsiftr sim --help'],
+    [['--sweep', 'seed=1..2', '--json', '--pcap', 'x'], '--sweep: each run would overwrite '],
+    [['--time', 'long'], '--time long: a time like '],
+  ])('refuses %j in one line with exit status 2', async (words, line) => {
+    const r = await sim(...words);
+    expect(r).toMatchObject({ code: 2, stdout: '' });
+    expect(r.stderr.startsWith(`xsiftr: ${line}`), r.stderr).toBe(true);
+    expect(r.stderr.trimEnd()).not.toContain('\n');
+  });
+
+  it('says with exit status 1 what the system refuses', async () => {
+    const r = await sim('--siftr-log', '/nonexistent/log');
+    expect(r).toMatchObject({ code: 1, stdout: '' });
+    expect(r.stderr).toContain('xsiftr: --siftr-log /nonexistent/log: ENOENT: no such file or directory');
+  });
+});
