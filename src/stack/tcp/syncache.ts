@@ -257,6 +257,9 @@ export class Syncache {
     tcpKeepRestart(tp);
     so.passiveFrom(l);
     so.startUs = e.sentUs;
+    // The handshake's segments are the connection's.
+    tp.rcv_segs = 1;
+    tp.snd_segs = 1 + e.rexmits;
     this.#drop(e);
     cnt[tcps.tcps_sc_completed]!++;
     cnt[tcps.tcps_accepts]!++;
