@@ -28,20 +28,19 @@ export function chronoSet(tp: Tcpcb, kind: number): void {
 
 /**
  * tcpOutput is done for now.
- * @param limited the congestion window keeps data back
- * @param more data waits in the send buffer
+ * @param limited the congestion window, and not the peer's, keeps another segment back
  */
-export function chronoUpdate(tp: Tcpcb, limited: boolean, more: boolean): void {
+export function chronoUpdate(tp: Tcpcb, limited: boolean): void {
   const so = tp.t_socket!;
   const held = so.so_snd.sb_cc;
   let kind = CHRONO_BUSY;
   if (held === 0) {
     kind = CHRONO_IDLE;
   } else if (!limited) {
-    if (more) {
-      const off = (tp.snd_nxt - tp.snd_una) | 0;
-      const unsent = held - off;
-      const maxseg = tp.maxseg;
+    const off = (tp.snd_nxt - tp.snd_una) | 0;
+    const unsent = held - off;
+    const maxseg = tp.maxseg;
+    if (unsent > 0) {
       if (tp.snd_wnd - off < (unsent < maxseg ? unsent : maxseg)) kind = CHRONO_RWND;
     } else if (so.wantsRoom) {
       kind = CHRONO_SNDBUF;
