@@ -220,6 +220,7 @@ export class Syncache {
     const tp = tcpNewtcpcb(st, k, so);
     tp.t_state = TCPS_SYN_RECEIVED;
     tp.iss = e.iss;
+    tp.rack_fack = e.iss;
     tp.irs = e.irs;
     tp.snd_una = e.iss;
     tp.snd_nxt = (e.iss + 1) | 0;
