@@ -1,8 +1,10 @@
 import { chmodSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
+import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import type { SsWanted } from '../views/ss-filter.ts';
 import type { SysctlChange, SysctlRow } from '../views/sysctl.ts';
 import { exitCodeOf, isRefusal, SystemError, UserError } from './errors.ts';
 
@@ -13,6 +15,7 @@ import { exitCodeOf, isRefusal, SystemError, UserError } from './errors.ts';
  *   GET  /sysctl                  every tunable: name, value, description
  *   POST /sysctl                  {name, value} → {name, old, new} or {name, old, error}
  *   GET  /kstat?sel=…&sel=…       text of kstat(1)
+ *   GET  /ss?a=0|1&l=0|1&w=…&w=…  connections, a line of JSON each (ConnRecord of src/views/conn.ts); w: the words of the filter
  *   GET  /netstat?s=0|1|2&a=0|1&p=NAME   text of netstat(1)
  */
 
@@ -23,11 +26,18 @@ export interface ControlHandlers {
   sysctlSet(name: string, value: string): Promise<SysctlChange>;
   kstat(selectors: readonly string[]): string;
   /** @param statistics 0 connections, 1 `-s`, 2 `-ss` */
+  /** Lines of JSON, as they are asked for. Throws for a filter that is none. */
+  ss(words: readonly string[], wanted: SsWanted): AsyncIterable<string>;
   netstat(statistics: number, all: boolean, protocol: string | null): Promise<string>;
 }
 
 const sysctlBody = z.strictObject({ name: z.string().min(1), value: z.string() });
 const kstatQuery = z.object({ sel: z.union([z.string(), z.array(z.string())]).optional() });
+const ssQuery = z.object({
+  a: z.enum(['0', '1']).default('0'),
+  l: z.enum(['0', '1']).default('0'),
+  w: z.union([z.string(), z.array(z.string())]).default([]),
+});
 const netstatQuery = z.object({
   s: z.enum(['0', '1', '2']).default('0'),
   a: z.enum(['0', '1']).default('0'),
@@ -60,6 +70,11 @@ export async function controlServer(handlers: ControlHandlers): Promise<FastifyI
   app.get('/kstat', async (req, reply) => {
     const { sel } = checked(kstatQuery, req.query);
     return reply.type('text/plain').send(handlers.kstat(sel === undefined ? [] : Array.isArray(sel) ? sel : [sel]));
+  });
+  app.get('/ss', async (req, reply) => {
+    const q = checked(ssQuery, req.query);
+    const lines = handlers.ss(typeof q.w === 'string' ? [q.w] : q.w, { all: q.a === '1', listening: q.l === '1' });
+    return reply.type('application/x-ndjson').send(Readable.from(lines));
   });
   app.get('/netstat', async (req, reply) => {
     const q = checked(netstatQuery, req.query);
