@@ -1,7 +1,9 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { inetAton } from '../../../src/stack/net/in-addr.ts';
 import { CONN_ROW, CONN_SLOT } from '../../../src/stack/tcp/conninfo.ts';
 import { parseSsFilter, type SsWanted } from '../../../src/views/ss-filter.ts';
+import { ViewError } from '../../../src/views/view-error.ts';
 
 /** States by the numbers of spec/siftr.md 3.1. */
 const LISTEN = 1;
@@ -131,5 +133,27 @@ describe('an expression of ss', () => {
     ['sport = :80 state established', /^filter: state goes before the expression/],
   ])('refuses %s in one line', (words, line) => {
     expect(() => chosen(words)).toThrow(line);
+  });
+});
+
+describe('any words', () => {
+  const word = fc.constantFrom(
+    ...['state', 'exclude', 'established', 'all', 'src', 'dst', 'sport', 'dport', '=', '!=', '>=', 'and', 'or', 'not'],
+    ...['(', ')', '!', '|', '&', ':80', '80', '*', '192.0.2.1', '192.0.2.0/24:80', '198.51/16', '::1', ':', '/', ''],
+  );
+
+  it('are either a filter that answers for every connection, or refused in one line', () => {
+    fc.assert(
+      fc.property(fc.array(fc.oneof(word, fc.string({ maxLength: 6 })), { maxLength: 12 }), (words) => {
+        try {
+          const f = parseSsFilter(words, {}, service);
+          for (const r of Object.values(rows)) expect(typeof f.matches(r, 0)).toBe('boolean');
+        } catch (err) {
+          expect(err).toBeInstanceOf(ViewError);
+          expect((err as Error).message).toMatch(/^filter: /);
+        }
+      }),
+      { numRuns: 3000, seed: 1 },
+    );
   });
 });
