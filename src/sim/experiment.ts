@@ -3,7 +3,7 @@ import { Flow } from './flow.ts';
 import type { ExperimentOptions } from './options.ts';
 import { PcapngWriter } from './pcapng.ts';
 import { type Plan, planExperiment } from './plan.ts';
-import { type ExperimentReport, makeReport } from './report.ts';
+import { type ExperimentReport, makeReport, NOTHING, startCounting } from './report.ts';
 import { SimSiftrLog } from './siftr-log.ts';
 
 /** Virtual time between two calls of `onProgress`, as parts of the whole. */
@@ -44,6 +44,12 @@ export function runPlan(options: ExperimentOptions, plan: Plan, hooks: Experimen
   pcap?.watch(d.data, d.ack);
   const flows = plan.flows.map((f, i) => new Flow(d, i, f));
   Flow.listen(flows);
+  let before = NOTHING;
+  if (plan.warmupUs > 0) {
+    d.net.at(plan.warmupUs, () => {
+      before = startCounting(d, flows);
+    });
+  }
   hooks.onReady?.(d, flows);
 
   if (hooks.onProgress === undefined) {
@@ -58,5 +64,5 @@ export function runPlan(options: ExperimentOptions, plan: Plan, hooks: Experimen
   siftr?.close(plan.timeUs);
   pcap?.close();
   hooks.onEnd?.(d, flows);
-  return makeReport(options, plan, d, flows);
+  return makeReport(options, plan, d, flows, before);
 }

@@ -14,7 +14,7 @@ export interface FlowOptions {
 
 /**
  * An experiment as it is given: names and values are those of `xsiftr sim`. Strings carry units (`100Mbit`, `20ms`, `1bdp`, `0.1%`); plain numbers are
- * bit/s for rates, milliseconds for delays, packets for queues, probabilities from 0 to 1, bytes for sizes and seconds for `time`, `start` and `stop`.
+ * bit/s for rates, milliseconds for delays, packets for queues, probabilities from 0 to 1, bytes for sizes and seconds for `time`, `warmup`, `start` and `stop`.
  */
 export interface ExperimentOptions {
   readonly cc?: string;
@@ -35,6 +35,7 @@ export interface ExperimentOptions {
   readonly corrupt?: string | number;
   readonly mtu?: string | number;
   readonly time?: string | number;
+  readonly warmup?: string | number;
   readonly seed?: string | number;
   readonly receivers?: string;
   /** `cc=cubic,start=0s,rtt=40ms` or its fields; one flow without any. */
@@ -142,6 +143,12 @@ export const SIM_OPTIONS: readonly OptionMeta[] = [
   { key: 'duplicate', flags: '--duplicate <P>', help: 'share of packets that come twice', group: 'Impairments' },
   { key: 'corrupt', flags: '--corrupt <P>', help: 'share of packets with a flipped bit', group: 'Impairments' },
   { key: 'time', flags: '--time <TIME>', help: 'virtual time to run (default 10s)', group: 'Run' },
+  {
+    key: 'warmup',
+    flags: '--warmup <TIME>',
+    help: 'the report counts from here on, to leave out how it began (default 0s)',
+    group: 'Run',
+  },
   {
     key: 'seed',
     flags: '--seed <N>',

@@ -40,6 +40,8 @@ export interface FlowPlan {
 export interface Plan {
   readonly seed: number;
   readonly timeUs: number;
+  /** The report counts from here on. */
+  readonly warmupUs: number;
   readonly mtu: number;
   readonly data: PipeConfig;
   readonly ack: PipeConfig;
@@ -267,6 +269,8 @@ export function planExperiment(o: ExperimentOptions): Plan {
   const cc = checkCc(o.cc ?? CC_DEFAULT);
   const timeUs = value('time', o.time, '10s', seconds);
   if (!(timeUs > 0 && timeUs <= 1e12)) throw new SimError(`--time ${o.time}: above 0, at most 1e6s`);
+  const warmupUs = value('warmup', o.warmup, '0', seconds);
+  if (warmupUs >= timeUs) throw new SimError(`--warmup ${o.warmup}: before the end of --time`);
   const mtu = whole('mtu', o.mtu, '1500', MTU_MIN, MTU_MAX);
   const delayUs = delayOf(o);
   const given = o.flow === undefined || o.flow.length === 0 ? [''] : o.flow;
@@ -328,6 +332,7 @@ export function planExperiment(o: ExperimentOptions): Plan {
   return {
     seed: whole('seed', o.seed, '1', 0, Number.MAX_SAFE_INTEGER),
     timeUs,
+    warmupUs,
     mtu,
     data,
     ack,

@@ -40,6 +40,7 @@ const report = z.strictObject({
   sweep: z.record(z.string(), z.string()).optional(),
   seed: count,
   time_s: z.number().positive(),
+  warmup_s: z.number().nonnegative(),
   base_rtt_us: z.number().nonnegative(),
   bdp_bytes: count,
   flows: z

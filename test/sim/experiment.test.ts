@@ -87,6 +87,31 @@ describe('an experiment', () => {
     });
   });
 
+  it('counts from the end of the warm-up on, as if what was before had not been', () => {
+    const options: ExperimentOptions = { bw: '10Mbit', time: '6s', loss: '0.2%', flow: ['', 'start=1s', 'start=5s'] };
+    const whole = experiment(options);
+    const half = experiment({ ...options, time: '3s', flow: ['', 'start=1s'] });
+    experiment({ ...options, warmup: '3s' }, (r) => {
+      r.flows.slice(0, 2).forEach((f, i) => {
+        const [all, first] = [whole.flows[i]!, half.flows[i]!];
+        expect(f.bytes).toBe(all.bytes - first.bytes);
+        expect(f.goodput_bps).toBe(Math.round((f.bytes * 8) / 3));
+        expect(f.retransmitted_segments).toBe(all.retransmitted_segments - first.retransmitted_segments);
+        expect(f.segments_sent).toBe(all.segments_sent - first.segments_sent);
+        expect(f.rtt_us.samples).toBe(all.rtt_us.samples - first.rtt_us.samples);
+      });
+      // One that begins later has all of its own.
+      expect(r.flows[2]).toEqual(whole.flows[2]);
+      for (const key of ['offered', 'delivered', 'delivered_bytes'] as const) {
+        expect(r.data_path[key]).toBe(whole.data_path[key] - half.data_path[key]);
+      }
+      expect(r.data_path.queue.mean_packets).toBeCloseTo(
+        2 * whole.data_path.queue.mean_packets - half.data_path.queue.mean_packets,
+        1,
+      );
+    });
+  });
+
   it('goes on when a caller changes the path in the middle of it', () => {
     const rates: number[] = [];
     const hooks: ExperimentHooks = {
@@ -116,7 +141,7 @@ describe('an experiment', () => {
       ]);
       expect(r.flows[1]!.rtt_us.min).toBeGreaterThanOrEqual(100_000);
       expect(r.flows[0]!.rtt_us.min).toBeLessThan(50_000);
-      expect(r.goodput_bps).toBe(r.flows.reduce((n, f) => n + f.goodput_bps, 0));
+      expect(r.goodput_bps).toBe(Math.round((r.flows.reduce((n, f) => n + f.bytes, 0) * 8) / 4));
     });
   });
 
