@@ -1,9 +1,8 @@
 import { createReadStream, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Lab, NEAR_ADDRESS, startXsiftr, withLab, type Xsiftr } from '../test/lab/netns.ts';
+import { allowCongestion, type Lab, NEAR_ADDRESS, startXsiftr, withLab, type Xsiftr } from '../test/lab/netns.ts';
 import { type Direction, iperf, offloadsOff } from './iperf.ts';
 import type { Effort, Pair, Run } from './pairs.ts';
-import { allowCubic } from './tcp.ts';
 
 /**
  * (c) The cost of SIFTR: TCP in bulk with every packet logged (ppl=1) to a file on the local disk, beside the same without a log.
@@ -53,7 +52,7 @@ async function logged(lab: Lab, xsiftr: Xsiftr, direction: Direction, seconds: n
 }
 
 export async function siftrPairs(each: (pairs: readonly Pair[]) => Promise<void>): Promise<void> {
-  const restore = allowCubic();
+  const restore = allowCongestion('cubic');
   try {
     await withLab('bench-c', {}, async (lab) => {
       await offloadsOff(lab);

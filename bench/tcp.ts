@@ -1,5 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
-import { NEAR_ADDRESS, startXsiftr, withLab } from '../test/lab/netns.ts';
+import { allowCongestion, NEAR_ADDRESS, startXsiftr, withLab } from '../test/lab/netns.ts';
 import { type Direction, iperf, offloadsOff } from './iperf.ts';
 import type { Effort, Pair } from './pairs.ts';
 
@@ -11,18 +10,9 @@ import type { Effort, Pair } from './pairs.ts';
 
 /** Of every end. */
 const QUEUES = 4;
-const CONTROLS = '/proc/sys/net/ipv4/tcp_allowed_congestion_control';
-
-/** A namespace may choose cubic only while the initial one allows it. @returns what puts the setting back */
-export function allowCubic(): () => void {
-  const before = readFileSync(CONTROLS, 'utf8').trim();
-  if (before.split(' ').includes('cubic')) return () => {};
-  writeFileSync(CONTROLS, `${before} cubic`);
-  return () => writeFileSync(CONTROLS, before);
-}
 
 export async function tcpPairs(each: (pairs: readonly Pair[]) => Promise<void>): Promise<void> {
-  const restore = allowCubic();
+  const restore = allowCongestion('cubic');
   try {
     await withLab('bench-b', { queues: QUEUES }, (lab) =>
       withLab('bench-l', { queues: QUEUES }, async (linux) => {

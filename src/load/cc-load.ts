@@ -13,6 +13,8 @@ export interface LoadedCc {
 }
 
 const SELF = 'xsiftr/cc';
+/** Names of the modules by the URL that they came from. */
+const loaded = new Map<string, readonly string[]>();
 let hooked = false;
 
 /**
@@ -28,8 +30,10 @@ function hookSelf(): void {
   });
 }
 
-/** Loads a file and takes its modules in. @param given what the user wrote, for the refusal */
-async function loadUrl(url: string, given: string): Promise<string[]> {
+/** Loads a file, once, and takes its modules in. @param given what the user wrote, for the refusal */
+async function loadUrl(url: string, given: string): Promise<readonly string[]> {
+  const known = loaded.get(url);
+  if (known !== undefined) return known;
   hookSelf();
   let exported: unknown;
   try {
@@ -47,7 +51,9 @@ async function loadUrl(url: string, given: string): Promise<string[]> {
     const fault = ccFault(m);
     if (fault !== '') throw new CcError('EINVAL', `--cc ${given}: not a congestion-control module: ${fault}`);
   }
-  return list.map((m) => ccRegister(m, `--cc ${given}`).name);
+  const names = list.map((m) => ccRegister(m, `--cc ${given}`).name);
+  loaded.set(url, names);
+  return names;
 }
 
 function firstLine(err: unknown): string {
@@ -71,7 +77,7 @@ function locate(given: string): string | null {
 
 /**
  * Loads what `--cc` names: a module that is there by its name, a file (TypeScript or JavaScript) or a package that ships JavaScript; the
- * default export is a CcModule or an array of them.
+ * default export is a CcModule or an array of them. What is loaded already is taken as it is.
  * @param given in the order of the command line
  * @throws CcError, one line that begins with `--cc` and what was given
  */
@@ -89,10 +95,8 @@ export async function loadCc(given: readonly string[]): Promise<LoadedCc> {
           `--cc ${g}: ${what}; allowed are ${ccNames().join(', ')}, a file, or an installed package`,
         );
       }
-      if (!urls.includes(url)) {
-        name = (await loadUrl(url, g))[0]!;
-        urls.push(url);
-      }
+      name = (await loadUrl(url, g))[0]!;
+      if (!urls.includes(url)) urls.push(url);
     }
     first ??= name;
   }

@@ -575,7 +575,7 @@ export const SYSCTLS = [
     type: 'uint',
     min: 1,
     max: 65535,
-    default: 512,
+    default: 1536,
     rw: 'rw',
     unit: 'segments',
     descr: 'Segments that a connection may hold out of order (FreeBSD: 100; a whole window of ours must fit)',

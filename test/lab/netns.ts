@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -173,6 +173,19 @@ export function freePort(): Promise<number> {
       );
     });
   });
+}
+
+const CONTROLS = '/proc/sys/net/ipv4/tcp_allowed_congestion_control';
+
+/**
+ * Lets namespaces choose a congestion control, which they may only while the initial one allows it.
+ * @returns what puts the setting back, as it is the whole machine's
+ */
+export function allowCongestion(name: string): () => void {
+  const before = readFileSync(CONTROLS, 'utf8').trim();
+  if (before.split(' ').includes(name)) return () => {};
+  writeFileSync(CONTROLS, `${before} ${name}`);
+  return () => writeFileSync(CONTROLS, before);
 }
 
 /** A running xsiftr. */
