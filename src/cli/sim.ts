@@ -57,7 +57,8 @@ function runOne(sim: Sim, options: ExperimentOptions, json: boolean): void {
   const report = sim.runExperiment(options, bar.shown ? { onProgress: (p) => bar.draw(p) } : {});
   const wallMs = performance.now() - began;
   bar.clear();
-  process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : sim.renderReport(report, wallMs));
+  const out = options.siftrLog === '-' || options.pcap === '-' ? process.stderr : process.stdout;
+  out.write(json ? `${JSON.stringify(report, null, 2)}\n` : sim.renderReport(report, wallMs));
 }
 
 function sweepAll(sim: Sim, options: ExperimentOptions, axes: readonly SweepAxis[]): void {

@@ -158,14 +158,14 @@ export const SIM_OPTIONS: readonly OptionMeta[] = [
   {
     key: 'siftrLog',
     flags: '--siftr-log <FILE>',
-    help: 'SIFTR 1.3.0 log of the sending hosts; overwritten',
+    help: 'SIFTR 1.3.0 log of the sending hosts; overwritten; - is standard output, the report goes to standard error then',
     group: 'Output',
     output: true,
   },
   {
     key: 'pcap',
     flags: '--pcap <FILE>',
-    help: 'pcapng of both ends of the bottleneck, interfaces left and right; overwritten',
+    help: 'pcapng of both ends of the bottleneck, interfaces left and right; overwritten; - as above',
     group: 'Output',
     output: true,
   },

@@ -24,6 +24,7 @@ import { parseAssignment, type SysctlAssignment, SysctlError, type Tunables } fr
 import { CC_DEFAULT, checkCc } from './cc.ts';
 import { SimError } from './error.ts';
 import { type ExperimentOptions, type FlowOptions, flagOf } from './options.ts';
+import { STDOUT } from './output.ts';
 
 export interface FlowPlan {
   readonly cc: string;
@@ -328,6 +329,9 @@ export function planExperiment(o: ExperimentOptions): Plan {
       decl.field,
       Number(v),
     );
+  }
+  if (o.siftrLog === STDOUT && o.pcap === STDOUT) {
+    throw new SimError('--pcap -: standard output takes --siftr-log already');
   }
   return {
     seed: whole('seed', o.seed, '1', 0, Number.MAX_SAFE_INTEGER),

@@ -102,6 +102,13 @@ describe('xsiftr sim', () => {
     expect(again.stdout).toBe(first.stdout);
   });
 
+  it('writes a log to standard output, and the report to standard error then', async () => {
+    const r = await sim('--time', '0.5s', '--siftr-log', '-');
+    expect(r.stdout).toMatch(/^enable_time_secs=0\t.*\no,0\.040/);
+    expect(r.stdout).toMatch(/\ndisable_time_secs=0\tdisable_time_usecs=500000\t.*$/);
+    expect(r.stderr).toMatch(/^100 Mbit\/s, base RTT 40 ms/);
+  });
+
   it('prints a line of JSON a run in a sweep, in the order of the product', async () => {
     const r = await sim('--time', '0.3s', '--bw', '10Mbit', '--sweep', 'loss=0,2%', '--sweep', 'seed=1..3');
     const lines = r.stdout.split('\n').map((l) => report.parse(JSON.parse(l)));

@@ -169,6 +169,8 @@ describe('the plan of an experiment', () => {
     [{ sysctl: ['net.inet.tcp.nothing=1'] }, "--sysctl net.inet.tcp.nothing=1: unknown oid 'net.inet.tcp.nothing'"],
     [{ sysctl: ['net.inet.tcp.sack.enable=7'] }, '--sysctl net.inet.tcp.sack.enable=7: '],
     [{ sysctl: ['net.inet.siftr.enabled=1'] }, '--sysctl net.inet.siftr.enabled=1: use --siftr-log FILE'],
+    [{ siftrLog: '-', pcap: '-' }, '--pcap -: standard output takes --siftr-log already'],
+    [{ warmup: '10s' }, '--warmup 10s: before the end of --time'],
     [{ snaplen: -1 }, '--snaplen -1: allowed is a whole number'],
   ])('refuses %j in one line that names the option', (options, line) => {
     const message = refusal(() => planExperiment(options));
