@@ -3,7 +3,7 @@ import { Flow } from './flow.ts';
 import type { ExperimentOptions } from './options.ts';
 import { PcapngWriter } from './pcapng.ts';
 import { type Plan, planExperiment } from './plan.ts';
-import { type ExperimentReport, makeReport, NOTHING, startCounting } from './report.ts';
+import { collectWarnings, type ExperimentReport, makeReport, NOTHING, startCounting } from './report.ts';
 import { SimSiftrLog } from './siftr-log.ts';
 
 /** Virtual time between two calls of `onProgress`, as parts of the whole. */
@@ -44,6 +44,7 @@ export function runPlan(options: ExperimentOptions, plan: Plan, hooks: Experimen
   pcap?.watch(d.data, d.ack);
   const flows = plan.flows.map((f, i) => new Flow(d, i, f));
   Flow.listen(flows);
+  const warnings = collectWarnings(d);
   let before = NOTHING;
   if (plan.warmupUs > 0) {
     d.net.at(plan.warmupUs, () => {
@@ -64,5 +65,5 @@ export function runPlan(options: ExperimentOptions, plan: Plan, hooks: Experimen
   siftr?.close(plan.timeUs);
   pcap?.close();
   hooks.onEnd?.(d, flows);
-  return makeReport(options, plan, d, flows, before);
+  return makeReport(options, plan, d, flows, before, warnings);
 }

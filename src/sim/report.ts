@@ -86,8 +86,24 @@ export interface ExperimentReport {
   readonly jain_index: number;
   readonly data_path: PathReport;
   readonly ack_path: PathReport;
+  /** What stacks warned of, as "0.482695 s sender1: …": the first WARNINGS_MAX. */
+  readonly warnings: readonly string[];
   /** Events of the simulation, a measure of its work. */
   readonly events: number;
+}
+
+/** Warnings that a report holds. */
+const WARNINGS_MAX = 20;
+
+/** Collects what the stacks of a network warn of. */
+export function collectWarnings(d: Dumbbell): string[] {
+  const warnings: string[] = [];
+  for (const node of d.net.nodes) {
+    node.st.onWarning = (text) => {
+      if (warnings.length < WARNINGS_MAX) warnings.push(`${round(d.net.clock.now / 1e6, 6)} s ${node.name}: ${text}`);
+    };
+  }
+  return warnings;
 }
 
 /** Rounds to `digits` behind the point: what is below that is noise of the arithmetic. */
@@ -203,6 +219,7 @@ export function makeReport(
   d: Dumbbell,
   flows: readonly Flow[],
   before: Before,
+  warnings: readonly string[],
 ): ExperimentReport {
   const reports = flows.map(flowReport);
   const us = plan.timeUs - plan.warmupUs;
@@ -219,6 +236,7 @@ export function makeReport(
     jain_index: round(jainIndex(reports.map((f) => f.goodput_bps)), 4),
     data_path: pathReport(d.data, before.data, us),
     ack_path: pathReport(d.ack, before.ack, us),
+    warnings,
     events: d.net.events,
   };
 }

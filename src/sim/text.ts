@@ -79,6 +79,7 @@ export function renderReport(r: ExperimentReport, wallMs: number): string {
   if (r.flows.length > 1) {
     lines.push(`all flows: ${formatRate(r.goodput_bps)}, Jain index ${r.jain_index.toFixed(3)}`);
   }
+  lines.push(...r.warnings.map((w) => `warning: ${w}`));
   const seconds = wallMs / 1000;
   lines.push(
     '',

@@ -75,6 +75,7 @@ const report = z.strictObject({
   jain_index: z.number().min(0).max(1),
   data_path: path,
   ack_path: path,
+  warnings: z.array(z.string()),
   events: count,
 });
 
