@@ -272,6 +272,23 @@ describe('numbers of the report', () => {
   });
 });
 
+describe('a module that throws', () => {
+  it('ends its own flow, with the reason in the report', async () => {
+    const path = join(dir, 'broken.mjs');
+    writeFileSync(
+      path,
+      `export default { name: 'broken', create: () => ({
+         init() {}, ackReceived() { throw new Error('out of ideas'); }, congestionSignal() {} }) };`,
+    );
+    await loadCc(path);
+    const r = runExperiment({ bw: '10Mbit', delay: '20ms', time: '2s', flow: [`cc=${path}`, 'cc=newreno'] });
+    expect(r.flows.map((f) => f.error)).toEqual(['ECONNABORTED', null]);
+    expect(r.warnings).toEqual([
+      expect.stringMatching(/^0\.\d+ s sender1: congestion control broken failed.*out of ideas$/),
+    ]);
+  });
+});
+
 describe("a congestion-control module of one's own", () => {
   it('is loaded from its file and taken by the name of the file from then on', async () => {
     const path = join(dir, 'still.mjs');
@@ -286,6 +303,7 @@ describe("a congestion-control module of one's own", () => {
     const r = runExperiment({ cc: path, bw: '10Mbit', delay: '20ms', time: '2s', flow: ['', 'cc=newreno'] });
     expect(r.flows.map((f) => f.cc)).toEqual(['still', 'newreno']);
     expect(r.flows[0]!.cwnd_bytes).toEqual({ mean: 4 * 1448, max: 4 * 1448 });
+    expect(r.warnings).toEqual([]);
     await expect(loadCc('./nowhere.ts')).rejects.toMatchObject({ exitCode: 2 });
   });
 });
