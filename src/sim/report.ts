@@ -106,6 +106,13 @@ export function collectWarnings(d: Dumbbell): string[] {
   return warnings;
 }
 
+/** Hosts that had no frame for what arrived: what their flows lost there, no emulated link lost. */
+function starved(d: Dumbbell): string[] {
+  return d.net.nodes
+    .filter((n) => n.link.dropped > 0)
+    .map((n) => `${n.name}: ${n.link.dropped} packets dropped, no frame was free`);
+}
+
 /** Rounds to `digits` behind the point: what is below that is noise of the arithmetic. */
 function round(n: number, digits = 0): number {
   return Number(n.toFixed(digits));
@@ -236,7 +243,7 @@ export function makeReport(
     jain_index: round(jainIndex(reports.map((f) => f.goodput_bps)), 4),
     data_path: pathReport(d.data, before.data, us),
     ack_path: pathReport(d.ack, before.ack, us),
-    warnings,
+    warnings: [...warnings, ...starved(d)],
     events: d.net.events,
   };
 }
