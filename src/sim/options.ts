@@ -3,7 +3,7 @@
 /** One flow. Values as in `ExperimentOptions`; what is absent is taken from there. */
 export interface FlowOptions {
   readonly cc?: string;
-  /** When it begins, and when its sender stops, counted from the start of the experiment. */
+  /** When it begins, and when its sender stops, counted from the start of the experiment; `start` may be a range, `0s..1s`, in which the seed chooses. */
   readonly start?: string | number;
   readonly stop?: string | number;
   /** Bytes to send; without it the flow sends until it is stopped. */
@@ -69,7 +69,7 @@ export const SIM_OPTIONS: readonly OptionMeta[] = [
   {
     key: 'flow',
     flags: '--flow <SPEC>',
-    help: 'a flow, repeatable: cc=NAME,start=0s,stop=20s,bytes=10MB,rtt=40ms, each optional (default: one flow)',
+    help: 'a flow, repeatable: cc=NAME,start=0s,stop=20s,bytes=10MB,rtt=40ms, each optional; start=0s..1s is a random time (default: one flow)',
     group: 'Flows',
     repeat: true,
   },

@@ -85,6 +85,18 @@ describe('the plan of an experiment', () => {
     expect(planExperiment({ flow: ['rtt=30ms', 'rtt=50ms'] }).data.delayUs).toBe(15_000);
   });
 
+  it('starts a flow at a random time within a range, by the seed and the flow alone', () => {
+    const starts = (seed: number, flow: string[]) => planExperiment({ seed, flow }).flows.map((f) => f.startUs);
+    const [a, b] = starts(1, ['start=1s..3s', 'start=1s..3s']);
+    for (const us of [a!, b!, ...starts(2, ['start=1s..3s'])]) {
+      expect(us).toBeGreaterThanOrEqual(1e6);
+      expect(us).toBeLessThan(3e6);
+    }
+    expect(a).not.toBe(b);
+    expect(starts(1, ['start=1s..3s'])).toEqual([a]);
+    expect(starts(2, ['start=1s..3s'])).not.toEqual([a]);
+  });
+
   it('derives the thresholds of RED from the queue, or takes them', () => {
     expect(planExperiment({ queue: '240', aqm: 'red' }).data.aqm).toMatchObject({ minTh: 20, maxTh: 60, bytes: false });
     expect(planExperiment({ queue: '1200KB', aqm: 'red:ecn' }).data.aqm).toMatchObject({
@@ -162,6 +174,7 @@ describe('the plan of an experiment', () => {
     [{ flow: ['rtt=10ms'], delay: '20ms' }, '--flow rtt=10ms: at least twice --delay, 40ms'],
     [{ flow: ['start=20s'] }, '--flow start=20s: before the end of --time'],
     [{ flow: ['start=2s,stop=1s'] }, '--flow stop=1s: after its start'],
+    [{ flow: ['start=2s..1s'] }, '--flow start=2s..1s: from the earlier to the later'],
     [{ flow: ['bytes=0'] }, '--flow bytes=0: at least 1'],
     [{ flow: ['start=now'] }, '--flow start=now: a time like'],
     [{ flow: new Array(101).fill('') }, '--flow: 101 flows, at most 100 are allowed'],
