@@ -13,6 +13,8 @@ const PROGRESS_STEPS = 100;
 export interface ExperimentHooks {
   /** The network is made and the flows are set up; nothing has run. For taps, traces, events of one's own (`d.net.at`). */
   readonly onReady?: (d: Dumbbell, flows: readonly Flow[]) => void;
+  /** After each event: a link's packets, a host's pass, something on the agenda. For checks that are to hold at every step; costs accordingly. */
+  readonly onStep?: (d: Dumbbell, flows: readonly Flow[]) => void;
   /** Share of the virtual time that has passed, 0..1. */
   readonly onProgress?: (done: number) => void;
   /** It is over; nothing is taken down yet. */
@@ -53,11 +55,19 @@ export function runPlan(options: ExperimentOptions, plan: Plan, hooks: Experimen
   }
   hooks.onReady?.(d, flows);
 
+  const { onStep } = hooks;
+  const step =
+    onStep === undefined
+      ? null
+      : () => {
+          onStep(d, flows);
+          return false;
+        };
   if (hooks.onProgress === undefined) {
-    d.net.run(plan.timeUs);
+    d.net.run(plan.timeUs, step);
   } else {
     for (let i = 1; i <= PROGRESS_STEPS; i++) {
-      d.net.run((plan.timeUs * i) / PROGRESS_STEPS);
+      d.net.run((plan.timeUs * i) / PROGRESS_STEPS, step);
       hooks.onProgress(i / PROGRESS_STEPS);
     }
   }

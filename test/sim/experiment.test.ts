@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type ExperimentHooks, type ExperimentOptions, runExperiment } from '../../src/sim/index.ts';
 import { TA_INPUT_DONE, TA_OUTPUT_DONE } from '../../src/stack/tcp/tcpcb.ts';
+import { checkStack } from '../lab/invariants.ts';
 import { experiment } from '../lab/sim.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'xsiftr-sim-'));
@@ -173,10 +174,11 @@ describe('whatever a path does to packets', () => {
     duplicate: fc.constantFrom('0', '3%'),
     corrupt: fc.constantFrom('0', '3%'),
     mtu: fc.constantFrom(576, 1500, 3822),
+    cc: fc.constantFrom('newreno', 'cubic', 'dctcp', 'bbr', 'bbr1'),
     flow: fc.constantFrom(['bytes=100KB'], ['bytes=100KB', 'bytes=50KB,start=0.1s']),
   });
 
-  it('the receiver gets exactly the bytes that were sent, and nothing is left behind', () => {
+  it('the receiver gets exactly the bytes that were sent, invariants hold at every step, and nothing is left behind', () => {
     fc.assert(
       fc.property(options, (o) => {
         experiment(
@@ -185,6 +187,10 @@ describe('whatever a path does to packets', () => {
             for (const f of r.flows) expect(f).toMatchObject({ completed: true, error: null });
           },
           {
+            // What holds of sequence numbers, scoreboard, windows and timers between any two events.
+            onStep: (d) => {
+              for (const n of d.net.nodes) checkStack(n.st);
+            },
             onEnd: (d) => {
               expect(d.net.frames.out).toBe(0);
               for (const n of d.net.nodes) {
