@@ -14,6 +14,7 @@ export const RANKS: Readonly<Record<string, number>> = {
   web: 2,
   net: 2,
   siftr: 2,
+  dummynet: 2,
   bblog: 2,
   stack: 1,
   impair: 1,

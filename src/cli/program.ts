@@ -2,6 +2,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { exitCodeOf, isRefusal, oneLine, UserError } from '../daemon/errors.ts';
 import { VERSION } from '../daemon/version.ts';
 import { describe, instances } from './client.ts';
+import { dnctlCommand } from './dnctl.ts';
 import { kstatCommand } from './kstat.ts';
 import { netstatCommand } from './netstat.ts';
 import { restoreCommand } from './restore.ts';
@@ -17,11 +18,13 @@ Examples:
   xsiftr netstat -s -s                 counters of the running instance that are not zero
   xsiftr kstat txq                     its transmit queues
   xsiftr kstat -i ix1 --netns lab txq  those of ix1 in network namespace lab
+  xsiftr dnctl pipe 1 config bw 10Mbit/s delay 20ms; xsiftr dnctl rule add pipe 1 ip from any to any out
+                                       an emulated link for what is sent
   xsiftr restore                       undo what a killed instance left behind
 
 Exit status: 0 done, 1 the system refused or something broke, 2 wrong usage. Refusals: docs/troubleshooting.md.`;
 
-const COMMANDS = [sysctlCommand, kstatCommand, netstatCommand, waitCommand, restoreCommand];
+const COMMANDS = [sysctlCommand, kstatCommand, netstatCommand, dnctlCommand, waitCommand, restoreCommand];
 
 /** @param run with the options of a run, whose schema takes a while to load and which a command does not need */
 async function buildProgram(run: boolean): Promise<Command> {

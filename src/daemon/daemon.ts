@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Native } from '../driver/native.ts';
 import { dropPrivileges } from '../driver/privileges.ts';
+import { DummynetControl } from '../dummynet/control.ts';
 import { siftrs } from '../metrics/layout.ts';
 import { SiftrControl } from '../siftr/control.ts';
 import { siftrIdent } from '../siftr/format.ts';
@@ -43,6 +44,7 @@ export class Daemon {
   readonly out: NodeJS.WriteStream;
   readonly native: Native;
   readonly tuning = new Tuning();
+  readonly dummynet: DummynetControl;
   readonly shards: ShardPort[] = [];
   readonly startedAt = Date.now();
   ready = false;
@@ -64,6 +66,7 @@ export class Daemon {
     this.plan = plan;
     this.native = native;
     this.log = log;
+    this.dummynet = new DummynetControl(plan.options.pipe);
     this.out = plan.options.siftr && plan.options.siftrLog === '-' ? process.stderr : process.stdout;
     this.finished = new Promise((resolve) => {
       this.#finish = resolve;
@@ -242,6 +245,7 @@ export class Daemon {
         counters: counters.memory,
         queues: counters.queueMemory,
         siftr: { ring: this.#rings[k]!, cfg: this.#cfg, enableUs: this.siftr!.enableUs },
+        dummynet: this.dummynet.state,
         joint,
         services: plan.options.serve,
         busyPoll: plan.options.busyPoll,
@@ -265,6 +269,12 @@ export class Daemon {
     this.tuning.connect(this.siftr!, async (fields) => {
       await Promise.all(this.shards.map((s) => s.request({ op: 'tune', fields })));
     });
+    this.dummynet.connect({
+      count: this.shards.length,
+      apply: async (change) => void (await Promise.all(this.shards.map((s) => s.request({ op: 'dummynet', change })))),
+      reports: () => Promise.all(this.shards.map((s) => s.request({ op: 'dummynetReport' }))),
+    });
+    for (const note of this.dummynet.notes(plan.queues)) this.log.warn(note);
     await withTimeout(Promise.all(this.shards.map((s) => s.ready())), START_MS, 'the shards did not start in time');
   }
 

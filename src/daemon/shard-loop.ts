@@ -7,6 +7,8 @@ export interface ShardWork {
   pass(): boolean;
   /** µs until the next timer is due (0 or less: now), or -1 when none is armed. */
   untilTimer(): number;
+  /** µs until a packet is to be released to the microsecond, a part of what `untilTimer` waits for; 0 when due, -1 when there is none. */
+  untilRelease(): number;
   /** Tells the other shards that this one sleeps, or no longer does. */
   setSleeping(on: boolean): void;
   /** Packets are being sent by another thread, so many that looking for received ones again at once is worth little. */
@@ -34,6 +36,8 @@ const IDLE_US = 30;
  * shard would take a processor from the receiver whose ACKs it waits for, and handle each ACK by itself.
  */
 const NAP_US = 100;
+/** The shard is up so long before a release, µs, and spins for it: waking takes a while, and not always the same. */
+const LEAD_US = 60;
 
 /**
  * The event loop of a shard (DESIGN.md, "Shards"): it spins while there is work; idle, it sleeps in the thread's event loop on its
@@ -123,7 +127,7 @@ export class ShardLoop {
       this.#inPass = true;
       for (let i = 0; i < PASSES_A_TURN && this.#state === 'spinning'; i++) {
         if (this.#work.pass()) this.#lastWork = this.#clock.us;
-        else if (!this.#busyPoll && this.#work.sending()) this.#nap();
+        else if (!this.#busyPoll && this.#work.sending() && !this.#releaseWithin(LEAD_US + 2 * NAP_US)) this.#nap();
         else if (!this.#busyPoll && ((this.#clock.us - this.#lastWork) | 0) > this.#idleUs) break;
       }
     } catch (err) {
@@ -141,6 +145,11 @@ export class ShardLoop {
     }
   }
 
+  #releaseWithin(us: number): boolean {
+    const left = this.#work.untilRelease();
+    return left >= 0 && left <= us;
+  }
+
   #nap(): void {
     this.#native.nap(NAP_US);
     this.#clock.read(this.#native);
@@ -150,13 +159,17 @@ export class ShardLoop {
   /** Goes to sleep unless something came in meanwhile. */
   #sleep(): boolean {
     const work = this.#work;
+    if (this.#releaseWithin(LEAD_US)) return false;
     work.setSleeping(true);
     // Others look at the flag after they have put something into a ring: what was put there before the flag is seen now.
     if (work.hasWork()) {
       work.setSleeping(false);
       return false;
     }
-    this.#native.armTimer(this.#poll, work.untilTimer());
+    const release = work.untilRelease();
+    const timer = work.untilTimer();
+    const early = release - LEAD_US;
+    this.#native.armTimer(this.#poll, release >= 0 && (timer < 0 || early < timer) ? Math.max(0, early) : timer);
     this.#native.pollStart(this.#poll);
     this.#state = 'asleep';
     return true;

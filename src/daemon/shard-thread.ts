@@ -30,6 +30,10 @@ function run(): void {
         return shard.setTunables(req.fields);
       case 'siftr':
         return shard.siftr(req.on, req.enableUs);
+      case 'dummynet':
+        return shard.changeDummynet(req.change);
+      case 'dummynetReport':
+        return shard.dummynetReport();
       case 'link':
         return shard.setLink(req.ifIndex, req.up);
       case 'drain':

@@ -62,6 +62,10 @@ class FakeWork implements ShardWork {
   untilTimer(): number {
     return this.due;
   }
+  release = -1;
+  untilRelease(): number {
+    return this.release;
+  }
   setSleeping(on: boolean): void {
     this.sleeping.push(on);
   }
@@ -147,6 +151,36 @@ describe('the loop of a shard', () => {
     native.wake(WAKE.TIMER);
     await turns(4);
     expect(native.timer).toBe(-1);
+    loop.stop();
+  });
+
+  it('wakes a little before a release of a pipe, whatever else is due, and spins from there on', async () => {
+    const { native, work, loop } = rig();
+    work.due = 5000;
+    work.release = 5000;
+    loop.start();
+    await turns(4);
+    expect(native.timer).toBe(5000 - 60);
+    work.release = 60;
+    native.wake(WAKE.TIMER);
+    const before = work.passes;
+    await turns(4);
+    expect(native.armed).toBe(false);
+    expect(work.passes).toBeGreaterThan(before);
+    work.release = 9000;
+    work.due = 100;
+    await turns(4);
+    expect(native.timer).toBe(100);
+    loop.stop();
+  });
+
+  it('does not rest while another thread sends when a release is near', async () => {
+    const { native, work, loop } = rig();
+    work.sends = 5;
+    work.release = 200;
+    loop.start();
+    await turns(2);
+    expect(native.naps).toEqual([]);
     loop.stop();
   });
 
