@@ -5,7 +5,7 @@ import type { DummynetReport, PipeReport } from './dummynet.ts';
 import { DnctlError } from './error.ts';
 import type { PipeOption } from './pipe-option.ts';
 import { RULE_MAX, type RuleSpec } from './rule.ts';
-import { renderPipe, renderRules } from './show.ts';
+import { renderPipes, renderRules } from './show.ts';
 
 /** Numbers of rules go up by this much where nobody chooses one (net.inet.ip.fw.autoinc_step). */
 const RULE_STEP = 100;
@@ -150,15 +150,13 @@ export class DummynetControl {
     const chosen = numbers.length === 0 ? [...this.#pipes.keys()].sort((a, b) => a - b) : numbers;
     const pipes = chosen.map((n) => ({ number: n, spec: this.#pipe(n) }));
     const reports = await shards.reports();
-    return pipes
-      .map(({ number, spec }) =>
-        renderPipe(
-          number,
-          spec,
-          reports.map((r) => r.pipes.find((p) => p.number === number) ?? { number, ...NO_PIPE }),
-        ),
-      )
-      .join('');
+    return renderPipes(
+      pipes.map(({ number, spec }) => ({
+        number,
+        spec,
+        reports: reports.map((r) => r.pipes.find((p) => p.number === number) ?? { number, ...NO_PIPE }),
+      })),
+    );
   }
 
   async #setRules(rules: readonly RuleSpec[], shards: DummynetShards): Promise<void> {

@@ -16,7 +16,14 @@ const HEADER = 'BKT Prot ___Source IP/port____ ____Dest. IP/port____ Tot_pkt/byt
 /** %7.3f and a unit; `unlimited` padded to the same width. */
 function bandwidth(bits: number): string {
   if (bits === 0) return 'unlimited     ';
-  const [n, unit] = bits >= 1e6 ? [bits / 1e6, 'Mbit/s'] : bits >= 1e3 ? [bits / 1e3, 'Kbit/s'] : [bits, 'bit/s '];
+  const [n, unit] =
+    bits >= 1e9
+      ? [bits / 1e9, 'Gbit/s']
+      : bits >= 1e6
+        ? [bits / 1e6, 'Mbit/s']
+        : bits >= 1e3
+          ? [bits / 1e3, 'Kbit/s']
+          : [bits, 'bit/s '];
   return `${n.toFixed(3).padStart(7)} ${unit}`;
 }
 
@@ -77,11 +84,20 @@ function flowLine(bucket: number, r: PipeReport): string {
   return `${String(bucket).padStart(3)} ip   ${any} ${any} ${counts}\n`;
 }
 
-/**
- * One pipe.
- * @param reports what its instances have done, by shard
- */
-export function renderPipe(number: number, spec: PipeSpec, reports: readonly PipeReport[]): string {
+/** A pipe and what its instances have done, by shard. */
+export interface ShownPipe {
+  readonly number: number;
+  readonly spec: PipeSpec;
+  readonly reports: readonly PipeReport[];
+}
+
+/** Pipes; the head of the table of flows comes once, before the first flow. */
+export function renderPipes(pipes: readonly ShownPipe[]): string {
+  const first = pipes.find((p) => p.reports.some((r) => r.packets > 0));
+  return pipes.map((p) => pipeText(p, p === first)).join('');
+}
+
+function pipeText({ number, spec, reports }: ShownPipe, head: boolean): string {
   const c = spec.config;
   const active = reports.map((r, bucket) => ({ r, bucket })).filter(({ r }) => r.packets > 0);
   const plr = c.loss > 0 ? `plr ${c.loss.toFixed(6)}` : '';
@@ -90,7 +106,7 @@ export function renderPipe(number: number, spec: PipeSpec, reports: readonly Pip
     `q${number + 2 * DN_MAX_ID} ${queueSize(spec)}${plr} 0 flows (${reports.length} buckets) sched ${number + DN_MAX_ID} weight 0 lmax 0 pri 0 ${management(spec)}\n`,
     extras(spec),
     ` sched ${number + DN_MAX_ID} type FIFO flags 0x0 0 buckets ${active.length} active\n`,
-    active.length === 0 ? '' : HEADER,
+    head ? HEADER : '',
     ...active.map(({ r, bucket }) => flowLine(bucket, r)),
   ].join('');
 }

@@ -48,7 +48,7 @@ describe('show, as FreeBSD 14 prints it', () => {
 
   test.each([
     ['bw 10Mbit/s delay 20', '00001:  10.000 Mbit/s   20 ms burst 0 ', 'droptail'],
-    ['bw 1.5Gbit/s', '00001: 1500.000 Mbit/s    0 ms burst 0 ', 'droptail'],
+    ['bw 1.5Gbit/s', '00001:   1.500 Gbit/s    0 ms burst 0 ', 'droptail'],
     ['bw 999bit/s delay 500us', '00001: 999.000 bit/s   0.5 ms burst 0 ', 'droptail'],
     ['delay 1s', '00001: unlimited      1000 ms burst 0 ', 'droptail'],
     ['codel ecn target 500us', '00001: unlimited         0 ms burst 0 ', ' AQM CoDel target 500us interval 100ms ECN'],
@@ -92,6 +92,15 @@ describe('show, as FreeBSD 14 prints it', () => {
       '  2 ip           0.0.0.0/0             0.0.0.0/0     12345      100  2  200   0',
       '',
     ]);
+  });
+
+  test('the head of the table of flows comes once', async () => {
+    const { reports, run, text } = setUp();
+    for (const n of [1, 2, 3]) await run(`pipe ${n} config`);
+    const flow = { bytes: 0, queuePackets: 0, queueBytes: 0, drops: 0 };
+    reports[0] = { pipes: [1, 2, 3].map((number) => ({ ...flow, number, packets: number - 1 })), rules: [] };
+    const kinds = (await text('pipe show')).split('\n').map((line) => line.slice(0, 3));
+    expect(kinds).toEqual(['000', 'q13', ' sc', '000', 'q13', ' sc', 'BKT', '  0', '000', 'q13', ' sc', '  0', '']);
   });
 
   test('rules, with and without their counts summed over the queues', async () => {
