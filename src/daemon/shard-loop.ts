@@ -30,6 +30,8 @@ export interface ShardLoopOptions {
 
 /** Passes in a row before the event loop gets its turn (messages, timers of the application). */
 const PASSES_A_TURN = 16;
+/** Passes more in a turn while a release is near. */
+const SPINS_A_TURN = 512;
 const IDLE_US = 30;
 /**
  * How long a pass that found nothing to do is put off while another thread sends, µs: interrupt moderation, so to say. Spinning, the
@@ -37,7 +39,7 @@ const IDLE_US = 30;
  */
 const NAP_US = 100;
 /** The shard is up so long before a release, µs, and spins for it: waking takes a while, and not always the same. */
-const LEAD_US = 60;
+const LEAD_US = 100;
 
 /**
  * The event loop of a shard (DESIGN.md, "Shards"): it spins while there is work; idle, it sleeps in the thread's event loop on its
@@ -125,9 +127,14 @@ export class ShardLoop {
     if (this.#state !== 'spinning') return;
     try {
       this.#inPass = true;
+      let spins = 0;
       for (let i = 0; i < PASSES_A_TURN && this.#state === 'spinning'; i++) {
         if (this.#work.pass()) this.#lastWork = this.#clock.us;
-        else if (!this.#busyPoll && this.#work.sending() && !this.#releaseWithin(LEAD_US + 2 * NAP_US)) this.#nap();
+        else if (spins < SPINS_A_TURN && this.#releaseWithin(LEAD_US)) {
+          // A turn of the event loop would take longer than what is left.
+          spins++;
+          i--;
+        } else if (!this.#busyPoll && this.#work.sending() && !this.#releaseWithin(LEAD_US + 2 * NAP_US)) this.#nap();
         else if (!this.#busyPoll && ((this.#clock.us - this.#lastWork) | 0) > this.#idleUs) break;
       }
     } catch (err) {

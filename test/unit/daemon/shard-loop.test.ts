@@ -160,13 +160,15 @@ describe('the loop of a shard', () => {
     work.release = 5000;
     loop.start();
     await turns(4);
-    expect(native.timer).toBe(5000 - 60);
-    work.release = 60;
+    expect(native.timer).toBe(5000 - 100);
+    work.release = 100;
     native.wake(WAKE.TIMER);
     const before = work.passes;
     await turns(4);
     expect(native.armed).toBe(false);
-    expect(work.passes).toBeGreaterThan(before);
+    // Passes one after the other, and the event loop gets its turn all the same.
+    expect(work.passes).toBeGreaterThan(before + 500);
+    expect(work.passes).toBeLessThan(before + 4000);
     work.release = 9000;
     work.due = 100;
     await turns(4);
