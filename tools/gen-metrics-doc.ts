@@ -35,6 +35,9 @@ function netstatCell(
 ): string {
   const label = decl.label ?? shownBy;
   if (decl.span !== undefined) return `${group.name}: packet histogram`;
+  if (decl.bounds !== undefined) {
+    return `${group.name}: ${code(plural(decl.label!))} with a line a class; kstat \`dn-release\``;
+  }
   if (label === undefined) return '';
   return `${decl.ext ? (decl.section ?? group.extSection) : group.name}: ${code(plural(label))}`;
 }
