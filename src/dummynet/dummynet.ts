@@ -20,6 +20,9 @@ const WAY_OUT = 2;
 /** The shard's int32 clock is extended to Float64 at least this often, µs: half of what would be ambiguous. */
 const EXTEND_US = 0x20000000;
 
+/** A receive stamp may be later than the clock of its pass by less than this, µs; one beyond is no stamp of the frame. */
+const STAMP_AHEAD_US = 10_000;
+
 /** What a pipe of a shard has done, for `show`. */
 export interface PipeReport {
   readonly number: number;
@@ -108,9 +111,8 @@ export class Dummynet implements PfilHook {
   /** Pipe of each rule. */
   #targets: readonly ShardPipe[];
   #linked: boolean;
-  /** Packets that came out and are yet to go on. */
+  /** Packets that came out and are yet to go on: empty but during `#dispatch`. */
   readonly #ready: MbufList;
-  readonly #readyTimer: Timer;
   /** Packets in pipes and in `#ready`, and how many there may be. */
   #held: number;
   readonly #limit: number;
@@ -134,7 +136,6 @@ export class Dummynet implements PfilHook {
     this.#targets = [];
     this.#linked = false;
     this.#ready = new MbufList();
-    this.#readyTimer = new Timer(() => this.#dispatch(), null);
     this.#held = 0;
     this.#limit = st.pool.count >>> 1;
     this.#us = st.clock.us;
@@ -186,10 +187,6 @@ export class Dummynet implements PfilHook {
   /** Deletes every pipe and rule; the packets in them are dropped and counted. */
   flush(): void {
     for (const number of [...this.#pipes.keys()]) this.remove(number);
-    for (let m = this.#ready.dequeue(); m !== null; m = this.#ready.dequeue()) {
-      this.#cnt[dns.dn_drop_purge]!++;
-      this.#free(m);
-    }
   }
 
   /** Takes its place nearest the wire again, after another hook was linked there. */
@@ -226,6 +223,9 @@ export class Dummynet implements PfilHook {
     const out = c.dir === 'out';
     const v = this.stack.pool.dv;
     const rules = this.#rules;
+    // The clock of a pass is read before its frames are taken: one may have come after that, and what it causes comes later still.
+    const ahead = out ? 0 : (m.time - c.now) | 0;
+    const now = this.#time(ahead > 0 && ahead < STAMP_AHEAD_US ? m.time : c.now);
     let i = 0;
     while (i < rules.length && !rules[i]!.fits(v, m, out)) i++;
     if (i === rules.length) return PFIL_PASS;
@@ -244,12 +244,12 @@ export class Dummynet implements PfilHook {
     m.th_flags = out ? WAY_OUT : WAY_IN;
     m.seglen = c.ifp.index;
     this.#hold(1);
-    const now = this.#time(c.now);
     const ready = this.#ready;
     p.pipe.offer(m, m.len, ecnCapable(v, m.pos), now);
-    if (p.pipe.nextDue() <= now) this.#advance(p, now);
+    // What else is due is the timer's.
+    if (p.pipe.inside === 1 && p.pipe.nextDue() <= now) this.#advance(p, now);
     if (ready.len === 1 && ready.head === m) {
-      // Through at once, and nothing before it: it stays in the hands of who brought it.
+      // Through at once, and nothing before it: it stays in the hands of who brought it. (Else `#dispatch` is at work, and takes it along.)
       ready.dequeue();
       this.#hold(-1);
       cnt[out ? dns.dn_passed_out : dns.dn_passed_in]!++;
@@ -257,8 +257,6 @@ export class Dummynet implements PfilHook {
       return PFIL_PASS;
     }
     this.#arm(p);
-    // Others that came out go on from the loop: TCP may be in the middle of something here.
-    if (ready.len > 0 && !this.#readyTimer.armed) this.stack.wheel.arm(this.#readyTimer, 1);
     return PFIL_CONSUMED;
   }
 

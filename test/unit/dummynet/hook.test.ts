@@ -220,7 +220,7 @@ describe('what a pipe does to packets', () => {
   test('reordered packets overtake and are counted', () => {
     const { h, send, first } = setUp('delay 10ms reorder 1 gap 3', ['ip from any to any out']);
     for (let n = 1; n <= 4; n++) send(n);
-    expect(first(h.run(0))).toEqual([3]);
+    expect(first(h.run(1))).toEqual([3]);
     expect(first(h.run(10_000, 1000))).toEqual([1, 2, 4]);
     expect(h.count('dn_reordered')).toBe(2);
   });
@@ -431,6 +431,28 @@ describe('time', () => {
     expect(counts[RELEASE_ERROR_US.indexOf(50)]).toBe(1);
     expect(counts[RELEASE_ERROR_US.indexOf(5)]).toBe(1);
     expect(counts.at(-1)).toBe(35 + 5);
+  });
+
+  test('a frame that came after the clock of its pass was read is delayed from its own time on, and so is the answer', () => {
+    for (const rule of ['ip from any to any in', 'ip from any to any out']) {
+      const { h } = setUp('delay 1ms', [rule]);
+      h.link.inject(ping(), { time: h.clock.us + 40 });
+      expect(h.run(1039, 1039)).toHaveLength(0);
+      expect(h.run(1)).toHaveLength(1);
+      // Not so one whose stamp cannot be its own.
+      h.link.inject(ping(), { time: h.clock.us + 5_000_000 });
+      expect(h.run(1000, 1000)).toHaveLength(1);
+    }
+  });
+
+  test('what is overdue waits for the timer, which counts how late it is, also when more comes in before', () => {
+    const { h, send, first } = setUp('delay 1ms', ['ip from any to any out']);
+    send(1);
+    h.clock.advance(1500);
+    send(2);
+    expect(first(h.run(0))).toEqual([1]);
+    expect(classes(h)[RELEASE_ERROR_US.indexOf(500)]).toBe(1);
+    expect(first(h.run(1000, 1000))).toEqual([2]);
   });
 
   test('the loop is told when the next packet is due', () => {
