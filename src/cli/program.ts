@@ -18,8 +18,8 @@ Examples:
   xsiftr netstat -s -s                 counters of the running instance that are not zero
   xsiftr kstat txq                     its transmit queues
   xsiftr kstat -i ix1 --netns lab txq  those of ix1 in network namespace lab
-  xsiftr dnctl pipe 1 config bw 10Mbit/s delay 20ms; xsiftr dnctl rule add pipe 1 ip from any to any out
-                                       an emulated link for what is sent
+  xsiftr -i ix1 --pipe out,delay=20ms  send through an emulated link
+  xsiftr dnctl pipe show               the emulated links of the running instance
   xsiftr restore                       undo what a killed instance left behind
 
 Exit status: 0 done, 1 the system refused or something broke, 2 wrong usage. Refusals: docs/troubleshooting.md.`;

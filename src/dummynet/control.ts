@@ -89,7 +89,7 @@ export class DummynetControl {
 
   async #run(words: readonly string[], quiet: boolean, readFile: (name: string) => string): Promise<DnctlReply> {
     const shards = this.#shards;
-    if (shards === null) throw new DnctlError('the interface is being set up; try again');
+    if (shards === null) throw new DnctlError('the interface is being set up; try again', 1);
     const c = parseCommand(words, readFile);
     const say = (text: string, notes: readonly string[] = []): DnctlReply =>
       quiet ? { text: '', notes: [] } : { text, notes };

@@ -107,6 +107,8 @@ export class Dummynet implements PfilHook {
   readonly #errors: Histogram;
   readonly #actual: () => number;
   readonly #pipes: Map<number, ShardPipe>;
+  /** The same, for the packet path. */
+  #list: readonly ShardPipe[];
   #rules: readonly Rule[];
   /** Pipe of each rule. */
   #targets: readonly ShardPipe[];
@@ -132,6 +134,7 @@ export class Dummynet implements PfilHook {
     this.#errors = new Histogram(st.cnt, dns.dn_release_error, RELEASE_ERROR_US);
     this.#actual = actual;
     this.#pipes = new Map();
+    this.#list = [];
     this.#rules = [];
     this.#targets = [];
     this.#linked = false;
@@ -159,6 +162,7 @@ export class Dummynet implements PfilHook {
       this.#keepTime();
     }
     this.#pipes.set(number, p);
+    this.#list = [...this.#pipes.values()];
     if (!this.#linked) this.#link();
   }
 
@@ -179,6 +183,7 @@ export class Dummynet implements PfilHook {
     this.#rules = this.#rules.filter((r) => r.spec.pipe !== number);
     this.#targets = this.#rules.map((r) => this.#pipes.get(r.spec.pipe)!);
     this.#pipes.delete(number);
+    this.#list = [...this.#pipes.values()];
     this.stack.wheel.cancel(p.timer);
     p.pipe.purge(this.#time(this.stack.clock.us));
     if (this.#pipes.size === 0) this.#unlink();
@@ -198,7 +203,7 @@ export class Dummynet implements PfilHook {
 
   report(): DummynetReport {
     return {
-      pipes: [...this.#pipes.values()].map((p) => ({
+      pipes: this.#list.map((p) => ({
         number: p.number,
         packets: p.pipe.stats.offered,
         bytes: p.pipe.stats.offeredBytes,
@@ -212,8 +217,12 @@ export class Dummynet implements PfilHook {
 
   /** µs from `clock.us` until a pipe has something to do, 0 when it is due, -1 while none has. For the loop's sleep. */
   untilRelease(): number {
+    const list = this.#list;
     let due = Number.POSITIVE_INFINITY;
-    for (const p of this.#pipes.values()) if (p.armed >= 0 && p.armed < due) due = p.armed;
+    for (let i = 0; i < list.length; i++) {
+      const { armed } = list[i]!;
+      if (armed >= 0 && armed < due) due = armed;
+    }
     if (due === Number.POSITIVE_INFINITY) return -1;
     const us = due - this.#now + ((this.#us - this.stack.clock.us) | 0);
     return us < 0 ? 0 : us;

@@ -107,6 +107,11 @@ describe.skipIf(labMissing('python3'))('dummynet on a veth pair', () => {
     // The link cannot be faster than its rate: so long is it busy with these bytes.
     const busy = (Number(bytes) * 8) / 10e6;
     expect(seconds).toBeGreaterThanOrEqual(busy);
+    // SIFTR took notice of each segment once, on either side of the pipe.
+    const c = await readCounters(x);
+    expect(c.get('siftr_n_out')).toBe(c.get('tcp_sndtotal'));
+    expect(c.get('siftr_n_in')).toBe(c.get('tcp_rcvtotal'));
+    expect(c.get('siftr_dejavu')).toBe(0);
     console.log(`1.5 MB through 10 Mbit/s: ${seconds.toFixed(3)} s, the link alone ${busy.toFixed(3)} s`);
     await conserved();
     await framesBack(frames);
