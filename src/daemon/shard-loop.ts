@@ -1,4 +1,4 @@
-import type { Native } from '../driver/native.ts';
+import { type Native, WAKE } from '../driver/native.ts';
 import type { ShardClock } from './shard-clock.ts';
 
 /** What the loop drives: the work of one shard. */
@@ -38,8 +38,11 @@ const IDLE_US = 30;
  * shard would take a processor from the receiver whose ACKs it waits for, and handle each ACK by itself.
  */
 const NAP_US = 100;
-/** The shard is up so long before a release, µs, and spins for it: waking takes a while, and not always the same. */
-const LEAD_US = 100;
+/**
+ * The shard is up some time before a release and spins for it: waking takes a while, longer the deeper the processor sleeps. The time follows
+ * what wake-ups take, so that one in twenty takes longer: a step up for each that does, a twentieth down for each other one. µs.
+ */
+const LEAD = { FIRST: 100, LEAST: 30, MOST: 500, UP: 20, DOWN: 1, MARGIN: 10 } as const;
 
 /**
  * The event loop of a shard (DESIGN.md, "Shards"): it spins while there is work; idle, it sleeps in the thread's event loop on its
@@ -60,6 +63,11 @@ export class ShardLoop {
   readonly #turn: () => void;
   #state: 'new' | 'spinning' | 'asleep' | 'stopped';
   #inPass: boolean;
+  /** µs before a release from which on the shard stays awake. */
+  #lead: number;
+  /** The timerfd is armed for the sake of a release, and when it should fire, in `clock.us`. */
+  #forRelease: boolean;
+  #wakeAt: number;
   /** `clock.us` of the last pass that had work. */
   #lastWork: number;
   #onError: ((err: unknown) => void) | null;
@@ -74,6 +82,9 @@ export class ShardLoop {
     this.#turn = () => this.#spin();
     this.#state = 'new';
     this.#inPass = false;
+    this.#lead = LEAD.FIRST;
+    this.#forRelease = false;
+    this.#wakeAt = 0;
     this.#lastWork = 0;
     this.#onError = null;
   }
@@ -113,11 +124,12 @@ export class ShardLoop {
     this.#native.closePoll(this.#poll);
   }
 
-  #woken(_mask: number): void {
+  #woken(mask: number): void {
     if (this.#state !== 'asleep') return;
     this.#native.pollStop(this.#poll);
     this.#work.setSleeping(false);
     this.#clock.sync();
+    if (this.#forRelease && (mask & WAKE.TIMER) !== 0) this.#learnLead((this.#clock.us - this.#wakeAt) | 0);
     this.#state = 'spinning';
     this.#lastWork = this.#clock.us;
     this.#spin();
@@ -130,11 +142,12 @@ export class ShardLoop {
       let spins = 0;
       for (let i = 0; i < PASSES_A_TURN && this.#state === 'spinning'; i++) {
         if (this.#work.pass()) this.#lastWork = this.#clock.us;
-        else if (spins < SPINS_A_TURN && this.#releaseWithin(LEAD_US)) {
+        else if (spins < SPINS_A_TURN && this.#releaseWithin(this.#lead)) {
           // A turn of the event loop would take longer than what is left.
           spins++;
           i--;
-        } else if (!this.#busyPoll && this.#work.sending() && !this.#releaseWithin(LEAD_US + 2 * NAP_US)) this.#nap();
+        } else if (!this.#busyPoll && this.#work.sending() && !this.#releaseWithin(this.#lead + 2 * NAP_US))
+          this.#nap();
         else if (!this.#busyPoll && ((this.#clock.us - this.#lastWork) | 0) > this.#idleUs) break;
       }
     } catch (err) {
@@ -152,6 +165,11 @@ export class ShardLoop {
     }
   }
 
+  #learnLead(late: number): void {
+    if (late > this.#lead - LEAD.MARGIN) this.#lead = Math.min(LEAD.MOST, this.#lead + LEAD.UP);
+    else this.#lead = Math.max(LEAD.LEAST, this.#lead - LEAD.DOWN);
+  }
+
   #releaseWithin(us: number): boolean {
     const left = this.#work.untilRelease();
     return left >= 0 && left <= us;
@@ -166,7 +184,7 @@ export class ShardLoop {
   /** Goes to sleep unless something came in meanwhile. */
   #sleep(): boolean {
     const work = this.#work;
-    if (this.#releaseWithin(LEAD_US)) return false;
+    if (this.#releaseWithin(this.#lead)) return false;
     work.setSleeping(true);
     // Others look at the flag after they have put something into a ring: what was put there before the flag is seen now.
     if (work.hasWork()) {
@@ -175,8 +193,11 @@ export class ShardLoop {
     }
     const release = work.untilRelease();
     const timer = work.untilTimer();
-    const early = release - LEAD_US;
-    this.#native.armTimer(this.#poll, release >= 0 && (timer < 0 || early < timer) ? Math.max(0, early) : timer);
+    const early = Math.max(0, release - this.#lead);
+    this.#forRelease = release >= 0 && (timer < 0 || early < timer);
+    const us = this.#forRelease ? early : timer;
+    this.#wakeAt = (this.#clock.us + us) | 0;
+    this.#native.armTimer(this.#poll, us);
     this.#native.pollStart(this.#poll);
     this.#state = 'asleep';
     return true;

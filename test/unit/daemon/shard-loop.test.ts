@@ -161,7 +161,7 @@ describe('the loop of a shard', () => {
     loop.start();
     await turns(4);
     expect(native.timer).toBe(5000 - 100);
-    work.release = 100;
+    work.release = 90;
     native.wake(WAKE.TIMER);
     const before = work.passes;
     await turns(4);
@@ -173,6 +173,38 @@ describe('the loop of a shard', () => {
     work.due = 100;
     await turns(4);
     expect(native.timer).toBe(100);
+    loop.stop();
+  });
+
+  it('is up the earlier for a release the longer wake-ups take, and the later the shorter, within bounds', async () => {
+    const { native, clock, work, loop } = rig();
+    work.release = 5000;
+    loop.start();
+    await turns(4);
+    expect(native.timer).toBe(4900);
+    /** The timer fires, and the clock says that it does so `late` µs after it should. */
+    const fire = async (late: number): Promise<void> => {
+      native.now = clock.us + native.timer! + late;
+      clock.page[CLK.US] = native.now;
+      native.wake(WAKE.TIMER);
+      await turns(4);
+    };
+    await fire(120);
+    expect(native.timer).toBe(5000 - 120);
+    await fire(50);
+    expect(native.timer).toBe(5000 - 119);
+    for (let i = 0; i < 40; i++) await fire(900);
+    expect(native.timer).toBe(5000 - 500);
+    // What another event wakes says nothing, nor does the timer of something else.
+    native.wake(WAKE.RX);
+    await turns(4);
+    work.due = 100;
+    await fire(0);
+    await fire(0);
+    work.due = -1;
+    native.wake(WAKE.RX);
+    await turns(4);
+    expect(native.timer).toBe(5000 - 499);
     loop.stop();
   });
 
