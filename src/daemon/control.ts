@@ -1,9 +1,11 @@
 import { chmodSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
+import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
 import type { DnctlReply } from '../dummynet/control.ts';
+import type { SsWanted } from '../views/ss-filter.ts';
 import type { SysctlChange, SysctlRow } from '../views/sysctl.ts';
 import { exitCodeOf, isRefusal, SystemError, UserError } from './errors.ts';
 
@@ -15,6 +17,7 @@ import { exitCodeOf, isRefusal, SystemError, UserError } from './errors.ts';
  *   POST /sysctl                  {name, value} → {name, old, new} or {name, old, error}
  *   GET  /kstat?sel=…&sel=…       text of kstat(1)
  *   POST /dnctl                   {words, quiet, files} → {text, notes}: a command of dnctl (src/dummynet/command.ts)
+ *   GET  /ss?a=0|1&l=0|1&w=…&w=…  connections, a line of JSON each (ConnRecord of src/views/conn.ts); w: the words of the filter
  *   GET  /netstat?s=0|1|2&a=0|1&p=NAME   text of netstat(1)
  */
 
@@ -27,6 +30,8 @@ export interface ControlHandlers {
   dnctl(words: readonly string[], quiet: boolean, files: Readonly<Record<string, string>>): Promise<DnctlReply>;
   kstat(selectors: readonly string[]): string;
   /** @param statistics 0 connections, 1 `-s`, 2 `-ss` */
+  /** Lines of JSON, as they are asked for. Throws for a filter that is none. */
+  ss(words: readonly string[], wanted: SsWanted): AsyncIterable<string>;
   netstat(statistics: number, all: boolean, protocol: string | null): Promise<string>;
 }
 
@@ -40,6 +45,11 @@ const dnctlBody = z.strictObject({
   files: z.record(z.string(), z.string()),
 });
 const kstatQuery = z.object({ sel: z.union([z.string(), z.array(z.string())]).optional() });
+const ssQuery = z.object({
+  a: z.enum(['0', '1']).default('0'),
+  l: z.enum(['0', '1']).default('0'),
+  w: z.union([z.string(), z.array(z.string())]).default([]),
+});
 const netstatQuery = z.object({
   s: z.enum(['0', '1', '2']).default('0'),
   a: z.enum(['0', '1']).default('0'),
@@ -76,6 +86,11 @@ export async function controlServer(handlers: ControlHandlers): Promise<FastifyI
   app.get('/kstat', async (req, reply) => {
     const { sel } = checked(kstatQuery, req.query);
     return reply.type('text/plain').send(handlers.kstat(sel === undefined ? [] : Array.isArray(sel) ? sel : [sel]));
+  });
+  app.get('/ss', async (req, reply) => {
+    const q = checked(ssQuery, req.query);
+    const lines = handlers.ss(typeof q.w === 'string' ? [q.w] : q.w, { all: q.a === '1', listening: q.l === '1' });
+    return reply.type('application/x-ndjson').send(Readable.from(lines));
   });
   app.get('/netstat', async (req, reply) => {
     const q = checked(netstatQuery, req.query);

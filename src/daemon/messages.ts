@@ -18,6 +18,8 @@ export interface PcbRow {
 
 export type ShardRequest =
   | { readonly op: 'pcbs' }
+  /** A slice of the connections, or of the listening sockets, from `cursor` on (conn-slice.ts). */
+  | { readonly op: 'conns'; readonly what: 'listen' | 'connected'; readonly cursor: number }
   /** Sets fields of `Tunables`. */
   | { readonly op: 'tune'; readonly fields: Readonly<Record<string, number>> }
   /** Connections made from now on have that congestion control, unless they name one. */

@@ -29,6 +29,8 @@ async function run(): Promise<void> {
     switch (req.op) {
       case 'pcbs':
         return shard.pcbs();
+      case 'conns':
+        return shard.conns(req.what, req.cursor);
       case 'tune':
         return shard.setTunables(req.fields);
       case 'cc':

@@ -19,6 +19,7 @@ import { Stack } from '../stack/stack.ts';
 import { Tunables } from '../stack/sysctl.ts';
 import { setCcDefault } from '../stack/tcp/cc/registry.ts';
 import { tcpInit } from '../stack/tcp/tcp.ts';
+import { type ConnSlice, connSlice, listenSlice } from './conn-slice.ts';
 import { Joint } from './joint.ts';
 import type { Broadcast, PcbRow } from './messages.ts';
 import { MachineRandom } from './random.ts';
@@ -265,6 +266,13 @@ export class Shard implements ShardWork {
     this.enter();
     if (msg.kind === 'arp') this.stack.arp.learn(this.stack.ifnets[msg.ifIndex]!, msg.addr, msg.macHi, msg.macLo);
     else for (const fn of this.#bus.get(msg.topic) ?? []) fn(msg.msg);
+  }
+
+  /** A slice of the connections or listening sockets. */
+  conns(what: 'listen' | 'connected', cursor: number): ConnSlice {
+    // Timers and ages are those of now, not of the last pass; what is due is not done here.
+    this.enter();
+    return what === 'listen' ? listenSlice(this.stack, cursor) : connSlice(this.stack, cursor);
   }
 
   /** Connections and listeners, for netstat. */

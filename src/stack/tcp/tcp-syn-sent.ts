@@ -95,6 +95,8 @@ export function tcpSynSentInput(
     tp.ecn_recover = ack;
     tp.snd_una = ack;
     tp.snd_nxt = ack;
+    tp.snd_acked = 1;
+    tp.t_acktime = st.clock.ms;
     st.wheel.cancel(tp.t_rexmt);
     if (tp.t_rtttiming && tp.t_rxtshift === 0) tcpXmitTimer(tp, (st.clock.us - tp.t_rtttime) | 0);
     tp.t_rtttiming = false;
