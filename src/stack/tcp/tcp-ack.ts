@@ -100,6 +100,7 @@ function establish(st: Stack, tp: Tcpcb, seq: number, ack: number, tiwin: number
     tp.snd_una = (tp.iss + 1) | 0;
     if (seqLt(tp.snd_nxt, tp.snd_una)) tp.snd_nxt = tp.snd_una;
   }
+  tp.rack_fack = tp.snd_una;
   // The window of an ACK is scaled; so far it was not known whether it would be.
   tp.snd_wnd = tiwin;
   if (tiwin > tp.max_sndwnd) tp.max_sndwnd = tiwin;
@@ -123,7 +124,7 @@ function ackBegin(st: Stack, tp: Tcpcb): CcAck {
   a.ece = false;
   a.priorInFlight = tp.pipe;
   a.cwndLimited = cwndLimited(tp);
-  st.tcp.rate.reset();
+  st.tcp.rate.reset(tp.rack_fack);
   return a;
 }
 
@@ -142,10 +143,10 @@ export function ackProcess(st: Stack, tp: Tcpcb, ack: number, dup: boolean, ece:
   let dsack = false;
   if (sackOn && (to.flags & TOF_SACK) !== 0) {
     dsack = sackReceived(st, tp, seqGt(ack, una) ? ack : una, a);
-    if (dsack) rackDsack(tp);
   }
   let ourFinIsAcked = false;
   if (advanced) ourFinIsAcked = unaAdvances(st, tp, ack, a);
+  if (dsack) rackDsack(tp);
   if (!sackOn) duplicates(tp, a, advanced, dup);
   takeRtt(st, tp, a, advanced);
 

@@ -93,6 +93,7 @@ export function tcpSynSentInput(
       cnt[tcps.tcps_ecn_accepts]!++;
     }
     tp.ecn_recover = ack;
+    tp.rack_fack = ack;
     tp.snd_una = ack;
     tp.snd_nxt = ack;
     st.wheel.cancel(tp.t_rexmt);
