@@ -26,7 +26,7 @@ import { frtoAck, prrUpdate, recoveryEnter, recoveryExit, tryUndo } from './tcp-
 import { rtxAcked, rtxLost, rtxSplit, SEG_LOST } from './tcp-rtxq.ts';
 import { sackReceived } from './tcp-sack.ts';
 import { tcpClose, tcpTwstart } from './tcp-subr.ts';
-import { tcpKeepIdle, tcpXmitTimer } from './tcp-timer.ts';
+import { tcpHandshakeRto, tcpKeepIdle, tcpXmitTimer } from './tcp-timer.ts';
 import { type Tcpcb, TF_FASTRECOVERY, TF_RCVD_TSTMP, TF_SACK_PERMIT, TF2_ECN_PERMIT } from './tcpcb.ts';
 
 /** Duplicate ACKs that mean a loss (RFC 5681 section 3.2). */
@@ -107,8 +107,7 @@ function establish(st: Stack, tp: Tcpcb, seq: number, ack: number, tiwin: number
   tp.snd_wl1 = (seq - 1) | 0;
   tp.snd_wl2 = ack;
   ccInit(tp);
-  // What the handshake lost says nothing about the first timeout of data.
-  tp.t_rxtshift = 0;
+  tcpHandshakeRto(tp);
   tp.t_state = tp.t_socket!.noFdRef || tp.t_socket!.cantSendMore ? TCPS_FIN_WAIT_1 : TCPS_ESTABLISHED;
   st.wheel.arm(tp.t_keep, tcpKeepIdle(tp));
   tp.t_socket!.connected();
