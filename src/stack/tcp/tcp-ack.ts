@@ -181,6 +181,7 @@ function unaAdvances(st: Stack, tp: Tcpcb, ack: number, a: CcAck): boolean {
   if ((tp.t_flags & TF_FASTRECOVERY) === 0 && !tp.t_rtorecovery && seqGt(ack, tp.snd_recover)) {
     tp.snd_recover = (ack - 1) | 0;
   }
+  if (seqGt(ack, tp.ecn_recover)) tp.ecn_recover = (ack - 1) | 0;
   tp.t_rxtshift = 0;
   return fin;
 }

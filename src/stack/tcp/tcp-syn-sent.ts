@@ -92,7 +92,7 @@ export function tcpSynSentInput(
       tp.t_flags2 |= TF2_ECN_PERMIT;
       cnt[tcps.tcps_ecn_accepts]!++;
     }
-    tp.ecn_recover = ack;
+    tp.ecn_recover = tp.iss;
     tp.rack_fack = ack;
     tp.snd_una = ack;
     tp.snd_nxt = ack;
