@@ -34,6 +34,7 @@ export class Flows {
       ack: { ...IDEAL_PIPE, delayUs: o.rtt / 2 },
       accessUs: o.cc.map(() => 0),
       separateReceivers: true,
+      receiverFrames: 16384,
       tune: { tcp_sendbuf_max: 16 << 20, tcp_recvbuf_max: 16 << 20, ipc_maxsockbuf: 32 << 20, ...o.tune },
     });
     o.cc.forEach((cc, i) => {

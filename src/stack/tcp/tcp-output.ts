@@ -124,9 +124,8 @@ export function tcpOutput(tp: Tcpcb): number {
     if (flags & TH_SYN && tp.snd_nxt !== tp.iss) flags &= ~TH_SYN;
     let off = (tp.snd_nxt - tp.snd_una) | 0;
     let seg: SndSeg | null = null;
+    let lostFirst = false;
     let len = 0;
-    /** The congestion window, and nothing else, keeps new data back. */
-    let limited = false;
     if (synced) {
       seg = force || tp.t_frto === 2 ? null : rtxNextLost(tp);
       if (seg !== null) {
@@ -135,14 +134,14 @@ export function tcpOutput(tp: Tcpcb): number {
           // Lost data first: nothing new before it.
           seg = null;
           len = 0;
-          limited = true;
+          lostFirst = true;
           flags &= ~TH_FIN;
         } else {
           off = (seg.start - tp.snd_una) | 0;
           sendalot = true;
         }
       }
-      if (seg === null && !limited) {
+      if (seg === null && !lostFirst) {
         const unsent = snd.sb_cc - off;
         let room = tp.snd_wnd - off;
         if (force) {
@@ -156,10 +155,7 @@ export function tcpOutput(tp: Tcpcb): number {
           }
         }
         const cwndRoom = tp.snd_cwnd - tp.pipe;
-        if (cwndRoom < room && !(force && tp.snd_wnd === 0)) {
-          limited = cwndRoom < unsent && cwndRoom < maxlen;
-          room = cwndRoom;
-        }
+        if (cwndRoom < room && !(force && tp.snd_wnd === 0)) room = cwndRoom;
         len = unsent < room ? unsent : room;
         if (len < 0) len = 0;
       }
@@ -198,7 +194,6 @@ export function tcpOutput(tp: Tcpcb): number {
         send = false;
         flags &= ~TH_FIN;
         sendalot = false;
-        limited = false;
         off = (tp.snd_nxt - tp.snd_una) | 0;
       } else if (!force && queueFull(tp)) {
         cnt[tcps.tcps_ackretry_nobufs]!++;
@@ -219,7 +214,7 @@ export function tcpOutput(tp: Tcpcb): number {
     }
     send ||= (tp.t_flags & TF_ACKNOW) !== 0 || isSyn || (flags & TH_RST) !== 0 || (finDue && (flags & TH_FIN) !== 0);
     if (!send) {
-      if (synced) nothingSent(tp, limited, snd.sb_cc > off);
+      if (synced) nothingSent(tp);
       return 0;
     }
     const m = st.pool.get();
@@ -312,7 +307,7 @@ export function tcpOutput(tp: Tcpcb): number {
     if (trace !== null) trace(tp, TA_OUTPUT_DONE, flags, seq, len);
     if (error !== 0) return error;
     if (!sendalot) {
-      if (synced) nothingSent(tp, limited, snd.sb_cc > ((tp.snd_nxt - tp.snd_una) | 0));
+      if (synced) nothingSent(tp);
       return 0;
     }
   }
@@ -332,7 +327,6 @@ function advance(tp: Tcpcb, len: number, flags: number): void {
     if (again) undoNoteRexmit(tp);
     if ((tp.t_flags & TF_FASTRECOVERY) !== 0) tp.prr_out += moved;
     paceSent(tp, len);
-    ccSent(tp, moved, false);
   }
   if (flags & TH_SYN) {
     moved++;
@@ -352,7 +346,10 @@ function advance(tp: Tcpcb, len: number, flags: number): void {
     }
     wheel.arm(tp.t_rexmt, tp.t_rxtcur);
   }
-  if (moved > 0) tlpSchedule(tp);
+  if (moved > 0) {
+    if ((flags & TH_SYN) === 0) ccSent(tp, moved);
+    tlpSchedule(tp);
+  }
 }
 
 /** Scoreboard and timer after a retransmission of the first `len` bytes of `seg`. */
@@ -370,7 +367,7 @@ function resent(tp: Tcpcb, seg: SndSeg, len: number, flags: number): void {
     }
   }
   paceSent(tp, len);
-  ccSent(tp, all, false);
+  ccSent(tp, all);
   if (!tp.t_rexmt.armed && !tp.t_persist.armed) wheel.arm(tp.t_rexmt, tp.t_rxtcur);
 }
 
@@ -395,11 +392,14 @@ function mayResend(tp: Tcpcb, seg: SndSeg, maxlen: number): number {
 }
 
 /** What follows when nothing (more) can be sent: the probe timer, and notes on who is to blame. */
-function nothingSent(tp: Tcpcb, limited: boolean, more: boolean): void {
+function nothingSent(tp: Tcpcb): void {
   // Data waits, nothing is in flight to bring an ACK, and the window is the reason: probe (RFC 9293 section 3.8.6.1).
   if (tp.t_socket!.so_snd.sb_cc > 0) persistIfIdle(tp);
-  cwndValidate(tp, limited);
-  if (!more && !limited && tp.snd_lost === 0 && tp.pipe < tp.snd_cwnd) rateAppLimited(tp);
+  const off = (tp.snd_nxt - tp.snd_una) | 0;
+  const room = tp.snd_cwnd - tp.pipe;
+  // No other segment fits, and the receiver would have taken it.
+  cwndValidate(tp, room < tp.maxseg && room < tp.snd_wnd - off);
+  if (tp.t_socket!.so_snd.sb_cc <= off && tp.snd_lost === 0 && room > 0) rateAppLimited(tp);
 }
 
 /** Nothing was in flight: the window may be too old to be believed (RFC 5681 section 4.1, RFC 7661 section 4.4). */

@@ -36,7 +36,13 @@ export function rateSampled(tp: Tcpcb, ack: CcAck): void {
   ack.rateInterval = 0;
   // The mark passes once what was in flight when the application ran dry is delivered.
   if (tp.t_app_limited !== 0 && tp.t_delivered > tp.t_app_limited) tp.t_app_limited = 0;
-  if (!rs.valid) return;
+  if (!rs.valid) {
+    ack.priorDelivered = 0;
+    ack.isAppLimited = false;
+    ack.txInFlight = 0;
+    ack.rateLost = 0;
+    return;
+  }
   const send = (rs.xmit - rs.firstSentUs) | 0;
   const acked = (tp.t_delivered_us - rs.deliveredUs) | 0;
   tp.t_first_sent_us = rs.xmit;

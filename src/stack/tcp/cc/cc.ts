@@ -114,7 +114,7 @@ export interface CongestionControl {
   postRecovery?(c: CcVar): void;
   /** Data is about to be sent after an idle time of `idleUs` (more than the retransmission timeout). The window has been reduced if the sysctls say so. */
   afterIdle?(c: CcVar, idleUs: number): void;
-  /** Something was sent; `c.pipe` includes it. `appLimited`: there was nothing more to send, and window was left. */
+  /** Something was sent; `c.pipe` includes it. `appLimited`: the application had run dry, with window left, and what is in flight shows it. */
   sent?(c: CcVar, bytes: number, appLimited: boolean): void;
   /** Pace at so many bytes a second; 0 for no pacing. Asked after each ACK. */
   pacingRate?(c: CcVar): number;

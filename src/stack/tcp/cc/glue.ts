@@ -113,12 +113,13 @@ export function ccAfterIdle(tp: Tcpcb, idleUs: number): void {
   }
 }
 
-export function ccSent(tp: Tcpcb, bytes: number, appLimited: boolean): void {
+export function ccSent(tp: Tcpcb, bytes: number): void {
   const cc: CongestionControl = tp.t_cc;
   if (cc.sent === undefined) return;
   try {
-    cc.sent(tp, bytes, appLimited);
+    cc.sent(tp, bytes, tp.t_app_limited !== 0);
     checkWindows(tp);
+    setPacing(tp);
   } catch (e) {
     fail(tp, e);
   }
