@@ -29,6 +29,11 @@ export interface Seg {
   sack?: [number, number][];
   /** The ECN field of the IP header: 0 not ECT, 1 ECT(1), 2 ECT(0), 3 CE. */
   ecn?: number;
+  /** Options as bytes, behind those that have names here; padded by the test. */
+  opts?: number[];
+  /** Other addresses than 192.0.2.2 to 192.0.2.1. */
+  src?: string;
+  dst?: string;
   /** Another port of the peer than its usual one. */
   sport?: number;
 }
@@ -113,6 +118,9 @@ export class ScriptedPeer {
       opts.push(1, 1, 5, 2 + 8 * s.sack.length);
       for (const edges of s.sack) for (const n of edges) opts.push(...u32((this.iss + n) >>> 0));
     }
+    if (s.opts) opts.push(...s.opts);
+    const src = s.src ?? '192.0.2.2';
+    const dst = s.dst ?? '192.0.2.1';
     const seq = (PEER_ISS + (s.seq ?? 0)) >>> 0;
     const ack = flags & FLAG.A ? (this.iss + (s.ack ?? 0)) >>> 0 : 0;
     const t = [
@@ -130,14 +138,9 @@ export class ScriptedPeer {
       ...opts,
       ...(s.data ?? []),
     ];
-    const pseudo = [...ip4('192.0.2.2'), ...ip4('192.0.2.1'), 0, 6, ...u16(t.length)];
+    const pseudo = [...ip4(src), ...ip4(dst), 0, 6, ...u16(t.length)];
     [t[16], t[17]] = u16(checksum([...pseudo, ...t])) as [number, number];
-    this.host.link.inject(
-      ether(
-        { dst: OUR_MAC, src: PEER_MAC },
-        ipv4({ proto: 6, src: '192.0.2.2', dst: '192.0.2.1', tos: s.ecn ?? 0 }, t),
-      ),
-    );
+    this.host.link.inject(ether({ dst: OUR_MAC, src: PEER_MAC }, ipv4({ proto: 6, src, dst, tos: s.ecn ?? 0 }, t)));
   }
 
   /** Virtual time goes on; timers run. */
