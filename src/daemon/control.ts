@@ -29,9 +29,9 @@ export interface ControlHandlers {
   /** @param files content of the files that `words` name */
   dnctl(words: readonly string[], quiet: boolean, files: Readonly<Record<string, string>>): Promise<DnctlReply>;
   kstat(selectors: readonly string[]): string;
-  /** @param statistics 0 connections, 1 `-s`, 2 `-ss` */
   /** Lines of JSON, as they are asked for. Throws for a filter that is none. */
   ss(words: readonly string[], wanted: SsWanted): AsyncIterable<string>;
+  /** @param statistics 0 connections, 1 `-s`, 2 `-ss` */
   netstat(statistics: number, all: boolean, protocol: string | null): Promise<string>;
 }
 
