@@ -3,6 +3,7 @@ import { connect } from 'node:net';
 import { dirname } from 'node:path';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import type { DnctlReply } from '../dummynet/control.ts';
 import type { SysctlChange, SysctlRow } from '../views/sysctl.ts';
 import { exitCodeOf, isRefusal, SystemError, UserError } from './errors.ts';
 
@@ -13,6 +14,7 @@ import { exitCodeOf, isRefusal, SystemError, UserError } from './errors.ts';
  *   GET  /sysctl                  every tunable: name, value, description
  *   POST /sysctl                  {name, value} → {name, old, new} or {name, old, error}
  *   GET  /kstat?sel=…&sel=…       text of kstat(1)
+ *   POST /dnctl                   {words, quiet, files} → {text, notes}: a command of dnctl (src/dummynet/command.ts)
  *   GET  /netstat?s=0|1|2&a=0|1&p=NAME   text of netstat(1)
  */
 
@@ -21,12 +23,22 @@ export interface ControlHandlers {
   info(): object;
   sysctlList(): SysctlRow[];
   sysctlSet(name: string, value: string): Promise<SysctlChange>;
+  /** @param files content of the files that `words` name */
+  dnctl(words: readonly string[], quiet: boolean, files: Readonly<Record<string, string>>): Promise<DnctlReply>;
   kstat(selectors: readonly string[]): string;
   /** @param statistics 0 connections, 1 `-s`, 2 `-ss` */
   netstat(statistics: number, all: boolean, protocol: string | null): Promise<string>;
 }
 
+/** Bytes of a dnctl request: it carries trace files. */
+const FILES_MAX = 2 ** 26;
+
 const sysctlBody = z.strictObject({ name: z.string().min(1), value: z.string() });
+const dnctlBody = z.strictObject({
+  words: z.array(z.string()),
+  quiet: z.boolean(),
+  files: z.record(z.string(), z.string()),
+});
 const kstatQuery = z.object({ sel: z.union([z.string(), z.array(z.string())]).optional() });
 const netstatQuery = z.object({
   s: z.enum(['0', '1', '2']).default('0'),
@@ -56,6 +68,10 @@ export async function controlServer(handlers: ControlHandlers): Promise<FastifyI
   app.post('/sysctl', async (req) => {
     const body = checked(sysctlBody, req.body);
     return handlers.sysctlSet(body.name, body.value);
+  });
+  app.post('/dnctl', { bodyLimit: FILES_MAX }, async (req) => {
+    const body = checked(dnctlBody, req.body);
+    return handlers.dnctl(body.words, body.quiet, body.files);
   });
   app.get('/kstat', async (req, reply) => {
     const { sel } = checked(kstatQuery, req.query);

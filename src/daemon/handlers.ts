@@ -29,6 +29,7 @@ export function controlHandlers(d: Daemon): ControlHandlers {
     }),
     sysctlList: () => d.tuning.rows(),
     sysctlSet: (name, value) => d.tuning.set(name, value),
+    dnctl: (words, quiet, files) => d.dummynet.run(words, quiet, (name) => files[name] ?? ''),
     kstat: (selectors) => renderKstat(counters().kstat(), selectors),
     netstat: async (statistics, all, protocol) => {
       if (statistics > 0) return renderStatistics(counters().total(), statistics === 2, protocol);

@@ -49,6 +49,10 @@ describe('the control socket and its client', () => {
         if (selectors.includes('worse')) throw new SystemError('worse');
         return `${selectors.join('+')}\n`;
       },
+      dnctl: async (words, quiet, files) => ({
+        text: `${words.join(' ')} ${quiet} ${Object.keys(files)}\n`,
+        notes: [],
+      }),
       netstat: async (s, a, p) => `${s} ${a} ${p}\n`,
     });
     open.push(app);
