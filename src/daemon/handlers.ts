@@ -30,6 +30,7 @@ export function controlHandlers(d: Daemon): ControlHandlers {
     }),
     sysctlList: () => d.tuning.rows(),
     sysctlSet: (name, value) => d.tuning.set(name, value),
+    dnctl: (words, quiet, files) => d.dummynet.run(words, quiet, (name) => files[name] ?? ''),
     kstat: (selectors) => renderKstat(counters().kstat(), selectors),
     ss: (words, wanted) => connLines(d.shards, ssFilter(words, wanted)),
     netstat: async (statistics, all, protocol) => {

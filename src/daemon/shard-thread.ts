@@ -37,6 +37,10 @@ async function run(): Promise<void> {
         return shard.setCc(req.name);
       case 'siftr':
         return shard.siftr(req.on, req.enableUs);
+      case 'dummynet':
+        return shard.changeDummynet(req.change);
+      case 'dummynetReport':
+        return shard.dummynetReport();
       case 'link':
         return shard.setLink(req.ifIndex, req.up);
       case 'drain':

@@ -11,9 +11,9 @@ import { checksum, ether, ip4, ipv4, OUR_MAC, PEER_MAC, u16 } from './frames.ts'
 import { TestHost } from './memlink.ts';
 import { Recorder } from './tcpuser.ts';
 
-const FLAG = { F: 1, S: 2, R: 4, P: 8, A: 16, U: 32 } as const;
+const FLAG = { F: 1, S: 2, R: 4, P: 8, A: 16, U: 32, E: 64, W: 128 } as const;
 
-/** A segment as tests write it: flags in the order they like, numbers relative to the sender's (seq) and receiver's (ack) ISN. */
+/** A segment as tests write it: flags in the order they like (E is ECE, W is CWR), numbers relative to the sender's (seq) and receiver's (ack) ISN. */
 export interface Seg {
   flags: string;
   seq?: number;
@@ -25,6 +25,15 @@ export interface Seg {
   sackok?: boolean;
   /** [TSval, TSecr] */
   ts?: [number, number];
+  /** SACK blocks [start, end), numbers of our stack's stream relative to its ISN as in `ack`. */
+  sack?: [number, number][];
+  /** The ECN field of the IP header: 0 not ECT, 1 ECT(1), 2 ECT(0), 3 CE. */
+  ecn?: number;
+  /** Options as bytes, behind those that have names here; padded by the test. */
+  opts?: number[];
+  /** Other addresses than 192.0.2.2 to 192.0.2.1. */
+  src?: string;
+  dst?: string;
   /** Another port of the peer than its usual one. */
   sport?: number;
 }
@@ -42,6 +51,8 @@ export interface Out {
   wscale?: number;
   ts?: [number, number];
   sack: [number, number][];
+  /** The ECN field of the IP header. */
+  ecn: number;
   raw: Uint8Array;
 }
 
@@ -103,6 +114,13 @@ export class ScriptedPeer {
     if (s.wscale !== undefined) opts.push(1, 3, 3, s.wscale);
     if (s.sackok) opts.push(1, 1, 4, 2);
     if (s.ts) opts.push(1, 1, 8, 10, ...u32(s.ts[0]), ...u32(s.ts[1]));
+    if (s.sack) {
+      opts.push(1, 1, 5, 2 + 8 * s.sack.length);
+      for (const edges of s.sack) for (const n of edges) opts.push(...u32((this.iss + n) >>> 0));
+    }
+    if (s.opts) opts.push(...s.opts);
+    const src = s.src ?? '192.0.2.2';
+    const dst = s.dst ?? '192.0.2.1';
     const seq = (PEER_ISS + (s.seq ?? 0)) >>> 0;
     const ack = flags & FLAG.A ? (this.iss + (s.ack ?? 0)) >>> 0 : 0;
     const t = [
@@ -120,11 +138,9 @@ export class ScriptedPeer {
       ...opts,
       ...(s.data ?? []),
     ];
-    const pseudo = [...ip4('192.0.2.2'), ...ip4('192.0.2.1'), 0, 6, ...u16(t.length)];
+    const pseudo = [...ip4(src), ...ip4(dst), 0, 6, ...u16(t.length)];
     [t[16], t[17]] = u16(checksum([...pseudo, ...t])) as [number, number];
-    this.host.link.inject(
-      ether({ dst: OUR_MAC, src: PEER_MAC }, ipv4({ proto: 6, src: '192.0.2.2', dst: '192.0.2.1' }, t)),
-    );
+    this.host.link.inject(ether({ dst: OUR_MAC, src: PEER_MAC }, ipv4({ proto: 6, src, dst, tos: s.ecn ?? 0 }, t)));
   }
 
   /** Virtual time goes on; timers run. */
@@ -160,7 +176,7 @@ export class ScriptedPeer {
     const v = new DataView(t.buffer, t.byteOffset, t.length);
     const off = (t[12]! >> 4) * 4;
     const bits = t[13]!;
-    const flags = ['F', 'S', 'R', 'P', 'A', 'U'].filter((c) => bits & FLAG[c as keyof typeof FLAG]).join('');
+    const flags = ['F', 'S', 'R', 'P', 'A', 'U', 'E', 'W'].filter((c) => bits & FLAG[c as keyof typeof FLAG]).join('');
     if (bits & FLAG.S) this.iss = v.getUint32(4);
     const out: Out = {
       flags,
@@ -171,6 +187,7 @@ export class ScriptedPeer {
       data: t.slice(off),
       optionKinds: [],
       sack: [],
+      ecn: ip[1]! & 3,
       raw: t,
     };
     for (let p = 20; p < off; ) {
@@ -199,8 +216,8 @@ export class ScriptedPeer {
     if (this.listener === null) this.listen();
     this.send({ flags: 'S', mss: 1460, ...syn });
     const synack = this.one();
-    if (synack.flags !== 'SA') throw new Error(`SYN,ACK expected, got ${synack.flags}`);
-    const { mss: _m, wscale: _w, sackok: _s, ...rest } = syn;
+    if (!synack.flags.startsWith('SA')) throw new Error(`SYN,ACK expected, got ${synack.flags}`);
+    const { mss: _m, wscale: _w, sackok: _s, flags: _f, ...rest } = syn;
     this.send({
       ...rest,
       flags: 'A',

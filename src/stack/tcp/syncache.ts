@@ -250,7 +250,7 @@ export class Syncache {
       tp.t_flags2 |= TF2_ECN_PERMIT;
       cnt[tcps.tcps_ecn_accepts]!++;
     }
-    tp.ecn_recover = tp.snd_max;
+    tp.ecn_recover = e.iss;
     tcpMss(tp, e.mss);
     if (e.rexmits === 0) tcpXmitTimer(tp, (st.clock.us - e.sentUs) | 0);
     else tp.t_rxtshift = e.rexmits;

@@ -27,7 +27,7 @@ import { frtoAck, prrUpdate, recoveryEnter, recoveryExit, tryUndo } from './tcp-
 import { rtxAcked, rtxLost, rtxSplit, SEG_LOST } from './tcp-rtxq.ts';
 import { sackReceived } from './tcp-sack.ts';
 import { tcpClose, tcpTwstart } from './tcp-subr.ts';
-import { tcpKeepIdle, tcpXmitTimer } from './tcp-timer.ts';
+import { tcpHandshakeRto, tcpKeepIdle, tcpXmitTimer } from './tcp-timer.ts';
 import { type Tcpcb, TF_FASTRECOVERY, TF_RCVD_TSTMP, TF_SACK_PERMIT, TF2_ECN_PERMIT } from './tcpcb.ts';
 
 /** Duplicate ACKs that mean a loss (RFC 5681 section 3.2). */
@@ -101,14 +101,14 @@ function establish(st: Stack, tp: Tcpcb, seq: number, ack: number, tiwin: number
     tp.snd_una = (tp.iss + 1) | 0;
     if (seqLt(tp.snd_nxt, tp.snd_una)) tp.snd_nxt = tp.snd_una;
   }
+  tp.rack_fack = tp.snd_una;
   // The window of an ACK is scaled; so far it was not known whether it would be.
   tp.snd_wnd = tiwin;
   if (tiwin > tp.max_sndwnd) tp.max_sndwnd = tiwin;
   tp.snd_wl1 = (seq - 1) | 0;
   tp.snd_wl2 = ack;
   ccInit(tp);
-  // What the handshake lost says nothing about the first timeout of data.
-  tp.t_rxtshift = 0;
+  tcpHandshakeRto(tp);
   tp.t_state = tp.t_socket!.noFdRef || tp.t_socket!.cantSendMore ? TCPS_FIN_WAIT_1 : TCPS_ESTABLISHED;
   st.wheel.arm(tp.t_keep, tcpKeepIdle(tp));
   tp.t_socket!.connected();
@@ -124,7 +124,7 @@ function ackBegin(st: Stack, tp: Tcpcb): CcAck {
   a.ece = false;
   a.priorInFlight = tp.pipe;
   a.cwndLimited = cwndLimited(tp);
-  st.tcp.rate.reset();
+  st.tcp.rate.reset(tp.rack_fack);
   return a;
 }
 
@@ -144,10 +144,10 @@ export function ackProcess(st: Stack, tp: Tcpcb, ack: number, dup: boolean, ece:
   let dsack = false;
   if (sackOn && (to.flags & TOF_SACK) !== 0) {
     dsack = sackReceived(st, tp, seqGt(ack, una) ? ack : una, a);
-    if (dsack) rackDsack(tp);
   }
   let ourFinIsAcked = false;
   if (advanced) ourFinIsAcked = unaAdvances(st, tp, ack, a);
+  if (dsack) rackDsack(tp);
   if (!sackOn) duplicates(tp, a, advanced, dup);
   takeRtt(st, tp, a, advanced);
 
@@ -185,6 +185,7 @@ function unaAdvances(st: Stack, tp: Tcpcb, ack: number, a: CcAck): boolean {
   if ((tp.t_flags & TF_FASTRECOVERY) === 0 && !tp.t_rtorecovery && seqGt(ack, tp.snd_recover)) {
     tp.snd_recover = (ack - 1) | 0;
   }
+  if (seqGt(ack, tp.ecn_recover)) tp.ecn_recover = (ack - 1) | 0;
   tp.t_rxtshift = 0;
   return fin;
 }

@@ -68,14 +68,23 @@ export function rackDetectLoss(tp: Tcpcb, ack: CcAck): number {
 }
 
 /**
- * Loss by counting, where RACK is off: more than two segments' worth are SACKed above (RFC 6675 section 4, IsLost).
+ * Loss by counting, where RACK is off: more than two segments' worth, or three separate blocks, are SACKed above (RFC 6675 section 4,
+ * IsLost).
  */
 export function sackDetectLoss(tp: Tcpcb, ack: CcAck): void {
   const enough = (DUPTHRESH - 1) * tp.maxseg;
-  let above = tp.snd_sacked;
-  for (let s = tp.rtx_head; s !== null && above > enough; s = s.next) {
-    if (s.flags & SEG_SACKED) above -= (s.end - s.start) | 0;
-    else if ((s.flags & (SEG_LOST | SEG_REXMIT)) === 0) rtxLost(tp, s, ack);
+  let above = 0;
+  let blocks = 0;
+  let inBlock = false;
+  for (let s = tp.rtx_tail; s !== null; s = s.prev) {
+    if (s.flags & SEG_SACKED) {
+      above += (s.end - s.start) | 0;
+      if (!inBlock) blocks++;
+      inBlock = true;
+      continue;
+    }
+    inBlock = false;
+    if ((above > enough || blocks >= DUPTHRESH) && (s.flags & (SEG_LOST | SEG_REXMIT)) === 0) rtxLost(tp, s, ack);
   }
 }
 

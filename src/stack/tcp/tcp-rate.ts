@@ -17,10 +17,14 @@ export class RateSample {
   txInFlight = 0;
   lostBefore = 0;
   appLimited = false;
+  /** Highest number that was delivered before the ACK. */
+  priorFack = 0;
 
-  reset(): void {
+  /** An ACK begins. */
+  reset(fack: number): void {
     this.valid = false;
     this.original = false;
+    this.priorFack = fack;
   }
 }
 

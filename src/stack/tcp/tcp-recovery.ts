@@ -127,7 +127,11 @@ export function frtoAck(tp: Tcpcb, advanced: boolean, dup: boolean): boolean {
     return true;
   }
   if (tp.t_frto === 2) {
-    if (dup) tp.t_frto = 0;
+    if (dup) {
+      // Step 3a: the new segments fill the window; the repair needs room to begin (RFC 5682 section 2.1 allows three segments).
+      tp.t_frto = 0;
+      if (!ccOwnsRecovery(tp) && tp.snd_cwnd < 3 * tp.maxseg) tp.snd_cwnd = 3 * tp.maxseg;
+    }
     return false;
   }
   const { so_snd } = tp.t_socket!;

@@ -232,8 +232,8 @@ function delivered(tp: Tcpcb, s: SndSeg, len: number, ack: CcAck): void {
     if (ack.rtt < 0 || rtt < ack.rtt) ack.rtt = rtt;
     if (!rs.original || seqGt(s.end, rs.origEnd)) rs.origEnd = s.end;
     rs.original = true;
-    // RFC 8985 section 6.2 step 3: an original that arrives below what arrived before was overtaken.
-    if (seqLt(s.end, tp.rack_fack)) {
+    // RFC 8985 section 6.2 step 3: an original that arrives below what arrived before was overtaken. What one ACK reports has no order.
+    if (seqLt(s.end, rs.priorFack)) {
       tp.rack_reordering = true;
       tp.t_reord_seen++;
     }

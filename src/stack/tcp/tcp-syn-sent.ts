@@ -11,7 +11,7 @@ import { TCPS_ESTABLISHED, TCPS_FIN_WAIT_1, TCPS_SYN_RECEIVED } from './tcp-fsm.
 import { tcpDropWithReset } from './tcp-input.ts';
 import { tcpOutput, tcpRequestScale } from './tcp-output.ts';
 import { tcpMss, tcpResetByPeer } from './tcp-subr.ts';
-import { tcpKeepIdle, tcpXmitTimer } from './tcp-timer.ts';
+import { tcpHandshakeRto, tcpKeepIdle, tcpXmitTimer } from './tcp-timer.ts';
 import {
   type Tcpcb,
   TF_ACKNOW,
@@ -92,7 +92,8 @@ export function tcpSynSentInput(
       tp.t_flags2 |= TF2_ECN_PERMIT;
       cnt[tcps.tcps_ecn_accepts]!++;
     }
-    tp.ecn_recover = ack;
+    tp.ecn_recover = tp.iss;
+    tp.rack_fack = ack;
     tp.snd_una = ack;
     tp.snd_nxt = ack;
     tp.snd_acked = 1;
@@ -101,7 +102,7 @@ export function tcpSynSentInput(
     if (tp.t_rtttiming && tp.t_rxtshift === 0) tcpXmitTimer(tp, (st.clock.us - tp.t_rtttime) | 0);
     tp.t_rtttiming = false;
     ccInit(tp);
-    tp.t_rxtshift = 0;
+    tcpHandshakeRto(tp);
     tp.snd_recover = tp.iss;
     const wantsFin = so.noFdRef || so.cantSendMore;
     tp.t_state = wantsFin ? TCPS_FIN_WAIT_1 : TCPS_ESTABLISHED;

@@ -24,6 +24,9 @@ export const TCP_MAXRXTSHIFT = 12;
 /** Longest retransmission timeout, µs (RFC 6298 (2.5): at least 60 s). */
 export const TCPTV_REXMTMAX = 64_000_000;
 
+/** Timeout of data after a handshake that timed out and gave no sample, µs (RFC 6298 (5.7)). */
+const TCPTV_AFTER_SYN_TIMEOUT = 3_000_000;
+
 /** Retransmission timeout from the estimators: RFC 6298 (2.3), floor and slop as FreeBSD's sysctls say. */
 export function tcpRexmtval(tp: Tcpcb): number {
   const tune = tp.st.tune;
@@ -60,6 +63,12 @@ export function tcpXmitTimer(tp: Tcpcb, rttUs: number): void {
   tp.t_rxtshift = 0;
   tp.t_rxtcur = tcpRexmtval(tp);
   tp.t_softerror = 0;
+}
+
+/** The handshake is over: what it lost says nothing about the timeouts of data, but for the first (RFC 6298 (5.7)). */
+export function tcpHandshakeRto(tp: Tcpcb): void {
+  if (tp.t_rxtshift > 0 && tp.t_rttsamples === 0) tp.t_rxtcur = TCPTV_AFTER_SYN_TIMEOUT;
+  tp.t_rxtshift = 0;
 }
 
 /** Arms the persist timer with its back-off. */

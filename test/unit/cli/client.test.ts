@@ -50,6 +50,10 @@ describe('the control socket and its client', () => {
         if (selectors.includes('worse')) throw new SystemError('worse');
         return `${selectors.join('+')}\n`;
       },
+      dnctl: async (words, quiet, files) => ({
+        text: `${words.join(' ')} ${quiet} ${Object.keys(files)}\n`,
+        notes: [],
+      }),
       ss: (words, wanted) => {
         if (words.includes('bad')) throw new UserError('bad: no such filter');
         return (async function* () {
