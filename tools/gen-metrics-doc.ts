@@ -14,6 +14,7 @@ const TITLES: Readonly<Record<string, string>> = {
   stack: 'Ethernet and shards',
   pfil: 'Packet filter hooks',
   siftr: 'SIFTR',
+  dummynet: 'Dummynet',
 };
 
 const cell = (text: string): string => text.replace(/\|/g, '\\|');
@@ -34,6 +35,9 @@ function netstatCell(
 ): string {
   const label = decl.label ?? shownBy;
   if (decl.span !== undefined) return `${group.name}: packet histogram`;
+  if (decl.bounds !== undefined) {
+    return `${group.name}: ${code(plural(decl.label!))} with a line a class; kstat \`dn-release\``;
+  }
   if (label === undefined) return '';
   return `${decl.ext ? (decl.section ?? group.extSection) : group.name}: ${code(plural(label))}`;
 }
@@ -68,7 +72,7 @@ export function metricsDoc(): string {
 \`GET /metrics\` (\`--metrics HOST:PORT\`, default 127.0.0.1:9464) shows what \`xsiftr kstat\` and \`xsiftr netstat -s\` show, from the same
 declarations. A name is \`xsiftr_<group>_<name>\`; counters end in \`_total\` and only go up while the process lives. Label \`iface\` is the
 interface, \`queue\` the receive or transmit queue, \`shard\` the worker thread (shard k serves queue k of every interface), \`type\` the
-ICMP type. A renamed metric is a breaking change and stands in CHANGELOG.md.
+ICMP type. A histogram has no \`_total\` and is in seconds. A renamed metric is a breaking change and stands in CHANGELOG.md.
 
 In \`netstat -s\`, N is the metric itself, M the other number of its line. \`netstat\` shows the sum of all shards and, as BSD does,
 lets most tcp numbers wrap at 2^32; the metrics do not wrap.

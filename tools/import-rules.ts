@@ -17,6 +17,7 @@ export const RANKS: Readonly<Record<string, number>> = {
   siftr: 2,
   load: 2,
   cc: 2,
+  dummynet: 2,
   bblog: 2,
   stack: 1,
   impair: 1,

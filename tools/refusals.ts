@@ -2,7 +2,14 @@ import { SyntaxKind } from 'typescript/unstable/ast';
 import { type Token, tokens } from './tokens.ts';
 
 /** Classes whose message is a line for the user (DESIGN.md, "Bad input"). */
-const ERRORS: ReadonlySet<string> = new Set(['UserError', 'SystemError', 'DriverError', 'SiftrError', 'Bad']);
+const ERRORS: ReadonlySet<string> = new Set([
+  'UserError',
+  'SystemError',
+  'DriverError',
+  'SiftrError',
+  'DnctlError',
+  'Bad',
+]);
 
 /** Texts as written in the source, with `…` for what is filled in. One string or template of the source is one text. */
 function textAt(list: readonly Token[], i: number): { text: string; next: number } | null {

@@ -1,5 +1,5 @@
 import { readdirSync, readlinkSync } from 'node:fs';
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import { SystemError, UserError } from '../daemon/errors.ts';
 import { CONTROL_LINK, RUN_DIR } from '../daemon/paths.ts';
 
@@ -197,6 +197,39 @@ function messageOf(reply: Reply): string {
     // Not JSON: the text itself says what there is to say.
   }
   return reply.text.trim() || `the instance answered with status ${reply.status}`;
+}
+
+/**
+ * The lines of an answer as they come, refusals as `ask` has them.
+ * @throws SystemError when the answer breaks off
+ */
+export async function* askLines(i: Instance, url: string): AsyncGenerator<string> {
+  const broken = (err: unknown): SystemError =>
+    new SystemError(`${i.info.iface}: the instance at ${i.path} does not answer: ${(err as Error).message}`);
+  const res = await new Promise<IncomingMessage>((resolve, reject) => {
+    const req = request({ socketPath: i.path, path: url, timeout: 10_000 }, resolve);
+    req.on('timeout', () => req.destroy(new Error('no answer within 10 s')));
+    req.on('error', (err) => reject(broken(err)));
+    req.end();
+  });
+  res.setEncoding('utf8');
+  if (res.statusCode !== 200) {
+    let text = '';
+    for await (const chunk of res) text += chunk;
+    const message = messageOf({ status: res.statusCode ?? 0, text });
+    throw res.statusCode === 400 ? new UserError(message) : new SystemError(message);
+  }
+  let rest = '';
+  try {
+    for await (const chunk of res) {
+      const lines = (rest + chunk).split('\n');
+      rest = lines.pop()!;
+      yield* lines;
+    }
+  } catch (err) {
+    throw broken(err);
+  }
+  if (rest !== '') yield rest;
 }
 
 async function whatThereIs(): Promise<string> {

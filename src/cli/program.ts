@@ -2,10 +2,12 @@ import { Command, CommanderError, Option } from 'commander';
 import { exitCodeOf, isRefusal, oneLine, UserError } from '../daemon/errors.ts';
 import { VERSION } from '../daemon/version.ts';
 import { describe, instances } from './client.ts';
+import { dnctlCommand } from './dnctl.ts';
 import { kstatCommand } from './kstat.ts';
 import { netstatCommand } from './netstat.ts';
 import { restoreCommand } from './restore.ts';
 import { simCommand } from './sim.ts';
+import { ssCommand } from './ss.ts';
 import { sysctlCommand } from './sysctl.ts';
 import { waitCommand } from './wait.ts';
 
@@ -16,14 +18,26 @@ Examples:
   xsiftr -i ix1 -a 192.0.2.1/24        an address of our own; the kernel's stay reachable
   xsiftr -i ix1 --siftr-log - -t 10s   ten seconds of SIFTR lines on standard output
   xsiftr netstat -s -s                 counters of the running instance that are not zero
+  xsiftr ss -tinmHO state established  its connections, as ss(8) shows Linux's
   xsiftr kstat txq                     its transmit queues
   xsiftr kstat -i ix1 --netns lab txq  those of ix1 in network namespace lab
   xsiftr sim --loss 0.1% --time 30s    a flow over an emulated path in virtual time
+  xsiftr -i ix1 --pipe out,delay=20ms  send through an emulated link
+  xsiftr dnctl pipe show               the emulated links of the running instance
   xsiftr restore                       undo what a killed instance left behind
 
 Exit status: 0 done, 1 the system refused or something broke, 2 wrong usage. Refusals: docs/troubleshooting.md.`;
 
-const COMMANDS = [sysctlCommand, kstatCommand, netstatCommand, waitCommand, restoreCommand, simCommand];
+const COMMANDS = [
+  sysctlCommand,
+  kstatCommand,
+  netstatCommand,
+  ssCommand,
+  dnctlCommand,
+  waitCommand,
+  restoreCommand,
+  simCommand,
+];
 
 /** @param run with the options of a run, whose schema takes a while to load and which a command does not need */
 async function buildProgram(run: boolean): Promise<Command> {

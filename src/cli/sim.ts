@@ -1,7 +1,7 @@
+import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
 import { UserError } from '../daemon/errors.ts';
 import { type ExperimentOptions, SIM_OPTIONS } from '../sim/options.ts';
-import type { SweepAxis } from '../sim/sweep.ts';
 
 const EXAMPLES = `
 Examples:
@@ -35,15 +35,22 @@ export function simCommand(): Command {
         .argParser(collect)
         .helpGroup('Run:'),
     )
+    .addOption(
+      new Option('--jobs <N>', 'threads that the runs of a sweep share (default: one for each processor)').helpGroup(
+        'Run:',
+      ),
+    )
     .addOption(new Option('--json', 'print the report as JSON').helpGroup('Output:'))
-    .action(async (given: ExperimentOptions & { sweep?: string[]; json?: boolean }, self: Command) => {
+    .action(async (given: ExperimentOptions & { sweep?: string[]; json?: boolean; jobs?: string }, self: Command) => {
       if (self.args.length > 0) throw new UserError(`sim: ${self.args[0]}: takes options only; see xsiftr sim --help`);
-      const { sweep, json, ...options } = given;
+      const { sweep, json, jobs, ...options } = given;
+      const threads = jobs === undefined ? availableParallelism() : jobCount(jobs);
       const sim = await import('../sim/index.ts');
       const axes = (sweep ?? []).map(sim.parseSweep);
       const swept = axes.filter((a) => a.key === 'cc').flatMap((a) => a.values);
-      for (const cc of [...sim.ccsOf(options), ...swept]) await sim.loadCc(cc);
-      if (sweep !== undefined) sweepAll(sim, options, axes);
+      const ccs = [...sim.ccsOf(options), ...swept];
+      for (const cc of ccs) await sim.loadCc(cc);
+      if (sweep !== undefined) await sweepAll(new sim.Sweep(options, axes), threads, ccs);
       else runOne(sim, options, json === true);
     });
 }
@@ -57,15 +64,21 @@ function runOne(sim: Sim, options: ExperimentOptions, json: boolean): void {
   const report = sim.runExperiment(options, bar.shown ? { onProgress: (p) => bar.draw(p) } : {});
   const wallMs = performance.now() - began;
   bar.clear();
-  process.stdout.write(json ? `${JSON.stringify(report, null, 2)}\n` : sim.renderReport(report, wallMs));
+  const out = options.siftrLog === '-' || options.pcap === '-' ? process.stderr : process.stdout;
+  out.write(json ? `${JSON.stringify(report, null, 2)}\n` : sim.renderReport(report, wallMs));
 }
 
-function sweepAll(sim: Sim, options: ExperimentOptions, axes: readonly SweepAxis[]): void {
-  const sweep = new sim.Sweep(options, axes);
+function jobCount(text: string): number {
+  const n = /^\d+$/.test(text) ? Number(text) : 0;
+  if (n < 1 || n > 256) throw new UserError(`sim: --jobs ${text}: allowed is a whole number from 1 to 256`);
+  return n;
+}
+
+async function sweepAll(sweep: InstanceType<Sim['Sweep']>, threads: number, ccs: readonly string[]): Promise<void> {
   const bar = new Bar(` of ${sweep.length} runs`);
   let done = 0;
   bar.draw(0);
-  for (const report of sweep.reports()) {
+  for await (const report of threads > 1 && sweep.length > 1 ? sweep.parallel(threads, ccs) : sweep.reports()) {
     bar.clear();
     process.stdout.write(`${JSON.stringify(report)}\n`);
     bar.draw(++done / sweep.length);

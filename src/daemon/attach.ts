@@ -1,5 +1,6 @@
 import { attachLine } from '../driver/attach.ts';
 import { loadNative } from '../driver/native.ts';
+import { DummynetControl } from '../dummynet/control.ts';
 import { loadCc } from '../load/cc-load.ts';
 import { type NetApi, netApi } from '../net/index.ts';
 import { FRAME_SIZE } from '../rings/link.ts';
@@ -38,6 +39,8 @@ export interface AttachOptions {
   readonly cc?: readonly string[];
   /** `name=value` */
   readonly sysctl?: readonly string[];
+  /** Emulated links, as `out,bw=10Mbit/s,delay=20ms` (docs/dummynet.md). */
+  readonly pipe?: readonly string[];
   readonly busyPoll?: boolean;
   readonly logLevel?: Level | 'silent';
   /** Called once with what went wrong when the stack breaks or the interface is gone; the interface is given back then. Default: the error is thrown. */
@@ -131,6 +134,7 @@ export async function attach(options: AttachOptions): Promise<Attached> {
         counters: counters.memory,
         queues: counters.queueMemory,
         siftr: { ring: createRing(QLEN_MIN), cfg: createSiftrShared(), enableUs: null },
+        dummynet: new DummynetControl(run.pipe).state,
         joint: null,
         services: [],
         busyPoll: run.busyPoll,

@@ -1,8 +1,11 @@
 import { chmodSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
+import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import type { DnctlReply } from '../dummynet/control.ts';
+import type { SsWanted } from '../views/ss-filter.ts';
 import type { SysctlChange, SysctlRow } from '../views/sysctl.ts';
 import { exitCodeOf, isRefusal, SystemError, UserError } from './errors.ts';
 
@@ -13,6 +16,8 @@ import { exitCodeOf, isRefusal, SystemError, UserError } from './errors.ts';
  *   GET  /sysctl                  every tunable: name, value, description
  *   POST /sysctl                  {name, value} → {name, old, new} or {name, old, error}
  *   GET  /kstat?sel=…&sel=…       text of kstat(1)
+ *   POST /dnctl                   {words, quiet, files} → {text, notes}: a command of dnctl (src/dummynet/command.ts)
+ *   GET  /ss?a=0|1&l=0|1&w=…&w=…  connections, a line of JSON each (ConnRecord of src/views/conn.ts); w: the words of the filter
  *   GET  /netstat?s=0|1|2&a=0|1&p=NAME   text of netstat(1)
  */
 
@@ -21,13 +26,30 @@ export interface ControlHandlers {
   info(): object;
   sysctlList(): SysctlRow[];
   sysctlSet(name: string, value: string): Promise<SysctlChange>;
+  /** @param files content of the files that `words` name */
+  dnctl(words: readonly string[], quiet: boolean, files: Readonly<Record<string, string>>): Promise<DnctlReply>;
   kstat(selectors: readonly string[]): string;
+  /** Lines of JSON, as they are asked for. Throws for a filter that is none. */
+  ss(words: readonly string[], wanted: SsWanted): AsyncIterable<string>;
   /** @param statistics 0 connections, 1 `-s`, 2 `-ss` */
   netstat(statistics: number, all: boolean, protocol: string | null): Promise<string>;
 }
 
+/** Bytes of a dnctl request: it carries trace files. */
+const FILES_MAX = 2 ** 26;
+
 const sysctlBody = z.strictObject({ name: z.string().min(1), value: z.string() });
+const dnctlBody = z.strictObject({
+  words: z.array(z.string()),
+  quiet: z.boolean(),
+  files: z.record(z.string(), z.string()),
+});
 const kstatQuery = z.object({ sel: z.union([z.string(), z.array(z.string())]).optional() });
+const ssQuery = z.object({
+  a: z.enum(['0', '1']).default('0'),
+  l: z.enum(['0', '1']).default('0'),
+  w: z.union([z.string(), z.array(z.string())]).default([]),
+});
 const netstatQuery = z.object({
   s: z.enum(['0', '1', '2']).default('0'),
   a: z.enum(['0', '1']).default('0'),
@@ -57,9 +79,18 @@ export async function controlServer(handlers: ControlHandlers): Promise<FastifyI
     const body = checked(sysctlBody, req.body);
     return handlers.sysctlSet(body.name, body.value);
   });
+  app.post('/dnctl', { bodyLimit: FILES_MAX }, async (req) => {
+    const body = checked(dnctlBody, req.body);
+    return handlers.dnctl(body.words, body.quiet, body.files);
+  });
   app.get('/kstat', async (req, reply) => {
     const { sel } = checked(kstatQuery, req.query);
     return reply.type('text/plain').send(handlers.kstat(sel === undefined ? [] : Array.isArray(sel) ? sel : [sel]));
+  });
+  app.get('/ss', async (req, reply) => {
+    const q = checked(ssQuery, req.query);
+    const lines = handlers.ss(typeof q.w === 'string' ? [q.w] : q.w, { all: q.a === '1', listening: q.l === '1' });
+    return reply.type('application/x-ndjson').send(Readable.from(lines));
   });
   app.get('/netstat', async (req, reply) => {
     const q = checked(netstatQuery, req.query);

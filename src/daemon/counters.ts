@@ -1,6 +1,8 @@
 import { CLAIMED_WORDS, type Native, QSTAT, QSTAT_WORDS, RING_WORDS } from '../driver/native.ts';
+import { dummynetGroup } from '../metrics/decl/dummynet.ts';
 import { counterBlock, counterBytes } from '../metrics/layout.ts';
 import {
+  histogramEntry,
   type KstatEntry,
   kstatEntry,
   kstatFailure,
@@ -13,7 +15,7 @@ import {
   txqDecl,
   xskDecl,
 } from '../metrics/queuekv.ts';
-import { combineCounters } from '../metrics/read.ts';
+import { combineCounters, declOf, histogramValue } from '../metrics/read.ts';
 
 /** An interface whose queues are counted. */
 export interface CountedPort {
@@ -23,6 +25,8 @@ export interface CountedPort {
   /** Receive queues that it had before some were left out; the same where none were. */
   readonly present: number;
 }
+
+const releaseDecl = declOf(dummynetGroup, 'dn_release_error');
 
 /** A queue without a socket has one counter: what the XDP program dropped there. */
 const unservedDecl: ProviderDecl = { ...xskDecl, kvs: xskDecl.kvs.filter((kv) => kv.key === 'claimed_dropped') };
@@ -78,12 +82,21 @@ export class Counters {
     return combineCounters(this.#blocks);
   }
 
-  /** Every kstat entry now. */
+  /** Every kstat entry now. What shards count beside their queues stands with the first interface. */
   kstat(): KstatEntry[] {
     return this.#ports.flatMap((p, i) => [
+      ...(i === 0 ? this.#releases(p) : []),
       ...Array.from({ length: p.queues }, (_, q) => this.#queue(p, i, q)).flat(),
       ...this.#unserved(p),
     ]);
+  }
+
+  /** How late pipes released packets, for each shard that did. */
+  #releases(p: CountedPort): KstatEntry[] {
+    return this.shards.flatMap((block, k) => {
+      const value = histogramValue(releaseDecl, block);
+      return value.total === 0 ? [] : [histogramEntry(p.name, 'dn-release', k, releaseDecl.bounds!, value)];
+    });
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify';
 import type { Native } from '../driver/native.ts';
 import { dropPrivileges } from '../driver/privileges.ts';
+import { DummynetControl } from '../dummynet/control.ts';
 import { siftrs } from '../metrics/layout.ts';
 import { SiftrControl } from '../siftr/control.ts';
 import { siftrIdent } from '../siftr/format.ts';
@@ -45,6 +46,7 @@ export class Daemon {
   readonly out: NodeJS.WriteStream;
   readonly native: Native;
   readonly tuning = new Tuning();
+  readonly dummynet: DummynetControl;
   readonly shards: ShardPort[] = [];
   readonly startedAt = Date.now();
   ready = false;
@@ -66,6 +68,7 @@ export class Daemon {
     this.plan = plan;
     this.native = native;
     this.log = log;
+    this.dummynet = new DummynetControl(plan.options.pipe);
     this.out = plan.options.siftr && plan.options.siftrLog === '-' ? process.stderr : process.stdout;
     this.finished = new Promise((resolve) => {
       this.#finish = resolve;
@@ -245,6 +248,7 @@ export class Daemon {
         counters: counters.memory,
         queues: counters.queueMemory,
         siftr: { ring: this.#rings[k]!, cfg: this.#cfg, enableUs: this.siftr!.enableUs },
+        dummynet: this.dummynet.state,
         joint,
         services: plan.options.serve,
         busyPoll: plan.options.busyPoll,
@@ -271,6 +275,12 @@ export class Daemon {
       (fields) => all({ op: 'tune', fields }),
       (name) => all({ op: 'cc', name }),
     );
+    this.dummynet.connect({
+      count: this.shards.length,
+      apply: (change) => all({ op: 'dummynet', change }),
+      reports: () => Promise.all(this.shards.map((s) => s.request({ op: 'dummynetReport' }))),
+    });
+    for (const note of this.dummynet.notes(plan.queues)) this.log.warn(note);
     await withTimeout(Promise.all(this.shards.map((s) => s.ready())), START_MS, 'the shards did not start in time');
   }
 

@@ -3,6 +3,7 @@ import { inetNtoa } from '../stack/net/in-addr.ts';
 import { TCP_STATE_NAMES } from '../stack/tcp/tcp-fsm.ts';
 import { renderKstat } from '../views/kstat.ts';
 import { type Connection, renderConnections, renderStatistics } from '../views/netstat.ts';
+import { connLines, ssFilter } from './conns.ts';
 import type { ControlHandlers } from './control.ts';
 import type { Daemon } from './daemon.ts';
 import { SystemError } from './errors.ts';
@@ -29,7 +30,9 @@ export function controlHandlers(d: Daemon): ControlHandlers {
     }),
     sysctlList: () => d.tuning.rows(),
     sysctlSet: (name, value) => d.tuning.set(name, value),
+    dnctl: (words, quiet, files) => d.dummynet.run(words, quiet, (name) => files[name] ?? ''),
     kstat: (selectors) => renderKstat(counters().kstat(), selectors),
+    ss: (words, wanted) => connLines(d.shards, ssFilter(words, wanted)),
     netstat: async (statistics, all, protocol) => {
       if (statistics > 0) return renderStatistics(counters().total(), statistics === 2, protocol);
       const rows = (await Promise.all(d.shards.map((s) => s.request({ op: 'pcbs' })))).flat();

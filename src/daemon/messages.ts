@@ -1,3 +1,5 @@
+import type { DummynetChange } from '../dummynet/control.ts';
+
 /** What the main thread and a shard's worker say to each other. Every request gets exactly one reply with its `seq`. */
 
 /** A connection or listener for `netstat -an`. Addresses are dotted quads, `*` for any. */
@@ -16,6 +18,8 @@ export interface PcbRow {
 
 export type ShardRequest =
   | { readonly op: 'pcbs' }
+  /** A slice of the connections, or of the listening sockets, from `cursor` on (conn-slice.ts). */
+  | { readonly op: 'conns'; readonly what: 'listen' | 'connected'; readonly cursor: number }
   /** Sets fields of `Tunables`. */
   | { readonly op: 'tune'; readonly fields: Readonly<Record<string, number>> }
   /** Connections made from now on have that congestion control, unless they name one. */
@@ -24,6 +28,10 @@ export type ShardRequest =
   | { readonly op: 'siftr'; readonly on: boolean; readonly enableUs: number }
   /** The link of interface `ifIndex` went down or came up. */
   | { readonly op: 'link'; readonly ifIndex: number; readonly up: boolean }
+  /** Makes, changes or deletes pipes and rules. */
+  | { readonly op: 'dummynet'; readonly change: DummynetChange }
+  /** Answers with a DummynetReport. */
+  | { readonly op: 'dummynetReport' }
   /** Stops the services, resets the connections that are left and sends what is queued. */
   | { readonly op: 'drain' }
   /** Ends the loop and closes the sockets; the shard forwards nothing afterwards. */

@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { inspect } from 'node:util';
 import { z } from 'zod';
+import { DnctlError } from '../dummynet/error.ts';
+import { parsePipeOption } from '../dummynet/pipe-option.ts';
 import { parseIPv4 } from '../net/address.ts';
 import { inetNtoa, prefixMask } from '../stack/net/in-addr.ts';
 import { SystemError, UserError } from './errors.ts';
@@ -39,7 +41,7 @@ export const MAX_MTU = 3822;
 export interface OptionMeta {
   readonly flags: string;
   readonly help: string;
-  readonly group: 'Interface' | 'Addresses and services' | 'SIFTR' | 'Watching' | 'Running';
+  readonly group: 'Interface' | 'Addresses and services' | 'Emulated links' | 'SIFTR' | 'Watching' | 'Running';
   readonly repeat?: boolean;
 }
 
@@ -172,6 +174,20 @@ function assignment(given: unknown): { name: string; value: string } {
   const m = /^([a-z][\w.]*)=(.*)$/s.exec(word(given, allowed));
   if (m === null) throw new Bad(allowed);
   return { name: m[1]!, value: m[2]! };
+}
+
+function pipe(given: unknown) {
+  try {
+    return parsePipeOption(word(given, 'allowed is text, as out,bw=10Mbit/s,delay=20ms,queue=50'), (name) => {
+      try {
+        return readFileSync(name, 'utf8');
+      } catch (err) {
+        throw new DnctlError(`trace ${name}: cannot be read (${(err as NodeJS.ErrnoException).code})`);
+      }
+    });
+  } catch (err) {
+    throw err instanceof DnctlError ? new Bad(err.message) : err;
+  }
 }
 
 const iface = (given: unknown): string => {
@@ -325,6 +341,16 @@ export const runSchema = z.strictObject({
       repeat: true,
     },
     (g) => items(g, false).map(assignment),
+  ).default([]),
+
+  pipe: option(
+    {
+      flags: '--pipe <PIPE>',
+      help: 'an emulated link on the way in or out, repeatable, as out,bw=10Mbit/s,delay=20ms,queue=50,plr=0.01 (docs/dummynet.md)',
+      group: 'Emulated links',
+      repeat: true,
+    },
+    (g) => items(g, false).map(pipe),
   ).default([]),
 
   siftrLog: option(

@@ -3,6 +3,8 @@ import { checkMtu, type KernelNeighbour, type Netdev, readNeighbours, readNetdev
 import { checkFree, type Finding, preflight, refused } from '../driver/preflight.ts';
 import { type Account, checkPrivileges, checkReadableBy, lookupUser } from '../driver/privileges.ts';
 import { checkQueues, type NarrowPlan, planNarrow } from '../driver/rss.ts';
+import { DummynetControl } from '../dummynet/control.ts';
+import { formatRule } from '../dummynet/rule.ts';
 import type { LoadedCc } from '../load/cc-load.ts';
 import { parseIPv4 } from '../net/address.ts';
 import { FRAME_SIZE } from '../rings/link.ts';
@@ -205,6 +207,9 @@ export function planLines(plan: Plan, undoFile: string): string[] {
     );
   if (o.metrics !== null) lines.push(`would serve metrics at http://${o.metrics.host}:${o.metrics.port}/metrics`);
   lines.push(o.serve.length === 0 ? 'would serve nothing' : `would serve ${o.serve.join(', ')}`);
+  for (const { number, ...rule } of new DummynetControl(o.pipe).state.rules) {
+    lines.push(`would emulate a link: rule ${number} ${formatRule({ number, ...rule })}`);
+  }
   for (const s of plan.sysctls) lines.push(`would set ${s.decl.name}=${s.value}`);
   lines.push(
     `would give up every capability${plan.account === null ? '' : ` and run as ${plan.account.name}`} after set-up`,

@@ -1,4 +1,4 @@
-import type { Native } from '../driver/native.ts';
+import { type Native, WAKE } from '../driver/native.ts';
 import type { ShardClock } from './shard-clock.ts';
 
 /** What the loop drives: the work of one shard. */
@@ -7,6 +7,8 @@ export interface ShardWork {
   pass(): boolean;
   /** µs until the next timer is due (0 or less: now), or -1 when none is armed. */
   untilTimer(): number;
+  /** µs until a packet is to be released to the microsecond, a part of what `untilTimer` waits for; 0 when due, -1 when there is none. */
+  untilRelease(): number;
   /** Tells the other shards that this one sleeps, or no longer does. */
   setSleeping(on: boolean): void;
   /** Packets are being sent by another thread, so many that looking for received ones again at once is worth little. */
@@ -28,12 +30,19 @@ export interface ShardLoopOptions {
 
 /** Passes in a row before the event loop gets its turn (messages, timers of the application). */
 const PASSES_A_TURN = 16;
+/** Passes more in a turn while a release is near. */
+const SPINS_A_TURN = 512;
 const IDLE_US = 30;
 /**
  * How long a pass that found nothing to do is put off while another thread sends, µs: interrupt moderation, so to say. Spinning, the
  * shard would take a processor from the receiver whose ACKs it waits for, and handle each ACK by itself.
  */
 const NAP_US = 100;
+/**
+ * The shard is up some time before a release and spins for it: waking takes a while, longer the deeper the processor sleeps. The time follows
+ * what wake-ups take, so that one in twenty takes longer: a step up for each that does, a twentieth down for each other one. µs.
+ */
+const LEAD = { FIRST: 100, LEAST: 30, MOST: 500, UP: 20, DOWN: 1, MARGIN: 10 } as const;
 
 /**
  * The event loop of a shard (DESIGN.md, "Shards"): it spins while there is work; idle, it sleeps in the thread's event loop on its
@@ -54,6 +63,11 @@ export class ShardLoop {
   readonly #turn: () => void;
   #state: 'new' | 'spinning' | 'asleep' | 'stopped';
   #inPass: boolean;
+  /** µs before a release from which on the shard stays awake. */
+  #lead: number;
+  /** The timerfd is armed for the sake of a release, and when it should fire, in `clock.us`. */
+  #forRelease: boolean;
+  #wakeAt: number;
   /** `clock.us` of the last pass that had work. */
   #lastWork: number;
   #onError: ((err: unknown) => void) | null;
@@ -68,6 +82,9 @@ export class ShardLoop {
     this.#turn = () => this.#spin();
     this.#state = 'new';
     this.#inPass = false;
+    this.#lead = LEAD.FIRST;
+    this.#forRelease = false;
+    this.#wakeAt = 0;
     this.#lastWork = 0;
     this.#onError = null;
   }
@@ -107,11 +124,12 @@ export class ShardLoop {
     this.#native.closePoll(this.#poll);
   }
 
-  #woken(_mask: number): void {
+  #woken(mask: number): void {
     if (this.#state !== 'asleep') return;
     this.#native.pollStop(this.#poll);
     this.#work.setSleeping(false);
     this.#clock.sync();
+    if (this.#forRelease && (mask & WAKE.TIMER) !== 0) this.#learnLead((this.#clock.us - this.#wakeAt) | 0);
     this.#state = 'spinning';
     this.#lastWork = this.#clock.us;
     this.#spin();
@@ -121,9 +139,15 @@ export class ShardLoop {
     if (this.#state !== 'spinning') return;
     try {
       this.#inPass = true;
+      let spins = 0;
       for (let i = 0; i < PASSES_A_TURN && this.#state === 'spinning'; i++) {
         if (this.#work.pass()) this.#lastWork = this.#clock.us;
-        else if (!this.#busyPoll && this.#work.sending()) this.#nap();
+        else if (spins < SPINS_A_TURN && this.#releaseWithin(this.#lead)) {
+          // A turn of the event loop would take longer than what is left.
+          spins++;
+          i--;
+        } else if (!this.#busyPoll && this.#work.sending() && !this.#releaseWithin(this.#lead + 2 * NAP_US))
+          this.#nap();
         else if (!this.#busyPoll && ((this.#clock.us - this.#lastWork) | 0) > this.#idleUs) break;
       }
     } catch (err) {
@@ -141,6 +165,16 @@ export class ShardLoop {
     }
   }
 
+  #learnLead(late: number): void {
+    if (late > this.#lead - LEAD.MARGIN) this.#lead = Math.min(LEAD.MOST, this.#lead + LEAD.UP);
+    else this.#lead = Math.max(LEAD.LEAST, this.#lead - LEAD.DOWN);
+  }
+
+  #releaseWithin(us: number): boolean {
+    const left = this.#work.untilRelease();
+    return left >= 0 && left <= us;
+  }
+
   #nap(): void {
     this.#native.nap(NAP_US);
     this.#clock.read(this.#native);
@@ -150,13 +184,20 @@ export class ShardLoop {
   /** Goes to sleep unless something came in meanwhile. */
   #sleep(): boolean {
     const work = this.#work;
+    if (this.#releaseWithin(this.#lead)) return false;
     work.setSleeping(true);
     // Others look at the flag after they have put something into a ring: what was put there before the flag is seen now.
     if (work.hasWork()) {
       work.setSleeping(false);
       return false;
     }
-    this.#native.armTimer(this.#poll, work.untilTimer());
+    const release = work.untilRelease();
+    const timer = work.untilTimer();
+    const early = Math.max(0, release - this.#lead);
+    this.#forRelease = release >= 0 && (timer < 0 || early < timer);
+    const us = this.#forRelease ? early : timer;
+    this.#wakeAt = (this.#clock.us + us) | 0;
+    this.#native.armTimer(this.#poll, us);
     this.#native.pollStart(this.#poll);
     this.#state = 'asleep';
     return true;

@@ -1,4 +1,5 @@
 import type { PortInfo } from '../driver/native.ts';
+import type { DummynetState } from '../dummynet/control.ts';
 import type { AddressOption } from './options.ts';
 import type { PlanRoute } from './plan.ts';
 
@@ -29,6 +30,8 @@ export interface ShardSetup {
     /** Time of the running cycle's enable line, wall µs: the shard starts hooked. Null while SIFTR is off. */
     readonly enableUs: number | null;
   };
+  /** Pipes and rules to start with. */
+  readonly dummynet: DummynetState;
   /** What joins several shards; null for a single one. */
   readonly joint: ShardJoint | null;
   /** Names of the services to start. */

@@ -29,12 +29,18 @@ async function run(): Promise<void> {
     switch (req.op) {
       case 'pcbs':
         return shard.pcbs();
+      case 'conns':
+        return shard.conns(req.what, req.cursor);
       case 'tune':
         return shard.setTunables(req.fields);
       case 'cc':
         return shard.setCc(req.name);
       case 'siftr':
         return shard.siftr(req.on, req.enableUs);
+      case 'dummynet':
+        return shard.changeDummynet(req.change);
+      case 'dummynetReport':
+        return shard.dummynetReport();
       case 'link':
         return shard.setLink(req.ifIndex, req.up);
       case 'drain':

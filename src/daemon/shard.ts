@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os';
-import type { Native } from '../driver/native.ts';
+import { CLK, CLOCK_WORDS, type Native } from '../driver/native.ts';
 import { XskLink } from '../driver/xsk.ts';
+import type { DummynetChange } from '../dummynet/control.ts';
+import { Dummynet, type DummynetReport } from '../dummynet/dummynet.ts';
 import { counterBlock, stks, tcps } from '../metrics/layout.ts';
 import { rxqBlock, txqBlock } from '../metrics/queuekv.ts';
 import { parseIPv4 } from '../net/address.ts';
@@ -17,6 +19,7 @@ import { Stack } from '../stack/stack.ts';
 import { Tunables } from '../stack/sysctl.ts';
 import { setCcDefault } from '../stack/tcp/cc/registry.ts';
 import { tcpInit } from '../stack/tcp/tcp.ts';
+import { type ConnSlice, connSlice, listenSlice } from './conn-slice.ts';
 import { Joint } from './joint.ts';
 import type { Broadcast, PcbRow } from './messages.ts';
 import { MachineRandom } from './random.ts';
@@ -77,6 +80,7 @@ export class Shard implements ShardWork {
   readonly #joint: Joint | null;
   readonly #loop: ShardLoop;
   readonly #siftr: SiftrHook;
+  readonly #dummynet: Dummynet;
   readonly #services: RunningService[] = [];
   readonly #bus = new Map<string, Set<(msg: unknown) => void>>();
   readonly #startedUs: number;
@@ -134,6 +138,13 @@ export class Shard implements ShardWork {
     }
     this.#siftr = new SiftrHook(st, setup.siftr.ring, setup.siftr.cfg);
     if (setup.siftr.enableUs !== null) this.#siftr.hook(setup.siftr.enableUs);
+    const page = new Float64Array(CLOCK_WORDS);
+    this.#dummynet = new Dummynet(st, () => {
+      native.readClock(page);
+      return page[CLK.US]!;
+    });
+    for (const { number, spec } of setup.dummynet.pipes) this.#dummynet.configure(number, spec);
+    this.#dummynet.setRules(setup.dummynet.rules);
     this.#loop = new ShardLoop(native, this, clock, {
       queues: Int32Array.from(this.#links, (l) => l.handle),
       eventfd: this.#joint?.eventfd ?? -1,
@@ -200,6 +211,10 @@ export class Shard implements ShardWork {
     return due;
   }
 
+  untilRelease(): number {
+    return this.#dummynet.untilRelease();
+  }
+
   setSleeping(on: boolean): void {
     if (on) {
       this.#cnt[stks.stks_sleeps]!++;
@@ -213,6 +228,21 @@ export class Shard implements ShardWork {
     this.enter();
     if (on) this.#siftr.hook(enableUs);
     else this.#siftr.unhook();
+    this.#dummynet.relink();
+  }
+
+  /** Makes, changes or deletes pipes and rules. */
+  changeDummynet(change: DummynetChange): void {
+    this.enter();
+    const dn = this.#dummynet;
+    if (change.kind === 'pipe') dn.configure(change.number, change.spec);
+    else if (change.kind === 'rules') dn.setRules(change.rules);
+    else if (change.kind === 'delete') dn.remove(change.number);
+    else dn.flush();
+  }
+
+  dummynetReport(): DummynetReport {
+    return this.#dummynet.report();
   }
 
   /** Sets fields of `Tunables`. */
@@ -236,6 +266,13 @@ export class Shard implements ShardWork {
     this.enter();
     if (msg.kind === 'arp') this.stack.arp.learn(this.stack.ifnets[msg.ifIndex]!, msg.addr, msg.macHi, msg.macLo);
     else for (const fn of this.#bus.get(msg.topic) ?? []) fn(msg.msg);
+  }
+
+  /** A slice of the connections or listening sockets. */
+  conns(what: 'listen' | 'connected', cursor: number): ConnSlice {
+    // Timers and ages are those of now, not of the last pass; what is due is not done here.
+    this.enter();
+    return what === 'listen' ? listenSlice(this.stack, cursor) : connSlice(this.stack, cursor);
   }
 
   /** Connections and listeners, for netstat. */
@@ -273,6 +310,8 @@ export class Shard implements ShardWork {
   /** Stops the services, resets the connections that are left, and sends what is queued. Idempotent. */
   drain(): void {
     this.enter();
+    // What is sent from here on would not come out of a pipe in time.
+    this.#dummynet.flush();
     for (const s of this.#services.splice(0)) s.stop();
     for (const l of this.stack.tcp.listeners.all()) l.close();
     const open: Socket[] = [];
@@ -286,6 +325,7 @@ export class Shard implements ShardWork {
   /** Ends the loop and closes the sockets. Idempotent. */
   stop(): void {
     this.#siftr.unhook();
+    this.#dummynet.flush();
     this.#loop.stop();
     for (const l of this.#links) l.close();
   }

@@ -18,7 +18,8 @@ export type Unit =
   | 'lookups'
   | 'frames'
   | 'records'
-  | 'buckets';
+  | 'buckets'
+  | 'microseconds';
 
 export interface CounterDecl {
   /** The BSD name with its prefix, `tcps_sndtotal`. */
@@ -53,8 +54,18 @@ export interface CounterDecl {
   readonly sum?: readonly string[];
   /** Histogram of so many consecutive slots, `cnt[slot + i]`; Prometheus shows it with a label `type`. */
   readonly span?: number;
+  /**
+   * Histogram of a measured time, in microseconds: ascending upper bounds. Slots: how many were at most each bound and above the one before
+   * it, how many were above all, and the sum of all. Prometheus shows it as a histogram in seconds.
+   */
+  readonly bounds?: readonly number[];
   /** Name in Prometheus without `xsiftr_<group>_` and `_total`, where the stripped BSD name breaks its rules. */
   readonly prom?: string;
+}
+
+/** Slots that a counter takes. */
+export function slotsOf(d: CounterDecl): number {
+  return d.bounds === undefined ? (d.span ?? 1) : d.bounds.length + 2;
 }
 
 /** Names of a declaration list that own a slot: neither dead nor a sum. */

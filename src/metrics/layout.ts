@@ -1,11 +1,12 @@
 import { arpGroup } from './decl/arp.ts';
+import { dummynetGroup } from './decl/dummynet.ts';
 import { icmpGroup } from './decl/icmp.ts';
 import { ipGroup } from './decl/ip.ts';
 import { pfilGroup } from './decl/pfil.ts';
 import { siftrGroup } from './decl/siftr.ts';
 import { stackGroup } from './decl/stack.ts';
 import { tcpGroup } from './decl/tcp.ts';
-import type { Group } from './declare.ts';
+import { type Group, slotsOf } from './declare.ts';
 
 /**
  * Where each counter lies. Slots are absolute and consecutive in the order below, so every thread of a process computes the same
@@ -26,7 +27,7 @@ function assign<N extends string>(group: Group<N>): Readonly<Record<N, number>> 
   for (const d of group.decls) {
     if (d.dead || d.sum) continue;
     slots.push([d.name, next]);
-    next += d.span ?? 1;
+    next += slotsOf(d);
   }
   return Object.freeze(Object.fromEntries(slots)) as Readonly<Record<N, number>>;
 }
@@ -39,6 +40,7 @@ export const arps = assign(arpGroup);
 export const stks = assign(stackGroup);
 export const pfils = assign(pfilGroup);
 export const siftrs = assign(siftrGroup);
+export const dns = assign(dummynetGroup);
 
 /** Slots in use. */
 export const COUNTER_SLOTS = next;
@@ -47,11 +49,20 @@ export const COUNTER_SLOTS = next;
 export const COUNTER_BLOCK_BYTES = Math.ceil((COUNTER_SLOTS * 8) / 128) * 128;
 
 /** Every group, in the order that `netstat -s` prints them. */
-export const groups: readonly Group[] = [ipGroup, icmpGroup, tcpGroup, arpGroup, stackGroup, pfilGroup, siftrGroup];
+export const groups: readonly Group[] = [
+  ipGroup,
+  icmpGroup,
+  tcpGroup,
+  arpGroup,
+  stackGroup,
+  pfilGroup,
+  siftrGroup,
+  dummynetGroup,
+];
 
 /** Slot by name over all groups. */
 export const slotOf: ReadonlyMap<string, number> = new Map(
-  [ips, icps, tcps, arps, stks, pfils, siftrs].flatMap((slots) => Object.entries<number>(slots)),
+  [ips, icps, tcps, arps, stks, pfils, siftrs, dns].flatMap((slots) => Object.entries<number>(slots)),
 );
 
 /** Bytes to allocate for `writers` blocks. */

@@ -10,12 +10,12 @@ import { type KvDecl, type ProviderDecl, providers } from './queuekv.ts';
 interface MetricBase {
   /** Full name, `xsiftr_tcp_sndtotal_total`. */
   readonly metric: string;
-  readonly type: 'counter' | 'gauge';
+  readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
   readonly labels: readonly string[];
 }
 
-/** A metric of a slot (or of the slots of a histogram). */
+/** A metric of a slot, or of the slots of a histogram. */
 export interface CounterMetric extends MetricBase {
   readonly group: Group;
   readonly decl: CounterDecl;
@@ -34,6 +34,9 @@ function counterMetric(group: Group, decl: CounterDecl): CounterMetric {
   const base = `xsiftr_${group.name}_${decl.prom ?? decl.name.slice(group.prefix.length)}`;
   const labels = decl.perProcess ? [] : ['shard'];
   if (decl.span !== undefined) labels.push('type');
+  if (decl.bounds !== undefined) {
+    return { metric: `${base}_seconds`, type: 'histogram', help: decl.help, labels, group, decl };
+  }
   return {
     metric: decl.gauge ? base : `${base}_total`,
     type: decl.gauge ? 'gauge' : 'counter',

@@ -53,6 +53,22 @@ export interface KstatEntry {
   readonly error?: string;
 }
 
+/** The classes of a histogram of times as an entry of kstat: how many were at most so many microseconds, and above the class before. */
+export function histogramEntry(
+  provider: string,
+  name: string,
+  unit: number,
+  bounds: readonly number[],
+  value: { readonly counts: readonly number[]; readonly sum: number },
+): KstatEntry {
+  const counts = value.counts.map((n, i): Kv => {
+    const bound = bounds[i];
+    return { key: bound === undefined ? 'more' : `${bound} us`, type: 'counter64', unit: 'packets', value: n };
+  });
+  const sum: Kv = { key: 'sum in us', type: 'counter64', unit: 'none', value: Math.round(value.sum) };
+  return { provider, instance: 0, name, unit, kvs: [...counts, sum] };
+}
+
 export const rxqDecl: ProviderDecl = {
   name: 'rxq',
   prom: 'rxq',

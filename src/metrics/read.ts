@@ -23,6 +23,23 @@ export function counterValue(decl: CounterDecl, values: Float64Array): number {
   return values[slotOf.get(decl.name)!]!;
 }
 
+/** What a histogram of times holds. */
+export interface HistogramValue {
+  /** By class: at most each of `bounds`, and above all. */
+  readonly counts: readonly number[];
+  readonly total: number;
+  /** Sum of what was measured, µs. */
+  readonly sum: number;
+}
+
+/** The value of a declaration with `bounds` in a block. */
+export function histogramValue(decl: CounterDecl, values: Float64Array): HistogramValue {
+  const slot = slotOf.get(decl.name)!;
+  const classes = decl.bounds!.length + 1;
+  const counts = [...values.subarray(slot, slot + classes)];
+  return { counts, total: counts.reduce((n, c) => n + c, 0), sum: values[slot + classes]! };
+}
+
 /** The value as BSD's export structure shows it: 32-bit fields wrap at 2^32. */
 export function bsdValue(decl: CounterDecl, values: Float64Array): number {
   const value = counterValue(decl, values);

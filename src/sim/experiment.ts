@@ -3,7 +3,7 @@ import { Flow } from './flow.ts';
 import type { ExperimentOptions } from './options.ts';
 import { PcapngWriter } from './pcapng.ts';
 import { type Plan, planExperiment } from './plan.ts';
-import { type ExperimentReport, makeReport } from './report.ts';
+import { collectWarnings, type ExperimentReport, makeReport, NOTHING, startCounting } from './report.ts';
 import { SimSiftrLog } from './siftr-log.ts';
 
 /** Virtual time between two calls of `onProgress`, as parts of the whole. */
@@ -13,6 +13,8 @@ const PROGRESS_STEPS = 100;
 export interface ExperimentHooks {
   /** The network is made and the flows are set up; nothing has run. For taps, traces, events of one's own (`d.net.at`). */
   readonly onReady?: (d: Dumbbell, flows: readonly Flow[]) => void;
+  /** After each event: a link's packets, a host's pass, something on the agenda. For checks that are to hold at every step; costs accordingly. */
+  readonly onStep?: (d: Dumbbell, flows: readonly Flow[]) => void;
   /** Share of the virtual time that has passed, 0..1. */
   readonly onProgress?: (done: number) => void;
   /** It is over; nothing is taken down yet. */
@@ -44,13 +46,28 @@ export function runPlan(options: ExperimentOptions, plan: Plan, hooks: Experimen
   pcap?.watch(d.data, d.ack);
   const flows = plan.flows.map((f, i) => new Flow(d, i, f));
   Flow.listen(flows);
+  const warnings = collectWarnings(d);
+  let before = NOTHING;
+  if (plan.warmupUs > 0) {
+    d.net.at(plan.warmupUs, () => {
+      before = startCounting(d, flows);
+    });
+  }
   hooks.onReady?.(d, flows);
 
+  const { onStep } = hooks;
+  const step =
+    onStep === undefined
+      ? null
+      : () => {
+          onStep(d, flows);
+          return false;
+        };
   if (hooks.onProgress === undefined) {
-    d.net.run(plan.timeUs);
+    d.net.run(plan.timeUs, step);
   } else {
     for (let i = 1; i <= PROGRESS_STEPS; i++) {
-      d.net.run((plan.timeUs * i) / PROGRESS_STEPS);
+      d.net.run((plan.timeUs * i) / PROGRESS_STEPS, step);
       hooks.onProgress(i / PROGRESS_STEPS);
     }
   }
@@ -58,5 +75,5 @@ export function runPlan(options: ExperimentOptions, plan: Plan, hooks: Experimen
   siftr?.close(plan.timeUs);
   pcap?.close();
   hooks.onEnd?.(d, flows);
-  return makeReport(options, plan, d, flows);
+  return makeReport(options, plan, d, flows, before, warnings);
 }

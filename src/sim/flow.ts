@@ -1,6 +1,6 @@
 import type { Dumbbell } from '../driver/sim/dumbbell.ts';
 import type { SimNode } from '../driver/sim/node.ts';
-import { tcps } from '../metrics/layout.ts';
+import { COUNTER_SLOTS, tcps } from '../metrics/layout.ts';
 import { errnoName } from '../stack/errno.ts';
 import { type ConnectOptions, connect, listen, type Socket, type SocketHandler } from '../stack/socket/socket.ts';
 import type { TcpTraceFn } from '../stack/tcp/tcpcb.ts';
@@ -32,7 +32,10 @@ export class Flow {
   delivered: number;
   /** Bytes given to the sender's TCP. */
   sent: number;
-  /** What counts for the goodput: bytes delivered, up to this time, µs; -1 while the flow goes on. */
+  /** What counts begins at this time, µs, with so many bytes delivered. */
+  fromUs: number;
+  fromBytes: number;
+  /** And ends at this time, with so many; -1 while the flow goes on. */
   endUs: number;
   endBytes: number;
   /** The receiver had all that was to be sent. */
@@ -40,6 +43,8 @@ export class Flow {
   /** errno name of what ended the connection before its time, or what was wrong with the data. */
   error: string | null;
   readonly #net: Dumbbell['net'];
+  /** The sender's counters when what counts began. */
+  readonly #counted: Float64Array;
   #stopped: boolean;
   #so: Socket | null;
 
@@ -49,11 +54,14 @@ export class Flow {
     this.receiver = d.receivers[i]!;
     this.delivered = 0;
     this.sent = 0;
+    this.fromUs = plan.startUs;
+    this.fromBytes = 0;
     this.endUs = -1;
     this.endBytes = 0;
     this.completed = false;
     this.error = null;
     this.#net = d.net;
+    this.#counted = new Float64Array(COUNTER_SLOTS);
     this.#stopped = false;
     this.#so = null;
     this.meter = new FlowMeter(d.net.clock);
@@ -72,19 +80,35 @@ export class Flow {
     }
   }
 
+  /** From now on what happens counts; what was before does not. */
+  restart(): void {
+    if (this.#net.clock.now > this.fromUs) this.fromUs = this.#net.clock.now;
+    this.fromBytes = this.delivered;
+    this.#counted.set(this.sender.st.cnt);
+    this.meter.restart();
+  }
+
+  /** Payload that counts, bytes. */
+  get bytes(): number {
+    return Math.max(0, this.endBytes - this.fromBytes);
+  }
+
   /** Segments with payload that were sent, those sent again among them. */
   get segments(): number {
-    const { cnt } = this.sender.st;
-    return cnt[tcps.tcps_sndpack]! + cnt[tcps.tcps_sndrexmitpack]!;
+    return this.#count(tcps.tcps_sndpack) + this.retransmitted;
   }
 
   /** Segments sent again, and expiries of the retransmission timer. */
   get retransmitted(): number {
-    return this.sender.st.cnt[tcps.tcps_sndrexmitpack]!;
+    return this.#count(tcps.tcps_sndrexmitpack);
   }
 
   get timeouts(): number {
-    return this.sender.st.cnt[tcps.tcps_rexmttimeo]!;
+    return this.#count(tcps.tcps_rexmttimeo);
+  }
+
+  #count(slot: number): number {
+    return this.sender.st.cnt[slot]! - this.#counted[slot]!;
   }
 
   #start(): void {

@@ -80,6 +80,18 @@ export class FlowMeter {
     return us > 0 ? this.#cwndUs / us : Math.max(0, this.#cwnd);
   }
 
+  /** Forgets what was measured so far. */
+  restart(): void {
+    this.#nrtt = 0;
+    this.#cwndUs = 0;
+    this.cwndMax = 0;
+    if (this.#cwnd >= 0 && !this.#over) {
+      this.#cwndSince = this.#clock.now;
+      this.#cwndAt = this.#clock.now;
+      this.cwndMax = this.#cwnd;
+    }
+  }
+
   /** The connection is over: the window counts no longer. */
   end(): void {
     if (!this.#over) this.#window(this.#cwnd);

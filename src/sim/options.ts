@@ -3,7 +3,7 @@
 /** One flow. Values as in `ExperimentOptions`; what is absent is taken from there. */
 export interface FlowOptions {
   readonly cc?: string;
-  /** When it begins, and when its sender stops, counted from the start of the experiment. */
+  /** When it begins, and when its sender stops, counted from the start of the experiment; `start` may be a range, `0s..1s`, in which the seed chooses. */
   readonly start?: string | number;
   readonly stop?: string | number;
   /** Bytes to send; without it the flow sends until it is stopped. */
@@ -14,7 +14,7 @@ export interface FlowOptions {
 
 /**
  * An experiment as it is given: names and values are those of `xsiftr sim`. Strings carry units (`100Mbit`, `20ms`, `1bdp`, `0.1%`); plain numbers are
- * bit/s for rates, milliseconds for delays, packets for queues, probabilities from 0 to 1, bytes for sizes and seconds for `time`, `start` and `stop`.
+ * bit/s for rates, milliseconds for delays, packets for queues, probabilities from 0 to 1, bytes for sizes and seconds for `time`, `warmup`, `start` and `stop`.
  */
 export interface ExperimentOptions {
   readonly cc?: string;
@@ -35,6 +35,7 @@ export interface ExperimentOptions {
   readonly corrupt?: string | number;
   readonly mtu?: string | number;
   readonly time?: string | number;
+  readonly warmup?: string | number;
   readonly seed?: string | number;
   readonly receivers?: string;
   /** `cc=cubic,start=0s,rtt=40ms` or its fields; one flow without any. */
@@ -68,7 +69,7 @@ export const SIM_OPTIONS: readonly OptionMeta[] = [
   {
     key: 'flow',
     flags: '--flow <SPEC>',
-    help: 'a flow, repeatable: cc=NAME,start=0s,stop=20s,bytes=10MB,rtt=40ms, each optional (default: one flow)',
+    help: 'a flow, repeatable: cc=NAME,start=0s,stop=20s,bytes=10MB,rtt=40ms, each optional; start=0s..1s is a random time (default: one flow)',
     group: 'Flows',
     repeat: true,
   },
@@ -143,6 +144,12 @@ export const SIM_OPTIONS: readonly OptionMeta[] = [
   { key: 'corrupt', flags: '--corrupt <P>', help: 'share of packets with a flipped bit', group: 'Impairments' },
   { key: 'time', flags: '--time <TIME>', help: 'virtual time to run (default 10s)', group: 'Run' },
   {
+    key: 'warmup',
+    flags: '--warmup <TIME>',
+    help: 'the report counts from here on, to leave out how it began (default 0s)',
+    group: 'Run',
+  },
+  {
     key: 'seed',
     flags: '--seed <N>',
     help: 'of all randomness: the same seed, the same bytes (default 1)',
@@ -151,14 +158,14 @@ export const SIM_OPTIONS: readonly OptionMeta[] = [
   {
     key: 'siftrLog',
     flags: '--siftr-log <FILE>',
-    help: 'SIFTR 1.3.0 log of the sending hosts; overwritten',
+    help: 'SIFTR 1.3.0 log of the sending hosts; overwritten; - is standard output, the report goes to standard error then',
     group: 'Output',
     output: true,
   },
   {
     key: 'pcap',
     flags: '--pcap <FILE>',
-    help: 'pcapng of both ends of the bottleneck, interfaces left and right; overwritten',
+    help: 'pcapng of both ends of the bottleneck, interfaces left and right; overwritten; - as above',
     group: 'Output',
     output: true,
   },

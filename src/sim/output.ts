@@ -3,12 +3,18 @@ import { SimError } from './error.ts';
 
 const BUFFER = 1 << 20;
 
-/** A file that is written from its beginning, through a buffer. Errors are one line for the user. */
+/** Path of standard output. */
+export const STDOUT = '-';
+const STDOUT_FD = 1;
+const PAUSE_MS = 1;
+
+/** A file that is written from its beginning, or standard output, through a buffer. Errors are one line for the user. */
 export class OutputFile {
   readonly path: string;
   readonly #option: string;
   readonly #fd: number;
   readonly #buf: Uint8Array;
+  readonly #pause: Int32Array;
   #len: number;
 
   /** @param option what the line of a refusal begins with, `--pcap` @throws SimError */
@@ -16,9 +22,10 @@ export class OutputFile {
     this.path = path;
     this.#option = option;
     this.#buf = new Uint8Array(BUFFER);
+    this.#pause = new Int32Array(new SharedArrayBuffer(4));
     this.#len = 0;
     try {
-      this.#fd = openSync(path, 'w');
+      this.#fd = path === STDOUT ? STDOUT_FD : openSync(path, 'w');
     } catch (err) {
       throw this.#refusal(err);
     }
@@ -49,14 +56,18 @@ export class OutputFile {
 
   close(): void {
     this.flush();
-    closeSync(this.#fd);
+    if (this.#fd !== STDOUT_FD) closeSync(this.#fd);
   }
 
   #write(u8: Uint8Array, offset: number, length: number): number {
-    try {
-      return writeSync(this.#fd, u8, offset, length);
-    } catch (err) {
-      throw this.#refusal(err);
+    for (;;) {
+      try {
+        return writeSync(this.#fd, u8, offset, length);
+      } catch (err) {
+        if ((err as NodeJS.ErrnoException).code !== 'EAGAIN') throw this.#refusal(err);
+        // A full pipe whose end somebody has made non-blocking: its reader is to have some time.
+        Atomics.wait(this.#pause, 0, 0, PAUSE_MS);
+      }
     }
   }
 

@@ -1,6 +1,7 @@
 /** From options as they are given to an experiment in plain numbers, checked before anything runs. */
 import { readFileSync } from 'node:fs';
 import { MAX_SENDERS } from '../driver/sim/dumbbell.ts';
+import { SimRandom } from '../driver/sim/random.ts';
 import {
   type CodelConfig,
   checkPipeConfig,
@@ -10,6 +11,7 @@ import {
   type RedConfig,
   type ReorderConfig,
 } from '../impair/config.ts';
+import { unit } from '../impair/loss.ts';
 import { parseTrace, type RateTrace } from '../impair/trace.ts';
 import {
   parseBytes,
@@ -20,10 +22,12 @@ import {
   parseTime,
   UnitError,
 } from '../impair/units.ts';
+import type { Random } from '../rings/clock.ts';
 import { parseAssignment, type SysctlAssignment, SysctlError, type Tunables } from '../stack/sysctl.ts';
 import { CC_DEFAULT, checkCc } from './cc.ts';
 import { SimError } from './error.ts';
 import { type ExperimentOptions, type FlowOptions, flagOf } from './options.ts';
+import { STDOUT } from './output.ts';
 
 export interface FlowPlan {
   readonly cc: string;
@@ -40,6 +44,8 @@ export interface FlowPlan {
 export interface Plan {
   readonly seed: number;
   readonly timeUs: number;
+  /** The report counts from here on. */
+  readonly warmupUs: number;
   readonly mtu: number;
   readonly data: PipeConfig;
   readonly ack: PipeConfig;
@@ -200,7 +206,25 @@ function flowFields(given: string | FlowOptions): FlowOptions {
   return value('flow', given, '', () => Object.fromEntries(settings(given.trim(), 'a flow', FLOW_KEYS)));
 }
 
-function planFlow(given: string | FlowOptions, cc: string, delayUs: number, timeUs: number): FlowPlan {
+/** A time, or `1s..3s`: one within these, evenly, by the seed. */
+function startOf(text: string, random: Random): number {
+  const [first, last] = text.split('..');
+  const from = seconds(first!);
+  if (last === undefined) return from;
+  const to = seconds(last);
+  if (to < from) throw new UnitError(`${text}: from the earlier to the later`);
+  return from + Math.floor(unit(random) * (to - from));
+}
+
+interface FlowDefaults {
+  readonly cc: string;
+  readonly delayUs: number;
+  readonly timeUs: number;
+  /** Of this flow. */
+  readonly random: Random;
+}
+
+function planFlow(given: string | FlowOptions, { cc, delayUs, timeUs, random }: FlowDefaults): FlowPlan {
   const f = flowFields(given);
   const field = <T>(key: (typeof FLOW_KEYS)[number], fallback: T, parse: (text: string) => T): T => {
     const v = f[key];
@@ -212,7 +236,7 @@ function planFlow(given: string | FlowOptions, cc: string, delayUs: number, time
     }
   };
   const rttUs = field('rtt', 2 * delayUs, (t) => parseTime(t));
-  const startUs = field('start', 0, seconds);
+  const startUs = field('start', 0, (t) => startOf(t, random));
   const stopUs = field('stop', Number.POSITIVE_INFINITY, seconds);
   if (startUs >= timeUs) throw new SimError(`--flow start=${f.start}: before the end of --time`);
   if (stopUs <= startUs) throw new SimError(`--flow stop=${f.stop}: after its start`);
@@ -267,12 +291,15 @@ export function planExperiment(o: ExperimentOptions): Plan {
   const cc = checkCc(o.cc ?? CC_DEFAULT);
   const timeUs = value('time', o.time, '10s', seconds);
   if (!(timeUs > 0 && timeUs <= 1e12)) throw new SimError(`--time ${o.time}: above 0, at most 1e6s`);
+  const warmupUs = value('warmup', o.warmup, '0', seconds);
+  if (warmupUs >= timeUs) throw new SimError(`--warmup ${o.warmup}: before the end of --time`);
   const mtu = whole('mtu', o.mtu, '1500', MTU_MIN, MTU_MAX);
   const delayUs = delayOf(o);
   const given = o.flow === undefined || o.flow.length === 0 ? [''] : o.flow;
   if (given.length > MAX_SENDERS)
     throw new SimError(`--flow: ${given.length} flows, at most ${MAX_SENDERS} are allowed`);
-  const flows = given.map((f) => planFlow(f, cc, delayUs, timeUs));
+  const seed = whole('seed', o.seed, '1', 0, Number.MAX_SAFE_INTEGER);
+  const flows = given.map((f, i) => planFlow(f, { cc, delayUs, timeUs, random: new SimRandom(seed, `flow/${i + 1}`) }));
 
   const trace = o.trace === undefined ? null : traceOf(o.trace);
   const bw = value('bw', o.bw, '100Mbit', parseRate);
@@ -325,9 +352,13 @@ export function planExperiment(o: ExperimentOptions): Plan {
       Number(v),
     );
   }
+  if (o.siftrLog === STDOUT && o.pcap === STDOUT) {
+    throw new SimError('--pcap -: standard output takes --siftr-log already');
+  }
   return {
-    seed: whole('seed', o.seed, '1', 0, Number.MAX_SAFE_INTEGER),
+    seed,
     timeUs,
+    warmupUs,
     mtu,
     data,
     ack,

@@ -1,6 +1,7 @@
 /** What an experiment tells, and how it is counted. */
 import type { Dumbbell } from '../driver/sim/dumbbell.ts';
 import type { Wire } from '../driver/sim/wire.ts';
+import { PipeStats } from '../impair/pipe.ts';
 import { VERSION } from '../version.ts';
 import type { Flow } from './flow.ts';
 import { commandOf, type ExperimentOptions } from './options.ts';
@@ -40,7 +41,7 @@ export interface FlowReport {
   /** When it was stopped, had delivered all, failed, or the experiment ended. */
   readonly end_s: number;
   readonly base_rtt_us: number;
-  /** Payload delivered in order to the receiving application, from start to end. */
+  /** Payload delivered in order to the receiving application, from its start, or the end of the warm-up, to its end. */
   readonly bytes: number;
   readonly goodput_bps: number;
   /** All of `bytes=` was delivered. */
@@ -73,18 +74,43 @@ export interface ExperimentReport {
   readonly sweep?: Readonly<Record<string, string>>;
   readonly seed: number;
   readonly time_s: number;
+  /** Everything below counts from here on. */
+  readonly warmup_s: number;
   /** Largest of all flows, and the bytes that fill the bottleneck for so long. */
   readonly base_rtt_us: number;
   readonly bdp_bytes: number;
   readonly flows: readonly FlowReport[];
-  /** Sum over the flows. */
+  /** Of all flows together, over the time that counts. */
   readonly goodput_bps: number;
   /** Fairness of the flows' goodputs: 1 is even, 1/n is one flow having all (Jain, Chiu and Hawe 1984). */
   readonly jain_index: number;
   readonly data_path: PathReport;
   readonly ack_path: PathReport;
+  /** What stacks warned of, as "0.482695 s sender1: …": the first WARNINGS_MAX. */
+  readonly warnings: readonly string[];
   /** Events of the simulation, a measure of its work. */
   readonly events: number;
+}
+
+/** Warnings that a report holds. */
+const WARNINGS_MAX = 20;
+
+/** Collects what the stacks of a network warn of. */
+export function collectWarnings(d: Dumbbell): string[] {
+  const warnings: string[] = [];
+  for (const node of d.net.nodes) {
+    node.st.onWarning = (text) => {
+      if (warnings.length < WARNINGS_MAX) warnings.push(`${round(d.net.clock.now / 1e6, 6)} s ${node.name}: ${text}`);
+    };
+  }
+  return warnings;
+}
+
+/** Hosts that had no frame for what arrived: what their flows lost there, no emulated link lost. */
+function starved(d: Dumbbell): string[] {
+  return d.net.nodes
+    .filter((n) => n.link.dropped > 0)
+    .map((n) => `${n.name}: ${n.link.dropped} packets dropped, no frame was free`);
 }
 
 /** Rounds to `digits` behind the point: what is below that is noise of the arithmetic. */
@@ -104,8 +130,18 @@ export function percentile(sorted: ArrayLike<number>, p: number): number {
   return sorted.length === 0 ? 0 : sorted[Math.max(0, Math.ceil(p * sorted.length) - 1)]!;
 }
 
-function pathReport(wire: Wire, timeUs: number): PathReport {
-  const { config: c, stats: s } = wire.pipe;
+/** What of `now` has come since `before`; the greatest lengths of the queue are not sums. */
+function since(now: PipeStats, before: PipeStats): PipeStats {
+  const s = { ...now };
+  for (const key of Object.keys(before) as (keyof PipeStats)[]) {
+    if (!key.startsWith('max')) s[key] -= before[key];
+  }
+  return s;
+}
+
+function pathReport(wire: Wire, before: PipeStats, timeUs: number): PathReport {
+  const { config: c } = wire.pipe;
+  const s = since(wire.pipe.stats, before);
   const rate = c.trace === null ? c.rate : c.trace.rate;
   return {
     rate_bps: round(rate),
@@ -135,15 +171,15 @@ function flowReport(f: Flow, i: number): FlowReport {
   const rtts = f.meter.rtts();
   let sum = 0;
   for (const r of rtts) sum += r;
-  const us = f.endUs - plan.startUs;
+  const us = f.endUs - f.fromUs;
   return {
     id: i + 1,
     cc: plan.cc,
     start_s: round(plan.startUs / 1e6, 6),
     end_s: round(f.endUs / 1e6, 6),
     base_rtt_us: plan.rttUs,
-    bytes: f.endBytes,
-    goodput_bps: us > 0 ? round((f.endBytes * 8e6) / us) : 0,
+    bytes: f.bytes,
+    goodput_bps: us > 0 ? round((f.bytes * 8e6) / us) : 0,
     completed: f.completed,
     segments_sent: f.segments,
     retransmitted_segments: f.retransmitted,
@@ -162,26 +198,52 @@ function flowReport(f: Flow, i: number): FlowReport {
   };
 }
 
+/** What the two ways of the bottleneck had counted when what counts began. */
+export interface Before {
+  readonly data: PipeStats;
+  readonly ack: PipeStats;
+}
+
+/** Before anything has run. */
+export const NOTHING: Before = { data: new PipeStats(), ack: new PipeStats() };
+
+/** Takes down what is not to count, in the middle of a run. */
+export function startCounting(d: Dumbbell, flows: readonly Flow[]): Before {
+  for (const f of flows) f.restart();
+  const [data, ack] = [d.data, d.ack].map(({ pipe }) => {
+    pipe.account(d.net.clock.now);
+    pipe.stats.maxPackets = pipe.queuePackets;
+    pipe.stats.maxBytes = pipe.queueBytes;
+    return { ...pipe.stats };
+  });
+  return { data: data!, ack: ack! };
+}
+
 /** The report of an experiment that is over. */
 export function makeReport(
   options: ExperimentOptions,
   plan: Plan,
   d: Dumbbell,
   flows: readonly Flow[],
+  before: Before,
+  warnings: readonly string[],
 ): ExperimentReport {
   const reports = flows.map(flowReport);
+  const us = plan.timeUs - plan.warmupUs;
   return {
     version: VERSION,
     command: commandOf(options),
     seed: plan.seed,
     time_s: plan.timeUs / 1e6,
+    warmup_s: plan.warmupUs / 1e6,
     base_rtt_us: plan.rttUs,
     bdp_bytes: plan.bdpBytes,
     flows: reports,
-    goodput_bps: reports.reduce((n, f) => n + f.goodput_bps, 0),
+    goodput_bps: round((reports.reduce((n, f) => n + f.bytes, 0) * 8e6) / us),
     jain_index: round(jainIndex(reports.map((f) => f.goodput_bps)), 4),
-    data_path: pathReport(d.data, plan.timeUs),
-    ack_path: pathReport(d.ack, plan.timeUs),
+    data_path: pathReport(d.data, before.data, us),
+    ack_path: pathReport(d.ack, before.ack, us),
+    warnings: [...warnings, ...starved(d)],
     events: d.net.events,
   };
 }

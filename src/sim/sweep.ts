@@ -1,8 +1,10 @@
+import { Worker } from 'node:worker_threads';
 import { SimError } from './error.ts';
 import { type ExperimentHooks, runPlan } from './experiment.ts';
 import { type ExperimentOptions, keyOf, SIM_OPTIONS } from './options.ts';
 import { type Plan, planExperiment } from './plan.ts';
 import type { ExperimentReport } from './report.ts';
+import type { SweepAnswer, SweepThreadData } from './sweep-thread.ts';
 
 /** One option and the values that it takes in turn. */
 export interface SweepAxis {
@@ -54,6 +56,16 @@ interface Run {
   readonly sweep: Readonly<Record<string, string>>;
 }
 
+function withSweep({ version, command, ...rest }: ExperimentReport, { sweep }: Run): ExperimentReport {
+  return { version, command, sweep, ...rest };
+}
+
+function startThread(data: SweepThreadData): Worker {
+  // TypeScript in the checkout, JavaScript in the package.
+  const file = import.meta.url.endsWith('.ts') ? './sweep-thread.ts' : './sweep-thread.js';
+  return new Worker(new URL(file, import.meta.url), { workerData: data, name: 'sweep' });
+}
+
 /** Every combination of the values, the last axis changing fastest; all are checked before the first one runs. */
 export class Sweep {
   readonly #runs: readonly Run[];
@@ -82,9 +94,37 @@ export class Sweep {
 
   /** Runs one after the other; each report comes when its run is over. */
   *reports(hooks: ExperimentHooks = {}): Generator<ExperimentReport> {
-    for (const { options, plan, sweep } of this.#runs) {
-      const { version, command, ...rest } = runPlan(options, plan, hooks);
-      yield { version, command, sweep, ...rest };
+    for (const run of this.#runs) yield withSweep(runPlan(run.options, run.plan, hooks), run);
+  }
+
+  /**
+   * The same reports in the same order, from several threads.
+   * @param threads at least 1
+   * @param ccs what `loadCc` is to load in each of them
+   */
+  async *parallel(threads: number, ccs: readonly string[]): AsyncGenerator<ExperimentReport> {
+    const runs = this.#runs;
+    const results = runs.map(() => Promise.withResolvers<ExperimentReport>());
+    // One that fails is looked at when its turn comes; the others are not anybody's fault then.
+    for (const r of results) r.promise.catch(() => {});
+    let next = 0;
+    const workers = Array.from({ length: Math.min(threads, runs.length) }, () => {
+      const worker = startThread({ ccs });
+      let at = next++;
+      worker.postMessage(runs[at]!.options);
+      worker.on('message', (answer: SweepAnswer) => {
+        if ('error' in answer) results[at]!.reject(new Error(answer.error));
+        else results[at]!.resolve(withSweep(answer.report, runs[at]!));
+        at = next++;
+        if (at < runs.length) worker.postMessage(runs[at]!.options);
+      });
+      worker.on('error', (err) => results[at]?.reject(err));
+      return worker;
+    });
+    try {
+      for (const r of results) yield await r.promise;
+    } finally {
+      await Promise.all(workers.map((w) => w.terminate()));
     }
   }
 }

@@ -69,7 +69,7 @@ export function renderReport(r: ExperimentReport, wallMs: number): string {
     '',
   ];
   const lines = [
-    `${formatRate(r.data_path.rate_bps)}, base RTT ${formatUs(r.base_rtt_us)}, bdp ${r.bdp_bytes} bytes, ${r.time_s} s, seed ${r.seed}`,
+    `${formatRate(r.data_path.rate_bps)}, base RTT ${formatUs(r.base_rtt_us)}, bdp ${r.bdp_bytes} bytes, ${r.time_s} s${r.warmup_s > 0 ? `, the first ${r.warmup_s} s not counted` : ''}, seed ${r.seed}`,
     '',
     ...table([head, ...r.flows.map(flowRow)]),
     '',
@@ -79,6 +79,7 @@ export function renderReport(r: ExperimentReport, wallMs: number): string {
   if (r.flows.length > 1) {
     lines.push(`all flows: ${formatRate(r.goodput_bps)}, Jain index ${r.jain_index.toFixed(3)}`);
   }
+  lines.push(...r.warnings.map((w) => `warning: ${w}`));
   const seconds = wallMs / 1000;
   lines.push(
     '',

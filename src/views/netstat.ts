@@ -2,7 +2,7 @@ import { ICMP_MAXTYPE } from '../metrics/decl/icmp.ts';
 import type { CounterDecl, Group } from '../metrics/declare.ts';
 import { renderLabel } from '../metrics/label.ts';
 import { groups, slotOf } from '../metrics/layout.ts';
-import { bsdValue, declOf } from '../metrics/read.ts';
+import { bsdValue, declOf, histogramValue } from '../metrics/read.ts';
 import { ViewError } from './view-error.ts';
 
 /** `netstat -s`, `-ss` and `-an` as OpenBSD prints them (spec/counters.md 5 and 7.1). */
@@ -57,7 +57,19 @@ function histogramText(decl: CounterDecl, values: Float64Array): string {
   return text;
 }
 
+/** A histogram of times: the line with how many, and one for each class that is not empty. */
+function timesText(decl: CounterDecl, values: Float64Array, nonZero: boolean): string {
+  const { counts, total, sum } = histogramValue(decl, values);
+  if (nonZero && total === 0) return '';
+  const lines = counts.map((n, i) => {
+    const bound = decl.bounds![i];
+    return n === 0 ? '' : `\t\t${bound === undefined ? 'more' : `at most ${bound} us`}: ${n}\n`;
+  });
+  return `${renderLabel(decl.label!, total, 0)}\n${lines.join('')}${total === 0 ? '' : `\t\tsum in us: ${Math.round(sum)}\n`}`;
+}
+
 function lineText(group: Group, decl: CounterDecl, values: Float64Array, nonZero: boolean): string {
+  if (decl.bounds !== undefined) return timesText(decl, values, nonZero);
   if (decl.span !== undefined) return histogramText(decl, values);
   if (decl.label === undefined) return '';
   const n = bsdValue(decl, values);

@@ -1,8 +1,8 @@
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { Counter, collectDefaultMetrics, Gauge, type Metric, Registry } from 'prom-client';
 import { slotOf } from '../metrics/layout.ts';
 import { type CounterMetric, counterMetrics, kstatMetrics, type QueueMetric } from '../metrics/promnames.ts';
 import type { KstatEntry } from '../metrics/queuekv.ts';
-import { combineCounters, counterValue } from '../metrics/read.ts';
+import { combineCounters, counterValue, histogramValue } from '../metrics/read.ts';
 
 /** What a scrape shows, taken at one moment. */
 export interface MetricsSnapshot {
@@ -41,7 +41,7 @@ type Sample = { labels: Labels; value: number };
  */
 function register(
   registry: Registry,
-  def: { metric: string; type: 'counter' | 'gauge'; help: string; labels: readonly string[] },
+  def: { metric: string; type: 'counter' | 'gauge' | 'histogram'; help: string; labels: readonly string[] },
   samples: () => Sample[],
 ): void {
   const config = { name: def.metric, help: def.help, labelNames: [...def.labels], registers: [registry] };
@@ -83,6 +83,36 @@ function counterSamples(metric: CounterMetric, snapshot: MetricsSnapshot, combin
   return samples;
 }
 
+/**
+ * Registers a histogram whose classes are counted elsewhere. prom-client's own can only observe one value after the other, so what its
+ * registry asks of a metric is answered here.
+ */
+function registerHistogram(registry: Registry, metric: CounterMetric, read: () => MetricsSnapshot): void {
+  const { decl, metric: name, help } = metric;
+  const bounds = [...decl.bounds!.map((us) => String(us / 1e6)), '+Inf'];
+  const get = async () => ({
+    name,
+    help,
+    type: 'histogram',
+    aggregator: 'sum',
+    values: read().shards.flatMap((block, shard) => {
+      const labels = { shard: String(shard) };
+      const { counts, total, sum } = histogramValue(decl, block);
+      let below = 0;
+      const buckets = counts.map((n, i) => {
+        below += n;
+        return { metricName: `${name}_bucket`, labels: { ...labels, le: bounds[i]! }, value: below };
+      });
+      return [
+        ...buckets,
+        { metricName: `${name}_sum`, labels, value: sum / 1e6 },
+        { metricName: `${name}_count`, labels, value: total },
+      ];
+    }),
+  });
+  registry.registerMetric({ name, help, type: 'histogram', get, reset: () => {} } as unknown as Metric);
+}
+
 function queueSamples(metric: QueueMetric, kstat: readonly KstatEntry[]): Sample[] {
   const samples: Sample[] = [];
   for (const provider of metric.providers) {
@@ -111,7 +141,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
     registers: [registry],
   }).set({ ...options.build }, 1);
   for (const metric of kstatMetrics) register(registry, metric, () => queueSamples(metric, snapshot.kstat));
-  for (const metric of counterMetrics) register(registry, metric, () => counterSamples(metric, snapshot, combined));
+  for (const metric of counterMetrics) {
+    if (metric.type === 'histogram') registerHistogram(registry, metric, () => snapshot);
+    else register(registry, metric, () => counterSamples(metric, snapshot, combined));
+  }
   if (options.processMetrics) {
     collectDefaultMetrics({ register: registry });
     for (const name of ILL_NAMED) registry.removeSingleMetric(name);

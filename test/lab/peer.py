@@ -240,6 +240,30 @@ def hold(port, count):
     time.sleep(60)
 
 
+def hold(sent, wanted, idle):
+    """
+    Three connections that stay open until standard input ends: to echo, over which `sent` bytes went and came back; to http, which sent a
+    body of `wanted` bytes that was read; to discard, over which nothing went for at least `idle` seconds and which has keepalive.
+    """
+    e, h, d = dial(ECHO), dial(HTTP), dial(DISCARD)
+    d.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    data = body(int(sent))
+    t = threading.Thread(target=e.sendall, args=(data,))
+    t.start()
+    same = recv_all(e, len(data)) == data
+    t.join()
+    h.sendall(b"GET /bytes/%d HTTP/1.1\r\nHost: x\r\n\r\n" % int(wanted))
+    head = b""
+    while b"\r\n\r\n" not in head:
+        head += h.recv(1)
+    got = recv_all(h, int(wanted))
+    time.sleep(float(idle))
+    ports = [s.getsockname()[1] for s in (e, h, d)]
+    print(json.dumps({"echo": ports[0], "http": ports[1], "idle": ports[2], "same": same, "head": len(head), "body": len(got)}), flush=True)
+    sys.stdin.read()
+    return {}
+
+
 def main():
     result = globals()[sys.argv[1]](*sys.argv[2:])
     print(json.dumps(result))

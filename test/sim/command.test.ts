@@ -40,6 +40,7 @@ const report = z.strictObject({
   sweep: z.record(z.string(), z.string()).optional(),
   seed: count,
   time_s: z.number().positive(),
+  warmup_s: z.number().nonnegative(),
   base_rtt_us: z.number().nonnegative(),
   bdp_bytes: count,
   flows: z
@@ -74,6 +75,7 @@ const report = z.strictObject({
   jain_index: z.number().min(0).max(1),
   data_path: path,
   ack_path: path,
+  warnings: z.array(z.string()),
   events: count,
 });
 
@@ -101,14 +103,23 @@ describe('xsiftr sim', () => {
     expect(again.stdout).toBe(first.stdout);
   });
 
+  it('writes a log to standard output, and the report to standard error then', async () => {
+    const r = await sim('--time', '0.5s', '--siftr-log', '-');
+    expect(r.stdout).toMatch(/^enable_time_secs=0\t.*\no,0\.040/);
+    expect(r.stdout).toMatch(/\ndisable_time_secs=0\tdisable_time_usecs=500000\t.*$/);
+    expect(r.stderr).toMatch(/^100 Mbit\/s, base RTT 40 ms/);
+  });
+
   it('prints a line of JSON a run in a sweep, in the order of the product', async () => {
-    const r = await sim('--time', '0.3s', '--bw', '10Mbit', '--sweep', 'loss=0,2%', '--sweep', 'seed=1..3');
+    const words = ['--time', '0.3s', '--bw', '10Mbit', '--sweep', 'loss=0,2%', '--sweep', 'seed=1..3'];
+    const [r, parallel] = await Promise.all([sim(...words, '--jobs', '1'), sim(...words, '--jobs', '3')]);
     const lines = r.stdout.split('\n').map((l) => report.parse(JSON.parse(l)));
     expect(lines.map((l) => l.sweep)).toEqual(
       ['0', '2%'].flatMap((loss) => ['1', '2', '3'].map((seed) => ({ loss, seed }))),
     );
     expect(lines.map((l) => l.seed)).toEqual([1, 2, 3, 1, 2, 3]);
     expect(lines.slice(0, 3).every((l) => l.data_path.dropped.loss === 0)).toBe(true);
+    expect(parallel).toEqual(r);
     // No terminal, no progress bar.
     expect(r.stderr).toBe('');
   });
@@ -117,6 +128,7 @@ describe('xsiftr sim', () => {
     [['--los', '1%'], 'unknown option --los; xsiftr sim --help lists what there is'],
     [['fast'], 'sim: fast: takes options only; see xsiftr sim --help'],
     [['--sweep', 'seed=1..2', '--json', '--pcap', 'x'], '--sweep: each run would overwrite '],
+    [['--sweep', 'seed=1..2', '--jobs', '0'], 'sim: --jobs 0: allowed is a whole number from 1 to 256'],
     [['--time', 'long'], '--time long: a time like '],
   ])('refuses %j in one line with exit status 2', async (words, line) => {
     const r = await sim(...words);

@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type ExperimentHooks, type ExperimentOptions, runExperiment } from '../../src/sim/index.ts';
 import { TA_INPUT_DONE, TA_OUTPUT_DONE } from '../../src/stack/tcp/tcpcb.ts';
+import { checkStack } from '../lab/invariants.ts';
 import { experiment } from '../lab/sim.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'xsiftr-sim-'));
@@ -87,6 +88,31 @@ describe('an experiment', () => {
     });
   });
 
+  it('counts from the end of the warm-up on, as if what was before had not been', () => {
+    const options: ExperimentOptions = { bw: '10Mbit', time: '6s', loss: '0.2%', flow: ['', 'start=1s', 'start=5s'] };
+    const whole = experiment(options);
+    const half = experiment({ ...options, time: '3s', flow: ['', 'start=1s'] });
+    experiment({ ...options, warmup: '3s' }, (r) => {
+      r.flows.slice(0, 2).forEach((f, i) => {
+        const [all, first] = [whole.flows[i]!, half.flows[i]!];
+        expect(f.bytes).toBe(all.bytes - first.bytes);
+        expect(f.goodput_bps).toBe(Math.round((f.bytes * 8) / 3));
+        expect(f.retransmitted_segments).toBe(all.retransmitted_segments - first.retransmitted_segments);
+        expect(f.segments_sent).toBe(all.segments_sent - first.segments_sent);
+        expect(f.rtt_us.samples).toBe(all.rtt_us.samples - first.rtt_us.samples);
+      });
+      // One that begins later has all of its own.
+      expect(r.flows[2]).toEqual(whole.flows[2]);
+      for (const key of ['offered', 'delivered', 'delivered_bytes'] as const) {
+        expect(r.data_path[key]).toBe(whole.data_path[key] - half.data_path[key]);
+      }
+      expect(r.data_path.queue.mean_packets).toBeCloseTo(
+        2 * whole.data_path.queue.mean_packets - half.data_path.queue.mean_packets,
+        1,
+      );
+    });
+  });
+
   it('goes on when a caller changes the path in the middle of it', () => {
     const rates: number[] = [];
     const hooks: ExperimentHooks = {
@@ -116,7 +142,7 @@ describe('an experiment', () => {
       ]);
       expect(r.flows[1]!.rtt_us.min).toBeGreaterThanOrEqual(100_000);
       expect(r.flows[0]!.rtt_us.min).toBeLessThan(50_000);
-      expect(r.goodput_bps).toBe(r.flows.reduce((n, f) => n + f.goodput_bps, 0));
+      expect(r.goodput_bps).toBe(Math.round((r.flows.reduce((n, f) => n + f.bytes, 0) * 8) / 4));
     });
   });
 
@@ -148,10 +174,11 @@ describe('whatever a path does to packets', () => {
     duplicate: fc.constantFrom('0', '3%'),
     corrupt: fc.constantFrom('0', '3%'),
     mtu: fc.constantFrom(576, 1500, 3822),
+    cc: fc.constantFrom('newreno', 'cubic', 'dctcp', 'bbr', 'bbr1'),
     flow: fc.constantFrom(['bytes=100KB'], ['bytes=100KB', 'bytes=50KB,start=0.1s']),
   });
 
-  it('the receiver gets exactly the bytes that were sent, and nothing is left behind', () => {
+  it('the receiver gets exactly the bytes that were sent, invariants hold at every step, and nothing is left behind', () => {
     fc.assert(
       fc.property(options, (o) => {
         experiment(
@@ -160,6 +187,10 @@ describe('whatever a path does to packets', () => {
             for (const f of r.flows) expect(f).toMatchObject({ completed: true, error: null });
           },
           {
+            // What holds of sequence numbers, scoreboard, windows and timers between any two events.
+            onStep: (d) => {
+              for (const n of d.net.nodes) checkStack(n.st);
+            },
             onEnd: (d) => {
               expect(d.net.frames.out).toBe(0);
               for (const n of d.net.nodes) {

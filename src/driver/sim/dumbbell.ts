@@ -29,8 +29,8 @@ export interface DumbbellOptions {
   readonly separateReceivers: boolean;
   /** Fields of Tunables, in every stack. */
   readonly tune: Partial<Tunables>;
-  /** Frames that a receiver has for what waits for a gap to close, besides those of any host. */
-  readonly receiverFrames: number;
+  /** Frames that a receiver has for what waits for a gap to close, besides those of any host; default 2048. */
+  readonly receiverFrames?: number;
 }
 
 /** Addresses of 192.0.2.0/24 that are left for senders when each has a receiver of its own. */
@@ -68,7 +68,7 @@ export class Dumbbell {
       net.addNode({ name, addr: (NET + host) | 0, prefixLen: 24, mtu: o.mtu, tune: o.tune, frames });
     const hosts = o.separateReceivers ? n : 1;
     const receivers = Array.from({ length: hosts }, (_, i) =>
-      node(`receiver${i + 1}`, FIRST_RECEIVER + i, FRAMES + o.receiverFrames),
+      node(`receiver${i + 1}`, FIRST_RECEIVER + i, FRAMES + (o.receiverFrames ?? FRAMES)),
     );
     this.receivers = Array.from({ length: n }, (_, i) => receivers[i % hosts]!);
     this.senders = Array.from({ length: n }, (_, i) => node(`sender${i + 1}`, FIRST_SENDER + i, FRAMES));

@@ -30,7 +30,7 @@ import {
 } from '../wire/ipv4.ts';
 import { icmpError } from './icmp.ts';
 import { INADDR_ALLHOSTS_GROUP, inLocalGroup, inLoopback, inMulticast, inZeroNet } from './in-addr.ts';
-import { PFIL_DROPPED, PFIL_PASS, pfilRun } from './pfil.ts';
+import { PFIL_DROPPED, PFIL_PASS, type PfilHook, pfilResume, pfilRun } from './pfil.ts';
 
 /**
  * IPv4 input (R9 to R14). `m.pos` at the IP header. Takes `m` over. The checks come in OpenBSD's order (spec/packetflow.md 1.1),
@@ -44,19 +44,34 @@ export function ipInput(st: Stack, ifp: Ifnet, m: Mbuf): void {
     drop(st, m, fault);
     return;
   }
-  const hlen = ipHlen(st.pool.dv, m.l3);
+  if (st.pfil.inet.in === null || pfilPasses(st, ifp, m, null)) ipInputFiltered(st, ifp, m);
+}
+
+/**
+ * Gives a received packet back that `hook` of head inet kept (PFIL_CONSUMED): the hooks behind it and the rest of input follow.
+ * `m.pos` at the IP header, as the hook got it. Takes `m` over.
+ */
+export function ipInputResume(st: Stack, ifp: Ifnet, m: Mbuf, hook: PfilHook): void {
+  if (st.pfil.inet.in === null || pfilPasses(st, ifp, m, hook)) ipInputFiltered(st, ifp, m);
+}
+
+/** The filters (R10), those behind `after` where it is not null. False when one took or dropped the packet. */
+function pfilPasses(st: Stack, ifp: Ifnet, m: Mbuf, after: PfilHook | null): boolean {
   const head = st.pfil.inet;
-  if (head.in !== null) {
-    const c = head.ctxIn;
-    c.ifp = ifp;
-    c.queue = ifp.queue;
-    c.now = st.clock.us;
-    const verdict = pfilRun(st, head.in, m, c);
-    if (verdict !== PFIL_PASS) {
-      st.cnt[verdict === PFIL_DROPPED ? pfils.pfils_inet_in_drop : pfils.pfils_inet_in_consumed]!++;
-      return;
-    }
-  }
+  const chain = head.in!;
+  const c = head.ctxIn;
+  c.ifp = ifp;
+  c.queue = ifp.queue;
+  c.now = st.clock.us;
+  const verdict = after === null ? pfilRun(st, chain, m, c) : pfilResume(st, chain, after, m, c);
+  if (verdict === PFIL_PASS) return true;
+  st.cnt[verdict === PFIL_DROPPED ? pfils.pfils_inet_in_drop : pfils.pfils_inet_in_consumed]!++;
+  return false;
+}
+
+/** What follows the filters (R11 on). */
+function ipInputFiltered(st: Stack, ifp: Ifnet, m: Mbuf): void {
+  const hlen = ipHlen(st.pool.dv, m.l3);
   if (hlen > IP_HDR_LEN && !optionsPass(st, m, hlen)) return;
   ipLocal(st, ifp, m, hlen);
 }

@@ -16,6 +16,7 @@ import {
   ipEmit,
   ipHlen,
   ipLen,
+  ipOff,
   ipProto,
   ipSrc,
   setIpSum,
@@ -23,7 +24,7 @@ import {
 import { type ArpEntry, arpUsable } from './arp.ts';
 import { etherSend } from './ether.ts';
 import { inExperimental, inMulticast, inZeroNet } from './in-addr.ts';
-import { PFIL_DROPPED, PFIL_PASS, pfilRun } from './pfil.ts';
+import { PFIL_DROPPED, PFIL_PASS, type PfilHook, pfilResume, pfilRun } from './pfil.ts';
 import { type Route, type RouteCache, routeLookup } from './route.ts';
 
 /**
@@ -97,6 +98,48 @@ export function ipOutput(
       ro = null;
     }
   }
+  return ipOutputFiltered(st, ifp, m, route, dst, df, ro);
+}
+
+/**
+ * Gives a packet of ours back that `hook` of head inet kept (PFIL_CONSUMED): the hooks behind it and the rest of output follow, with
+ * a route as it is now. `m.pos` at the IP header, as the hook got it. Takes `m` over.
+ *
+ * @returns as `ipOutput`; the sender has long been told 0
+ */
+export function ipOutputResume(st: Stack, ifp: Ifnet, m: Mbuf, hook: PfilHook): number {
+  const head = st.pfil.inet;
+  if (head.out !== null) {
+    const c = head.ctxOut;
+    c.ifp = ifp;
+    c.queue = ifp.queue;
+    // The socket may be gone by now.
+    c.inp = null;
+    c.now = st.clock.us;
+    const verdict = pfilResume(st, head.out, hook, m, c);
+    if (verdict !== PFIL_PASS) {
+      const dropped = verdict === PFIL_DROPPED;
+      st.cnt[dropped ? pfils.pfils_inet_out_drop : pfils.pfils_inet_out_consumed]!++;
+      return dropped ? EACCES : 0;
+    }
+  }
+  const v = st.pool.dv;
+  const dst = ipDst(v, m.pos);
+  const route = st.routes.lookup(dst);
+  if (route === null || route.local) return refuse(st, m, ips.ips_noroute_dst, EHOSTUNREACH);
+  return ipOutputFiltered(st, route.ifp, m, route, dst, (ipOff(v, m.pos) & IP_DF) !== 0, null);
+}
+
+/** What follows the filters: length, checksums, next hop (T6, T7). */
+function ipOutputFiltered(
+  st: Stack,
+  ifp: Ifnet,
+  m: Mbuf,
+  route: Route,
+  dst: number,
+  df: boolean,
+  ro: RouteCache | null,
+): number {
   if (m.len > route.mtu) return refuse(st, m, df ? ips.ips_cantfrag : ips.ips_nofrag, EMSGSIZE);
   if (!ifp.link.caps.csum) softwareChecksums(st, m);
   return ipSendTo(st, ifp, m, route, dst, ro);

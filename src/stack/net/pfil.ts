@@ -102,7 +102,20 @@ export class PfilHead {
  * to the caller. A hook that throws has dropped the packet.
  */
 export function pfilRun(st: Stack, chain: readonly PfilLink[], m: Mbuf, c: PfilCtx): Verdict {
-  for (let i = 0; i < chain.length; i++) {
+  return runFrom(st, chain, 0, m, c);
+}
+
+/**
+ * Goes on with a packet that `hook` kept, at the hook behind it: none sees it twice. Where the hook is no longer linked the packet
+ * is through.
+ */
+export function pfilResume(st: Stack, chain: readonly PfilLink[], hook: PfilHook, m: Mbuf, c: PfilCtx): Verdict {
+  for (let i = 0; i < chain.length; i++) if (chain[i]!.hook === hook) return runFrom(st, chain, i + 1, m, c);
+  return PFIL_PASS;
+}
+
+function runFrom(st: Stack, chain: readonly PfilLink[], from: number, m: Mbuf, c: PfilCtx): Verdict {
+  for (let i = from; i < chain.length; i++) {
     const link = chain[i]!;
     const verdict = call(st, link, m, c);
     if (verdict === PFIL_DROPPED) {

@@ -139,6 +139,11 @@ export class Socket {
     return this.so_snd.sb_cc;
   }
 
+  /** `send` took less than it was given, and `writable` has not been called since. */
+  get wantsRoom(): boolean {
+    return this.#wantWrite;
+  }
+
   /**
    * Queues bytes for sending and sends what may go.
    * @returns bytes taken, 0..len (`writable` is called when there is room again), or -EPIPE after shutdown, close or the end

@@ -220,6 +220,7 @@ export class Syncache {
     const tp = tcpNewtcpcb(st, k, so);
     tp.t_state = TCPS_SYN_RECEIVED;
     tp.iss = e.iss;
+    tp.rack_fack = e.iss;
     tp.irs = e.irs;
     tp.snd_una = e.iss;
     tp.snd_nxt = (e.iss + 1) | 0;
@@ -257,6 +258,9 @@ export class Syncache {
     tcpKeepRestart(tp);
     so.passiveFrom(l);
     so.startUs = e.sentUs;
+    // The handshake's segments are the connection's.
+    tp.rcv_segs = 1;
+    tp.snd_segs = 1 + e.rexmits;
     this.#drop(e);
     cnt[tcps.tcps_sc_completed]!++;
     cnt[tcps.tcps_accepts]!++;

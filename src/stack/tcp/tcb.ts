@@ -40,6 +40,19 @@ export class Inpcb {
 export const IPPORT_EPHEMERALFIRST = 49152;
 export const IPPORT_EPHEMERALLAST = 65535;
 
+/** Buckets that one slice of a walk looks into. */
+const SCAN_BUCKETS = 4096;
+
+/** The 32 bits of `w` in reverse order, unsigned. */
+function reverse32(w: number): number {
+  let v = w;
+  v = ((v >>> 1) & 0x55555555) | ((v & 0x55555555) << 1);
+  v = ((v >>> 2) & 0x33333333) | ((v & 0x33333333) << 2);
+  v = ((v >>> 4) & 0x0f0f0f0f) | ((v & 0x0f0f0f0f) << 4);
+  v = ((v >>> 8) & 0x00ff00ff) | ((v & 0x00ff00ff) << 8);
+  return ((v >>> 16) | (v << 16)) >>> 0;
+}
+
 /** Connections of one shard by flow; grows by doubling. */
 export class TcbTable {
   count = 0;
@@ -121,6 +134,43 @@ export class TcbTable {
         p = next;
       }
     }
+  }
+
+  /**
+   * Calls `fn` for at most `max` connections from `cursor` on: a walk in slices, over a table that changes between them. The order is
+   * that of the hash with its bits reversed, in which each bucket is an interval and stays one when the table doubles; so a walk
+   * meets every connection that is there all the while exactly once. `fn` must leave the table alone.
+   * @param cursor 0 at first, then what the call before gave
+   * @returns the next cursor, or -1 when all have been seen
+   */
+  scan(cursor: number, max: number, fn: (inp: Inpcb) => void): number {
+    const size = this.#mask + 1;
+    const step = 0x1_0000_0000 / size;
+    const batch: Inpcb[] = [];
+    let left = max;
+    let at = cursor;
+    // Of a large table that few are left in, a part.
+    for (let buckets = SCAN_BUCKETS; at < 0x1_0000_0000; buckets--) {
+      if (buckets === 0) return at;
+      const end = (Math.floor(at / step) + 1) * step;
+      for (let p = this.#heads[reverse32(at) & this.#mask] ?? null; p !== null; p = p.next) {
+        if (reverse32(p.hash) >= at) batch.push(p);
+      }
+      if (batch.length > left) {
+        // The bucket is cut where a hash ends; what shares a whole hash with the last one taken stays together with it.
+        batch.sort((a, b) => reverse32(a.hash) - reverse32(b.hash));
+        let n = left;
+        while (n > 0 && batch[n - 1]!.hash === batch[n]!.hash) n--;
+        if (n === 0 && left === max) throw new Error(`more than ${max} connections share a hash`);
+        for (let i = 0; i < n; i++) fn(batch[i]!);
+        return reverse32(batch[n]!.hash);
+      }
+      for (let i = 0; i < batch.length; i++) fn(batch[i]!);
+      left -= batch.length;
+      batch.length = 0;
+      at = end;
+    }
+    return -1;
   }
 
   #grow(): void {

@@ -9,6 +9,7 @@ import { TH_ECE, TH_FIN, TOF_SACK, TOF_TS } from '../wire/tcp.ts';
 import type { CcAck } from './cc/cc.ts';
 import { ccAckReceived, ccInit, ccOwnsRecovery } from './cc/glue.ts';
 import { seqGeq, seqGt, seqLeq, seqLt } from './seq.ts';
+import { CHRONO_IDLE, chronoSet } from './tcp-chrono.ts';
 import { tcpChallengeAck } from './tcp-do-segment.ts';
 import { eceReceived } from './tcp-ecn.ts';
 import {
@@ -137,6 +138,7 @@ export function ackProcess(st: Stack, tp: Tcpcb, ack: number, dup: boolean, ece:
   const to = st.tcp.optIn;
   const a = ackBegin(st, tp);
   const una = tp.snd_una;
+  tp.t_acktime = st.clock.ms;
   const advanced = seqGt(ack, una);
   const sackOn = (tp.t_flags & TF_SACK_PERMIT) !== 0;
   let dsack = false;
@@ -176,6 +178,8 @@ function unaAdvances(st: Stack, tp: Tcpcb, ack: number, a: CcAck): boolean {
   if (bytes > 0) so.so_snd.drop(bytes);
   tp.snd_wnd = tp.snd_wnd >= bytes ? tp.snd_wnd - bytes : 0;
   tp.snd_una = ack;
+  tp.snd_acked += acked;
+  if (held === bytes) chronoSet(tp, CHRONO_IDLE);
   if (seqLt(tp.snd_nxt, ack)) tp.snd_nxt = ack;
   // Outside of recovery the mark moves along, so that it never is half the sequence space behind.
   if ((tp.t_flags & TF_FASTRECOVERY) === 0 && !tp.t_rtorecovery && seqGt(ack, tp.snd_recover)) {

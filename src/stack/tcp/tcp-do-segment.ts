@@ -68,7 +68,12 @@ export function tcpDoSegment(
       return;
     }
   }
-  if (tlen > 0 && so.autoRcv) recvbufAutosize(tp, tlen);
+  if (tlen > 0) {
+    tp.rcv_datasegs++;
+    tp.t_datatime = st.clock.ms;
+    if (tlen > tp.rcv_maxlen) tp.rcv_maxlen = tlen;
+    if (so.autoRcv) recvbufAutosize(tp, tlen);
+  }
   const tiwin = flags & TH_SYN ? win : win << tp.snd_scale;
 
   let room = so.so_rcv.space;

@@ -56,6 +56,7 @@ export function ecnInput(tp: Tcpcb, flags: number, tos: number, tlen: number): v
   const ce = (tos & IPTOS_ECN_MASK) === IPTOS_ECN_CE;
   if (flags & TH_CWR) cnt[tcps.tcps_ecn_rcvcwr]!++;
   if (ce) cnt[tcps.tcps_ecn_rcvce]!++;
+  if ((tos & IPTOS_ECN_MASK) !== 0) tp.t_ecnseen = true;
   if (tp.t_cc.wantsExactEcn === true) {
     if (tlen === 0) return;
     const was = (tp.t_flags2 & TF2_ECN_SND_ECE) !== 0;
@@ -81,6 +82,7 @@ export function eceReceived(tp: Tcpcb, ack: number, a: CcAck): void {
   const { cnt } = tp.st;
   cnt[tcps.tcps_ecn_rcvece]!++;
   a.ece = true;
+  tp.t_delivered_ce += a.delivered;
   if (!seqGt(ack, tp.ecn_recover) || (tp.t_flags & TF_FASTRECOVERY) !== 0) return;
   tp.ecn_recover = tp.snd_max;
   tp.t_flags2 |= TF2_ECN_SND_CWR;

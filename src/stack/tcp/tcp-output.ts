@@ -32,6 +32,7 @@ import { ccAfterIdle, ccOwnsRecovery, ccSent } from './cc/glue.ts';
 import { seqGt, seqLt } from './seq.ts';
 import { cwndValidate } from './tcp-ack.ts';
 import { sendbufAutosize } from './tcp-autobuf.ts';
+import { CHRONO_BUSY, chronoSet, chronoUpdate } from './tcp-chrono.ts';
 import { ecnOutput, IPTOS_ECN_ECT0, IPTOS_ECN_MASK } from './tcp-ecn.ts';
 import { haveRcvdFin, TCPS_ESTABLISHED, TCPS_SYN_RECEIVED, TCPS_SYN_SENT, tcpOutflags } from './tcp-fsm.ts';
 import { paceAllows, paceSent } from './tcp-pacing.ts';
@@ -290,7 +291,7 @@ export function tcpOutput(tp: Tcpcb): number {
       tp.t_softerror = error;
     }
 
-    countSent(tp, flags, len, resend || seqLt(seq, tp.snd_max), force, delayed, nsacks);
+    countSent(tp, flags, len, (tp.snd_max - seq) | 0, force, delayed, nsacks);
     if (resend) resent(tp, seg!, len, flags);
     else if (!force || !tp.t_persist.armed) advance(tp, len, flags);
     else probed(tp, len, flags);
@@ -398,7 +399,9 @@ function nothingSent(tp: Tcpcb): void {
   const off = (tp.snd_nxt - tp.snd_una) | 0;
   const room = tp.snd_cwnd - tp.pipe;
   // No other segment fits, and the receiver would have taken it.
-  cwndValidate(tp, room < tp.maxseg && room < tp.snd_wnd - off);
+  const limited = room < tp.maxseg && room < tp.snd_wnd - off;
+  cwndValidate(tp, limited);
+  chronoUpdate(tp, limited);
   if (tp.t_socket!.so_snd.sb_cc <= off && tp.snd_lost === 0 && room > 0) rateAppLimited(tp);
 }
 
@@ -429,6 +432,7 @@ function persistIfIdle(tp: Tcpcb): void {
 
 /** Whoever wanted to retransmit has cancelled the timer and counts on a segment that does not leave now: the timer must run. */
 function parked(tp: Tcpcb): void {
+  if (tp.t_socket!.so_snd.sb_cc > 0) chronoSet(tp, CHRONO_BUSY);
   if (tp.snd_max === tp.snd_una || tp.t_rexmt.armed || tp.t_persist.armed) return;
   tp.st.wheel.arm(tp.t_rexmt, tp.t_rxtcur);
 }
@@ -492,12 +496,15 @@ export function tcpRequestScale(maxbuf: number): number {
   return scale;
 }
 
-/** netstat's account of a segment that IP took (spec/counters.md 5.5 lines 1-9). */
+/**
+ * netstat's account of a segment that IP took (spec/counters.md 5.5 lines 1-9), and the connection's own.
+ * @param before sequence numbers from the segment's on that were sent before; 0 or less for none
+ */
 function countSent(
   tp: Tcpcb,
   flags: number,
   len: number,
-  again: boolean,
+  before: number,
   probe: boolean,
   delayed: boolean,
   nsacks: number,
@@ -507,6 +514,12 @@ function countSent(
   if (delayed) cnt[tcps.tcps_delack]!++;
   if (nsacks > 0) cnt[tcps.tcps_sack_snd_opts]!++;
   if (len > 0) {
+    const again = before > 0;
+    const old = again ? (before < len ? before : len) : 0;
+    tp.snd_datasegs++;
+    tp.snd_rexmitbytes += old;
+    tp.snd_bytes += len - old;
+    tp.t_sndtime = tp.st.clock.ms;
     if (probe && len === 1 && tp.snd_wnd === 0) {
       cnt[tcps.tcps_sndprobe]!++;
     } else if (again) {
@@ -516,7 +529,6 @@ function countSent(
     } else {
       cnt[tcps.tcps_sndpack]!++;
       cnt[tcps.tcps_sndbyte]! += len;
-      tp.snd_bytes += len;
     }
   } else if (tp.t_flags & TF_ACKNOW) {
     cnt[tcps.tcps_sndacks]!++;

@@ -56,7 +56,10 @@ export function rateSampled(tp: Tcpcb, ack: CcAck): void {
   // An interval under the least round trip comes of ACKs that were bunched, or of a spurious retransmission.
   if (interval <= 0 || interval < tp.t_rttmin) return;
   ack.deliveryRate = (ack.rateBytes * 1e6) / interval;
-  if (!rs.appLimited || ack.deliveryRate >= tp.t_rate) tp.t_rate = ack.deliveryRate;
+  if (!rs.appLimited || ack.deliveryRate >= tp.t_rate) {
+    tp.t_rate = ack.deliveryRate;
+    tp.t_rate_applim = rs.appLimited;
+  }
 }
 
 /** Nothing more to send although the window has room: samples of what is in flight now understate the path (section 4.1.2.4). */

@@ -81,6 +81,7 @@ export function tcpReassInsert(tp: Tcpcb, m: Mbuf, seqIn: number): void {
   tp.t_segqlen++;
   st.tcp.reassFrames++;
   tp.t_segqbytes += m.len;
+  tp.rcv_oopack++;
   cnt[tcps.tcps_rcvoopack]!++;
   cnt[tcps.tcps_rcvoobyte]! += m.len;
   if (tp.t_flags & TF_SACK_PERMIT) updateSackList(tp, seq, (seq + m.len) | 0);

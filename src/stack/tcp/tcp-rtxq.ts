@@ -233,7 +233,10 @@ function delivered(tp: Tcpcb, s: SndSeg, len: number, ack: CcAck): void {
     if (!rs.original || seqGt(s.end, rs.origEnd)) rs.origEnd = s.end;
     rs.original = true;
     // RFC 8985 section 6.2 step 3: an original that arrives below what arrived before was overtaken. What one ACK reports has no order.
-    if (seqLt(s.end, rs.priorFack)) tp.rack_reordering = true;
+    if (seqLt(s.end, rs.priorFack)) {
+      tp.rack_reordering = true;
+      tp.t_reord_seen++;
+    }
   } else if (rtt < tp.t_rttmin) {
     // The answer is too early to be that to the retransmission (section 6.2 step 2).
     return;

@@ -52,11 +52,11 @@ function isDsack(v: DataView, at: number, n: number, th_ack: number): boolean {
 }
 
 function dsackReceived(tp: Tcpcb, start: number, end: number): void {
+  const len = (end - start) | 0;
+  const segs = len > tp.maxseg ? Math.ceil(len / tp.maxseg) : 1;
+  tp.t_dsack_pack += segs;
   // A retransmission of this episode was not needed, one for each segment that the block covers.
-  if (tp.undo_valid && seqGt(end, tp.undo_una)) {
-    const len = (end - start) | 0;
-    tp.undo_rexmits -= len > tp.maxseg ? Math.ceil(len / tp.maxseg) : 1;
-  }
+  if (tp.undo_valid && seqGt(end, tp.undo_una)) tp.undo_rexmits -= segs;
   // What came twice because a probe repeated it was not lost (RFC 8985 section 7.4.2).
   if (tp.tlp_out && tp.tlp_rexmit && end === tp.tlp_end_seq) tp.tlp_out = false;
 }

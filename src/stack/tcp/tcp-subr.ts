@@ -13,6 +13,7 @@ import { ccAttach } from './cc/glue.ts';
 import { seqGt } from './seq.ts';
 import { sipHash, sipHigh } from './siphash.ts';
 import { Inpcb } from './tcb.ts';
+import { CHRONO_IDLE, chronoSet } from './tcp-chrono.ts';
 import { haveRcvdSyn, TCPS_CLOSED, TCPS_TIME_WAIT } from './tcp-fsm.ts';
 import { tcpMssOffer, tcpOutput, tcpRecwin, tcpTsval } from './tcp-output.ts';
 import { tcpReassFlush } from './tcp-reass.ts';
@@ -161,6 +162,7 @@ export function tcpTwstart(tp: Tcpcb): void {
     w.cancel(tp.t_keep);
     w.cancel(tp.t_rack);
     w.cancel(tp.t_pace);
+    chronoSet(tp, CHRONO_IDLE);
     rtxFlush(tp);
     tp.t_socket!.so_snd.release();
   }
@@ -241,6 +243,7 @@ export function tcpRespond(
   }
   const ro = inp === null ? st.tcp.respondRo : inp.ro;
   if (ipOutput(st, m, laddr, faddr, IPPROTO_TCP, 0, st.tune.ip_ttl, true, inp, ro) === 0) {
+    if (tp !== null) tp.snd_segs++;
     if (flags & TH_RST) {
       // RSTs and keepalive probes have counters of their own and are no part of the total (as in OpenBSD).
       st.cnt[tcps.tcps_sndrst]!++;

@@ -96,6 +96,8 @@ export function tcpSynSentInput(
     tp.rack_fack = ack;
     tp.snd_una = ack;
     tp.snd_nxt = ack;
+    tp.snd_acked = 1;
+    tp.t_acktime = st.clock.ms;
     st.wheel.cancel(tp.t_rexmt);
     if (tp.t_rtttiming && tp.t_rxtshift === 0) tcpXmitTimer(tp, (st.clock.us - tp.t_rtttime) | 0);
     tp.t_rtttiming = false;

@@ -47,6 +47,7 @@ export function tcpConnect(st: Stack, so: Socket, laddr: number, lport: number, 
   st.cnt[tcps.tcps_connattempt]!++;
   tp.t_state = TCPS_SYN_SENT;
   tp.iss = tcpNewIss(st, k);
+  tp.rack_fack = tp.iss;
   tp.ts_offset = tcpNewTsOffset(st, k);
   tp.snd_una = tp.iss;
   tp.snd_nxt = tp.iss;

@@ -149,6 +149,10 @@ export class Tcpcb implements CcVar {
   t_lost = 0;
   /** Last valid rate, bytes a second. */
   t_rate = 0;
+  /** It was limited by the application. */
+  t_rate_applim = false;
+  /** Bytes delivered by ACKs that carried ECE. */
+  t_delivered_ce = 0;
 
   /** The window held the sender back in the round that ends at cwnd_round (RFC 7661). */
   cwnd_limited = false;
@@ -215,6 +219,29 @@ export class Tcpcb implements CcVar {
   rcv_bytes = 0;
   snd_segs = 0;
   rcv_segs = 0;
+  /** Payload sent again; numbers acknowledged, the SYN of an active open and the FIN among them. */
+  snd_rexmitbytes = 0;
+  snd_acked = 0;
+  /** Segments with payload each way, segments queued behind a gap, and the largest payload received. */
+  snd_datasegs = 0;
+  rcv_datasegs = 0;
+  rcv_oopack = 0;
+  rcv_maxlen = 0;
+  /** clock.ms of the last payload sent, of the last received, and of the last ACK that said something new; at first of the start. */
+  t_sndtime = 0;
+  t_datatime = 0;
+  t_acktime = 0;
+  /** Segments that DSACKs called duplicates, and those that arrived after later ones. */
+  t_dsack_pack = 0;
+  t_reord_seen = 0;
+  /** A segment with ECT or CE came. */
+  t_ecnseen = false;
+  /** What the sender waits for (tcp-chrono.ts), since which clock.ms, and the time that each took, ms. */
+  t_chrono = 0;
+  t_chrono_ms = 0;
+  t_busytime = 0;
+  t_rwndtime = 0;
+  t_sndbuftime = 0;
   /** Challenge ACKs sent in the window that began at t_challenge_start (clock.ms). */
   t_challenges = 0;
   t_challenge_start = 0;
@@ -362,6 +389,8 @@ export class Tcpcb implements CcVar {
     this.t_app_limited = 0;
     this.t_lost = 0;
     this.t_rate = 0;
+    this.t_rate_applim = false;
+    this.t_delivered_ce = 0;
     this.cwnd_limited = false;
     this.cwnd_round = 0;
     this.cwnd_round_valid = false;
@@ -403,6 +432,23 @@ export class Tcpcb implements CcVar {
     this.rcv_bytes = 0;
     this.snd_segs = 0;
     this.rcv_segs = 0;
+    this.snd_rexmitbytes = 0;
+    this.snd_acked = 0;
+    this.snd_datasegs = 0;
+    this.rcv_datasegs = 0;
+    this.rcv_oopack = 0;
+    this.rcv_maxlen = 0;
+    this.t_sndtime = st.clock.ms;
+    this.t_datatime = st.clock.ms;
+    this.t_acktime = st.clock.ms;
+    this.t_dsack_pack = 0;
+    this.t_reord_seen = 0;
+    this.t_ecnseen = false;
+    this.t_chrono = 0;
+    this.t_chrono_ms = st.clock.ms;
+    this.t_busytime = 0;
+    this.t_rwndtime = 0;
+    this.t_sndbuftime = 0;
     this.t_challenges = 0;
     this.t_challenge_start = 0;
     this.t_keepidle = 0;
@@ -518,6 +564,8 @@ export const TCPCB_FIELDS: readonly TcpcbField[] = [
   },
   { name: 't_lost', type: 'f64', unit: 'bytes', help: 'bytes marked lost' },
   { name: 't_rate', type: 'f64', unit: 'bytes/s', help: 'last delivery rate' },
+  { name: 't_rate_applim', type: 'bool', unit: 'bits', help: 'it was limited by the application' },
+  { name: 't_delivered_ce', type: 'f64', unit: 'bytes', help: 'bytes delivered by ACKs with ECE' },
   { name: 'cwnd_limited', type: 'bool', unit: 'bits', help: 'the congestion window holds the sender back' },
   { name: 'cwnd_round', type: 'u32', unit: 'seq', help: 'end of the round for which that holds' },
   { name: 'cwnd_round_valid', type: 'bool', unit: 'bits', help: 'such a round has begun' },
@@ -558,6 +606,33 @@ export const TCPCB_FIELDS: readonly TcpcbField[] = [
   { name: 'rcv_bytes', type: 'f64', unit: 'bytes', help: 'payload received in sequence' },
   { name: 'snd_segs', type: 'u32', unit: 'segments', help: 'segments sent' },
   { name: 'rcv_segs', type: 'u32', unit: 'segments', help: 'segments received' },
+  { name: 'snd_rexmitbytes', type: 'f64', unit: 'bytes', help: 'payload sent again' },
+  {
+    name: 'snd_acked',
+    type: 'f64',
+    unit: 'bytes',
+    help: 'numbers acknowledged, SYN of an active open and FIN included',
+  },
+  { name: 'snd_datasegs', type: 'u32', unit: 'segments', help: 'segments with payload sent' },
+  { name: 'rcv_datasegs', type: 'u32', unit: 'segments', help: 'segments with payload received' },
+  { name: 'rcv_oopack', type: 'u32', unit: 'segments', help: 'segments queued behind a gap' },
+  { name: 'rcv_maxlen', type: 'u32', unit: 'bytes', help: 'largest payload received in a segment' },
+  { name: 't_sndtime', type: 'i32', unit: 'ms', help: 'when payload was last sent' },
+  { name: 't_datatime', type: 'i32', unit: 'ms', help: 'when payload was last received' },
+  { name: 't_acktime', type: 'i32', unit: 'ms', help: 'when an ACK last said something new' },
+  { name: 't_dsack_pack', type: 'u32', unit: 'segments', help: 'segments that DSACKs called duplicates' },
+  { name: 't_reord_seen', type: 'u32', unit: 'segments', help: 'segments that arrived after later ones' },
+  { name: 't_ecnseen', type: 'bool', unit: 'bits', help: 'a segment with ECT or CE came' },
+  {
+    name: 't_chrono',
+    type: 'u32',
+    unit: 'state',
+    help: 'what the sender waits for: 0 nothing, 1 ACKs, 2 window, 3 send buffer',
+  },
+  { name: 't_chrono_ms', type: 'i32', unit: 'ms', help: 'since when' },
+  { name: 't_busytime', type: 'f64', unit: 'ms', help: 'time with data to send or in flight, not limited otherwise' },
+  { name: 't_rwndtime', type: 'f64', unit: 'ms', help: "time limited by the peer's window" },
+  { name: 't_sndbuftime', type: 'f64', unit: 'ms', help: 'time limited by the send buffer' },
   { name: 't_challenges', type: 'u32', unit: 'count', help: 'challenge ACKs in the current window' },
   { name: 't_challenge_start', type: 'i32', unit: 'ms', help: 'when that window began' },
   { name: 't_keepidle', type: 'u32', unit: 'ms', help: 'idle time before keepalive probes' },

@@ -49,6 +49,18 @@ describe('the control socket and its client', () => {
         if (selectors.includes('worse')) throw new SystemError('worse');
         return `${selectors.join('+')}\n`;
       },
+      dnctl: async (words, quiet, files) => ({
+        text: `${words.join(' ')} ${quiet} ${Object.keys(files)}\n`,
+        notes: [],
+      }),
+      ss: (words, wanted) => {
+        if (words.includes('bad')) throw new UserError('bad: no such filter');
+        return (async function* () {
+          yield `${JSON.stringify({ words, wanted })}\n{"a":`;
+          yield '1}\n';
+          if (words.includes('broken')) throw new SystemError('shard 0 does not answer');
+        })();
+      },
       netstat: async (s, a, p) => `${s} ${a} ${p}\n`,
     });
     open.push(app);

@@ -62,6 +62,10 @@ class FakeWork implements ShardWork {
   untilTimer(): number {
     return this.due;
   }
+  release = -1;
+  untilRelease(): number {
+    return this.release;
+  }
   setSleeping(on: boolean): void {
     this.sleeping.push(on);
   }
@@ -147,6 +151,70 @@ describe('the loop of a shard', () => {
     native.wake(WAKE.TIMER);
     await turns(4);
     expect(native.timer).toBe(-1);
+    loop.stop();
+  });
+
+  it('wakes a little before a release of a pipe, whatever else is due, and spins from there on', async () => {
+    const { native, work, loop } = rig();
+    work.due = 5000;
+    work.release = 5000;
+    loop.start();
+    await turns(4);
+    expect(native.timer).toBe(5000 - 100);
+    work.release = 90;
+    native.wake(WAKE.TIMER);
+    const before = work.passes;
+    await turns(4);
+    expect(native.armed).toBe(false);
+    // Passes one after the other, and the event loop gets its turn all the same.
+    expect(work.passes).toBeGreaterThan(before + 500);
+    expect(work.passes).toBeLessThan(before + 4000);
+    work.release = 9000;
+    work.due = 100;
+    await turns(4);
+    expect(native.timer).toBe(100);
+    loop.stop();
+  });
+
+  it('is up the earlier for a release the longer wake-ups take, and the later the shorter, within bounds', async () => {
+    const { native, clock, work, loop } = rig();
+    work.release = 5000;
+    loop.start();
+    await turns(4);
+    expect(native.timer).toBe(4900);
+    /** The timer fires, and the clock says that it does so `late` µs after it should. */
+    const fire = async (late: number): Promise<void> => {
+      native.now = clock.us + native.timer! + late;
+      clock.page[CLK.US] = native.now;
+      native.wake(WAKE.TIMER);
+      await turns(4);
+    };
+    await fire(120);
+    expect(native.timer).toBe(5000 - 120);
+    await fire(50);
+    expect(native.timer).toBe(5000 - 119);
+    for (let i = 0; i < 40; i++) await fire(900);
+    expect(native.timer).toBe(5000 - 500);
+    // What another event wakes says nothing, nor does the timer of something else.
+    native.wake(WAKE.RX);
+    await turns(4);
+    work.due = 100;
+    await fire(0);
+    await fire(0);
+    work.due = -1;
+    native.wake(WAKE.RX);
+    await turns(4);
+    expect(native.timer).toBe(5000 - 499);
+    loop.stop();
+  });
+
+  it('does not rest while another thread sends when a release is near', async () => {
+    const { native, work, loop } = rig();
+    work.sends = 5;
+    work.release = 200;
+    loop.start();
+    await turns(2);
+    expect(native.naps).toEqual([]);
     loop.stop();
   });
 

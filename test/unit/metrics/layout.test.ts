@@ -1,13 +1,14 @@
 import { setFlagsFromString } from 'node:v8';
 import { Worker } from 'node:worker_threads';
 import { expect, test } from 'vitest';
-import { declareGroup } from '../../../src/metrics/declare.ts';
+import { declareGroup, slotsOf } from '../../../src/metrics/declare.ts';
 import {
   arps,
   COUNTER_BLOCK_BYTES,
   COUNTER_SLOTS,
   counterBlock,
   counterBytes,
+  dns,
   groups,
   icps,
   ips,
@@ -18,7 +19,7 @@ import {
   tcps,
 } from '../../../src/metrics/layout.ts';
 
-const tables: Readonly<Record<string, number>>[] = [ips, icps, tcps, arps, stks, pfils, siftrs];
+const tables: Readonly<Record<string, number>>[] = [ips, icps, tcps, arps, stks, pfils, siftrs, dns];
 
 test('slots are consecutive, belong to one counter each, and histograms have all theirs', () => {
   const owner = new Array<string | undefined>(COUNTER_SLOTS).fill(undefined);
@@ -29,7 +30,7 @@ test('slots are consecutive, belong to one counter each, and histograms have all
         continue;
       }
       const slot = slotOf.get(decl.name)!;
-      for (let i = slot; i < slot + (decl.span ?? 1); i++) {
+      for (let i = slot; i < slot + slotsOf(decl); i++) {
         expect(owner[i], `${decl.name} and ${owner[i]}`).toBeUndefined();
         owner[i] = decl.name;
       }

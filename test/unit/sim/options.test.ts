@@ -85,6 +85,18 @@ describe('the plan of an experiment', () => {
     expect(planExperiment({ flow: ['rtt=30ms', 'rtt=50ms'] }).data.delayUs).toBe(15_000);
   });
 
+  it('starts a flow at a random time within a range, by the seed and the flow alone', () => {
+    const starts = (seed: number, flow: string[]) => planExperiment({ seed, flow }).flows.map((f) => f.startUs);
+    const [a, b] = starts(1, ['start=1s..3s', 'start=1s..3s']);
+    for (const us of [a!, b!, ...starts(2, ['start=1s..3s'])]) {
+      expect(us).toBeGreaterThanOrEqual(1e6);
+      expect(us).toBeLessThan(3e6);
+    }
+    expect(a).not.toBe(b);
+    expect(starts(1, ['start=1s..3s'])).toEqual([a]);
+    expect(starts(2, ['start=1s..3s'])).not.toEqual([a]);
+  });
+
   it('derives the thresholds of RED from the queue, or takes them', () => {
     expect(planExperiment({ queue: '240', aqm: 'red' }).data.aqm).toMatchObject({ minTh: 20, maxTh: 60, bytes: false });
     expect(planExperiment({ queue: '1200KB', aqm: 'red:ecn' }).data.aqm).toMatchObject({
@@ -162,6 +174,7 @@ describe('the plan of an experiment', () => {
     [{ flow: ['rtt=10ms'], delay: '20ms' }, '--flow rtt=10ms: at least twice --delay, 40ms'],
     [{ flow: ['start=20s'] }, '--flow start=20s: before the end of --time'],
     [{ flow: ['start=2s,stop=1s'] }, '--flow stop=1s: after its start'],
+    [{ flow: ['start=2s..1s'] }, '--flow start=2s..1s: from the earlier to the later'],
     [{ flow: ['bytes=0'] }, '--flow bytes=0: at least 1'],
     [{ flow: ['start=now'] }, '--flow start=now: a time like'],
     [{ flow: new Array(101).fill('') }, '--flow: 101 flows, at most 100 are allowed'],
@@ -169,6 +182,8 @@ describe('the plan of an experiment', () => {
     [{ sysctl: ['net.inet.tcp.nothing=1'] }, "--sysctl net.inet.tcp.nothing=1: unknown oid 'net.inet.tcp.nothing'"],
     [{ sysctl: ['net.inet.tcp.sack.enable=7'] }, '--sysctl net.inet.tcp.sack.enable=7: '],
     [{ sysctl: ['net.inet.siftr.enabled=1'] }, '--sysctl net.inet.siftr.enabled=1: use --siftr-log FILE'],
+    [{ siftrLog: '-', pcap: '-' }, '--pcap -: standard output takes --siftr-log already'],
+    [{ warmup: '10s' }, '--warmup 10s: before the end of --time'],
     [{ snaplen: -1 }, '--snaplen -1: allowed is a whole number'],
   ])('refuses %j in one line that names the option', (options, line) => {
     const message = refusal(() => planExperiment(options));
@@ -270,6 +285,23 @@ describe('numbers of the report', () => {
   });
 });
 
+describe('a module that throws', () => {
+  it('ends its own flow, with the reason in the report', async () => {
+    const path = join(dir, 'broken.mjs');
+    writeFileSync(
+      path,
+      `export default { name: 'broken', create: () => ({
+         init() {}, ackReceived() { throw new Error('out of ideas'); }, congestionSignal() {} }) };`,
+    );
+    await loadCc(path);
+    const r = runExperiment({ bw: '10Mbit', delay: '20ms', time: '2s', flow: [`cc=${path}`, 'cc=newreno'] });
+    expect(r.flows.map((f) => f.error)).toEqual(['ECONNABORTED', null]);
+    expect(r.warnings).toEqual([
+      expect.stringMatching(/^0\.\d+ s sender1: congestion control broken failed.*out of ideas$/),
+    ]);
+  });
+});
+
 describe("a congestion-control module of one's own", () => {
   it('is loaded from its file and taken by the name of the file from then on', async () => {
     const path = join(dir, 'still.mjs');
@@ -284,6 +316,7 @@ describe("a congestion-control module of one's own", () => {
     const r = runExperiment({ cc: path, bw: '10Mbit', delay: '20ms', time: '2s', flow: ['', 'cc=newreno'] });
     expect(r.flows.map((f) => f.cc)).toEqual(['still', 'newreno']);
     expect(r.flows[0]!.cwnd_bytes).toEqual({ mean: 4 * 1448, max: 4 * 1448 });
+    expect(r.warnings).toEqual([]);
     await expect(loadCc('./nowhere.ts')).rejects.toMatchObject({ exitCode: 2 });
   });
 });

@@ -1,6 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { expect, test } from 'vitest';
-import { COUNTER_SLOTS, icps, ips, siftrs, tcps } from '../../../src/metrics/layout.ts';
+import { RELEASE_ERROR_US } from '../../../src/metrics/decl/dummynet.ts';
+import { COUNTER_SLOTS, dns, icps, ips, siftrs, tcps } from '../../../src/metrics/layout.ts';
 import { counterMetrics, kstatMetrics } from '../../../src/metrics/promnames.ts';
 import { kstatEntry, kstatFailure, providers, rxqDecl, txqDecl, xskDecl } from '../../../src/metrics/queuekv.ts';
 import { createMetrics, type MetricsSnapshot, renderMetrics } from '../../../src/views/prom.ts';
@@ -91,7 +92,7 @@ test('the ICMP histograms have a label for the type and only types that occurred
 test('gauges have no _total and counters have it', () => {
   for (const m of [...counterMetrics, ...kstatMetrics]) {
     expect(m.metric.endsWith('_total'), m.metric).toBe(m.type === 'counter');
-    expect(m.metric).toMatch(/^xsiftr_(rxq|txq|xsk|ring|ip|icmp|tcp|arp|stack|pfil|siftr)_[a-z0-9_]+$/);
+    expect(m.metric).toMatch(/^xsiftr_(rxq|txq|xsk|ring|ip|icmp|tcp|arp|stack|pfil|siftr|dummynet)_[a-z0-9_]+$/);
   }
 });
 
@@ -102,6 +103,29 @@ test('metric names are unique, and merged or dead BSD counters have none', () =>
   expect(names).not.toContain('xsiftr_ip_cantforward_total');
   expect(names).not.toContain('xsiftr_ip_nogif_total');
   expect(Object.keys(ips)).not.toContain('ips_cantforward');
+});
+
+test('a histogram of times is in seconds, cumulative, with sum and count, for each shard', async () => {
+  const shard = block();
+  shard.set([3, 2], dns.dn_release_error);
+  const classes = RELEASE_ERROR_US.length + 1;
+  shard.set([1, 90_000], dns.dn_release_error + classes - 1);
+  const lines = (await renderMetrics({ shards: [shard], others: [], kstat: [] }, build))
+    .split('\n')
+    .filter((line) => line.includes('dummynet_release_error'));
+  const name = 'xsiftr_dummynet_release_error_seconds';
+  expect(lines.slice(0, 5)).toEqual([
+    `# HELP ${name} How long after its time a packet left its pipe`,
+    `# TYPE ${name} histogram`,
+    `${name}_bucket{shard="0",le="0.000001"} 3`,
+    `${name}_bucket{shard="0",le="0.000002"} 5`,
+    `${name}_bucket{shard="0",le="0.000005"} 5`,
+  ]);
+  expect(lines.slice(-3)).toEqual([
+    `${name}_bucket{shard="0",le="+Inf"} 6`,
+    `${name}_sum{shard="0"} 0.09`,
+    `${name}_count{shard="0"} 6`,
+  ]);
 });
 
 test('the version stands in xsiftr_build_info', async () => {

@@ -190,7 +190,6 @@ function dumbbell(data: Partial<PipeConfig>, o: Partial<ConstructorParameters<ty
     accessUs: [0],
     separateReceivers: false,
     tune: {},
-    receiverFrames: 2048,
     ...o,
   });
 }

@@ -1,0 +1,83 @@
+import type { Listener } from '../stack/socket/socket.ts';
+import type { Stack } from '../stack/stack.ts';
+import { CONN_ROW, CONN_SLOT, connRead, listenRead } from '../stack/tcp/conninfo.ts';
+import type { ConnCc } from '../views/conn.ts';
+
+/** Most connections that a shard copies before it goes on with its work. */
+export const CONN_SLICE = 256;
+
+/** A part of a shard's connections, or of its listening sockets: plain numbers, so that it goes between threads as it is. */
+export interface ConnSlice {
+  /** Where the next slice begins; -1 when this was the last. */
+  readonly next: number;
+  readonly count: number;
+  /** Rows of CONN_ROW numbers. */
+  readonly rows: Float64Array;
+  /** What the rows' `cc` is an index of. */
+  readonly ccs: readonly ConnCc[];
+}
+
+/** Takes the rows of one slice. */
+class Gather {
+  readonly #shard: number;
+  readonly #rows = new Float64Array(CONN_SLICE * CONN_ROW);
+  readonly #ccs: ConnCc[] = [];
+  #count = 0;
+
+  constructor(shard: number) {
+    this.#shard = shard;
+  }
+
+  /** Where the next row goes. */
+  get row(): Float64Array {
+    return this.#rows;
+  }
+
+  get at(): number {
+    return this.#count * CONN_ROW;
+  }
+
+  /** The row at `at` is filled in; `mod` is its congestion control. */
+  done(mod: { readonly name: string; readonly fields?: readonly { readonly name: string }[] } | null): void {
+    const { at } = this;
+    this.#rows[at + CONN_SLOT.shard] = this.#shard;
+    if (mod !== null) {
+      let i = this.#ccs.findIndex((c) => c.name === mod.name);
+      if (i < 0) i = this.#ccs.push({ name: mod.name, fields: (mod.fields ?? []).map((f) => f.name) }) - 1;
+      this.#rows[at + CONN_SLOT.cc] = i;
+    }
+    this.#count++;
+  }
+
+  slice(next: number): ConnSlice {
+    return { next, count: this.#count, rows: this.#rows.slice(0, this.#count * CONN_ROW), ccs: this.#ccs };
+  }
+}
+
+/**
+ * The state of at most CONN_SLICE connections of a shard from `cursor` on (0 at first, then `next` of the slice before). Connections
+ * may come and go between slices: those that stay are met exactly once.
+ */
+export function connSlice(st: Stack, cursor: number): ConnSlice {
+  const g = new Gather(st.shard);
+  const next = st.tcp.tcb.scan(cursor, CONN_SLICE, (inp) => {
+    if (connRead(inp, g.row, g.at)) g.done(inp.tp!.t_ccmod);
+  });
+  return g.slice(next);
+}
+
+/** The same for listening sockets, by port and address. */
+export function listenSlice(st: Stack, cursor: number): ConnSlice {
+  const key = (l: Listener): number => l.port * 0x1_0000_0000 + (l.addr >>> 0);
+  const rest = st.tcp.listeners
+    .all()
+    .filter((l) => key(l) >= cursor)
+    .sort((a, b) => key(a) - key(b));
+  const g = new Gather(st.shard);
+  for (const l of rest.slice(0, CONN_SLICE)) {
+    listenRead(l, g.row, g.at);
+    g.done(l.cc ?? st.tcp.ccDefault);
+  }
+  const after = rest[CONN_SLICE];
+  return g.slice(after === undefined ? -1 : key(after));
+}

@@ -1,0 +1,83 @@
+import { readFileSync } from 'node:fs';
+import { CONN_ROW, CONN_SLOT } from '../stack/tcp/conninfo.ts';
+import { connRecord } from '../views/conn.ts';
+import { parseSsFilter, type SsFilter, type SsWanted } from '../views/ss-filter.ts';
+import type { ConnSlice } from './conn-slice.ts';
+import type { ShardRequest } from './messages.ts';
+
+/** What is needed of a shard: src/daemon/shard-port.ts. */
+export interface ConnSource {
+  request(req: ShardRequest & { op: 'conns' }): Promise<ConnSlice>;
+}
+
+/** TCP ports of /etc/services by name; none where the file is missing. */
+function services(): Map<string, number> {
+  const ports = new Map<string, number>();
+  let text = '';
+  try {
+    text = readFileSync('/etc/services', 'utf8');
+  } catch {
+    return ports;
+  }
+  for (const line of text.split('\n')) {
+    const [name, entry, ...aliases] = line.replace(/#.*/, '').trim().split(/\s+/);
+    const port = /^(\d+)\/tcp$/.exec(entry ?? '')?.[1];
+    if (name === undefined || port === undefined) continue;
+    for (const n of [name, ...aliases]) if (!ports.has(n)) ports.set(n, Number(port));
+  }
+  return ports;
+}
+
+/** A filter as a user gives it, names of services included. Throws ViewError. */
+export function ssFilter(words: readonly string[], wanted: SsWanted): SsFilter {
+  let ports: Map<string, number> | null = null;
+  return parseSsFilter(words, wanted, (name) => (ports ??= services()).get(name) ?? null);
+}
+
+/**
+ * The connections of all shards that `filter` lets through, listening sockets first, as lines of JSON (ConnRecord of views/conn.ts). A
+ * slice at a time is asked for, and the next one only when this one was taken.
+ */
+export async function* connLines(shards: readonly ConnSource[], filter: SsFilter): AsyncGenerator<string> {
+  // Every shard listens on the same ports: one line says it for all.
+  const listening = new Map<number, Float64Array>();
+  const names = new Map<number, ConnSlice['ccs']>();
+  for (const shard of shards) {
+    for await (const slice of slices(shard, 'listen')) {
+      for (let at = 0; at < slice.rows.length; at += CONN_ROW) {
+        const row = slice.rows.slice(at, at + CONN_ROW);
+        const key = row[CONN_SLOT.lport]! * 0x1_0000_0000 + (row[CONN_SLOT.laddr + 3]! >>> 0);
+        const there = listening.get(key);
+        if (there === undefined) {
+          listening.set(key, row);
+          names.set(key, slice.ccs);
+        } else {
+          there[CONN_SLOT.recv_q] = there[CONN_SLOT.recv_q]! + row[CONN_SLOT.recv_q]!;
+          there[CONN_SLOT.shard] = Number.NaN;
+        }
+      }
+    }
+  }
+  let text = '';
+  for (const [key, row] of listening) {
+    if (filter.matches(row, 0)) text += `${JSON.stringify(connRecord(row, 0, names.get(key)!))}\n`;
+  }
+  if (text !== '') yield text;
+  for (const shard of shards) {
+    for await (const slice of slices(shard, 'connected')) {
+      text = '';
+      for (let at = 0; at < slice.rows.length; at += CONN_ROW) {
+        if (filter.matches(slice.rows, at)) text += `${JSON.stringify(connRecord(slice.rows, at, slice.ccs))}\n`;
+      }
+      if (text !== '') yield text;
+    }
+  }
+}
+
+async function* slices(shard: ConnSource, what: 'listen' | 'connected'): AsyncGenerator<ConnSlice> {
+  for (let cursor = 0; cursor >= 0; ) {
+    const slice: ConnSlice = await shard.request({ op: 'conns', what, cursor });
+    yield slice;
+    cursor = slice.next;
+  }
+}

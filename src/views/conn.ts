@@ -1,0 +1,78 @@
+import { inetNtoa } from '../stack/net/in-addr.ts';
+import { CONN_FIELDS, CONN_TIMERS, type ConnName } from '../stack/tcp/conn-fields.ts';
+import { CONN_CC_SLOT, CONN_SLOT } from '../stack/tcp/conninfo.ts';
+
+/** A row of connection state (src/stack/tcp/conninfo.ts) as a record with names: what JSON and ss are made of. */
+
+/** States as ss(8) prints them, by TCPS_*. */
+export const SS_STATES = [
+  'UNCONN',
+  'LISTEN',
+  'SYN-SENT',
+  'SYN-RECV',
+  'ESTAB',
+  'CLOSE-WAIT',
+  'FIN-WAIT-1',
+  'CLOSING',
+  'LAST-ACK',
+  'FIN-WAIT-2',
+  'TIME-WAIT',
+] as const;
+
+/** Congestion control that rows refer to by its place in a list. */
+export interface ConnCc {
+  readonly name: string;
+  /** Names of the module's own numbers. */
+  readonly fields: readonly string[];
+}
+
+/**
+ * A connection or listening socket: a key for each field that has a value, under its name and in its unit, and `cc_info` with the
+ * numbers of the congestion-control module's own.
+ */
+export type ConnRecord = { readonly [N in ConnName]?: number | boolean | string } & {
+  readonly cc_info?: Readonly<Record<string, number>>;
+};
+
+/** Number `name` of a record, NaN where it has none. */
+export function numberOf(r: ConnRecord, name: ConnName): number {
+  const v = r[name];
+  return typeof v === 'number' ? v : Number.NaN;
+}
+
+/** The record of the row at `at`. `ccs` is the list that its congestion control is named by. */
+export function connRecord(row: Float64Array, at: number, ccs: readonly ConnCc[]): ConnRecord {
+  const out: Record<string, unknown> = {};
+  for (const f of CONN_FIELDS) {
+    const i = at + CONN_SLOT[f.name];
+    const v = row[i]!;
+    if (Number.isNaN(v)) continue;
+    switch (f.type) {
+      case 'state':
+        out[f.name] = SS_STATES[v] ?? 'UNKNOWN';
+        break;
+      case 'addr':
+        out[f.name] = inetNtoa(row[i + 3]!);
+        break;
+      case 'bool':
+        out[f.name] = v !== 0;
+        break;
+      case 'timer':
+        out[f.name] = CONN_TIMERS[v] ?? 'off';
+        break;
+      case 'cc':
+        out[f.name] = ccs[v]!.name;
+        break;
+      default:
+        out[f.name] = v;
+    }
+  }
+  const names = ccs[row[at + CONN_SLOT.cc]!]?.fields ?? [];
+  const info: Record<string, number> = {};
+  names.forEach((name, i) => {
+    const v = row[at + CONN_CC_SLOT + i]!;
+    if (Number.isFinite(v)) info[name] = v;
+  });
+  if (Object.keys(info).length > 0) out.cc_info = info;
+  return out as ConnRecord;
+}
