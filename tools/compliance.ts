@@ -36,7 +36,9 @@ export function complianceRows(markdown: string): ComplianceRow[] {
 
 /** True when `source` has a string literal of that text: the name of a test, or the template of several. */
 export function namesTest(source: string, name: string): boolean {
-  return ["'", '"', '`'].some((q) => source.includes(`${q}${name.replaceAll('\\', '\\\\').replaceAll(q, `\\${q}`)}${q}`));
+  return ["'", '"', '`'].some((q) =>
+    source.includes(`${q}${name.replaceAll('\\', '\\\\').replaceAll(q, `\\${q}`)}${q}`),
+  );
 }
 
 /**
