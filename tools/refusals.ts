@@ -35,7 +35,7 @@ function textAt(list: readonly Token[], i: number): { text: string; next: number
  * The lines that a file refuses or warns with: messages of the error classes above, what the log's `warn` and `error` are given, values of `text:`,
  * and what begins with "allowed is" or "allowed are". Words without a blank (error codes) are left out.
  */
-export function refusals(source: string): string[] {
+export function refusals(source: string, errors: ReadonlySet<string> = ERRORS): string[] {
   const list = tokens(source);
   const found: string[] = [];
   /** Parenthesis depths inside of which texts are messages. */
@@ -47,7 +47,7 @@ export function refusals(source: string): string[] {
       depth++;
       const callee = list[i - 1]!;
       const before = list[i - 2]?.kind;
-      const error = before === SyntaxKind.NewKeyword && ERRORS.has(callee?.value ?? '');
+      const error = before === SyntaxKind.NewKeyword && errors.has(callee?.value ?? '');
       const log = before === SyntaxKind.DotToken && (callee.value === 'warn' || callee.value === 'error');
       if (error || log) calls.push(depth);
     } else if (kind === SyntaxKind.CloseParenToken) {

@@ -13,7 +13,7 @@ function fnv1a(name: string): number {
 /**
  * The randomness of a simulation: Chris Doty-Humphrey's sfc32 (PractRand), a small chaotic counter generator with 128 bits of
  * state, period at least 2^32. Each component has a stream of its own, keyed by the run's seed and the component's name, so that a
- * component more leaves the others' streams as they were.
+ * component more leaves the others' numbers as they were.
  */
 export class SimRandom implements Random {
   #a: number;
