@@ -25,7 +25,8 @@ export function sendbufAutosize(tp: Tcpcb): void {
 
 /**
  * Grows the receive buffer where more than seven eighths of it came within a round trip and the user takes it: the window would hold the sender
- * back. To be called as data arrives, before it is counted.
+ * back. While there is a gap the window has to hold what comes until it is closed too, a round trip and a second one where the
+ * retransmission is lost: then a quarter is enough. To be called as data arrives, before it is counted.
  * @param bytes payload of the segment
  */
 export function recvbufAutosize(tp: Tcpcb, bytes: number): void {
@@ -43,7 +44,8 @@ export function recvbufAutosize(tp: Tcpcb, bytes: number): void {
     return;
   }
   // A slow start that goes on doubles what comes each round trip: room for the next two.
-  if (tp.rfbuf_cnt > (rcv.sb_hiwat >> 3) * 7 && rcv.sb_cc < rcv.sb_hiwat >> 1) {
+  const full = tp.t_segq !== null ? rcv.sb_hiwat >> 2 : (rcv.sb_hiwat >> 3) * 7;
+  if (tp.rfbuf_cnt > full && rcv.sb_cc < rcv.sb_hiwat >> 1) {
     rcv.sb_hiwat = Math.min(4 * tp.rfbuf_cnt > rcv.sb_hiwat ? 4 * tp.rfbuf_cnt : rcv.sb_hiwat, tune.tcp_recvbuf_max);
   }
   tp.rfbuf_cnt = 0;
