@@ -16,8 +16,9 @@ export function sendbufAutosize(tp: Tcpcb): void {
   const hiwat = snd.sb_hiwat;
   if (hiwat >= tune.tcp_sendbuf_max || snd.sb_cc < hiwat - (hiwat >> 3) || tp.snd_wnd + (tp.snd_wnd >> 2) < hiwat)
     return;
-  // Two windows: one in flight, one to follow while its ACKs come.
-  const wanted = 2 * tp.snd_cwnd;
+  // Two windows: one in flight, one to follow while its ACKs come. What is kept because of a gap, SACKed or sent again, is neither.
+  const held = (tp.snd_nxt - tp.snd_una) | 0;
+  const wanted = tp.snd_cwnd + (held > tp.snd_cwnd ? held : tp.snd_cwnd);
   if (wanted <= hiwat) return;
   const grown = Math.max(hiwat + tune.tcp_sendbuf_inc, Math.min(wanted, 2 * hiwat));
   snd.sb_hiwat = Math.min(grown, tune.tcp_sendbuf_max);

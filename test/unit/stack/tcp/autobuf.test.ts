@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Tunables } from '../../../../src/stack/sysctl.ts';
-import { recvbufAutosize } from '../../../../src/stack/tcp/tcp-autobuf.ts';
+import { recvbufAutosize, sendbufAutosize } from '../../../../src/stack/tcp/tcp-autobuf.ts';
 import { ScriptedPeer } from '../../../lab/segments.ts';
 import { pattern } from '../../../lab/tcpuser.ts';
 
@@ -44,5 +44,47 @@ describe('the receive buffer', () => {
   it('does not grow for less where nothing is missing', () => {
     const { before, after } = limit(0.5, false);
     expect(after).toBe(before);
+  });
+});
+
+describe('the send buffer', () => {
+  it('has room for a window beside what is kept because of a gap', () => {
+    const { rec, so, tp } = connection();
+    rec.sendAll(pattern(200_000));
+    const { so_snd } = so;
+    // Twice the window is in flight or SACKed, and the buffer is full of it.
+    tp.snd_cwnd = so_snd.sb_hiwat >> 1;
+    tp.snd_wnd = 4 * so_snd.sb_hiwat;
+    const held = so_snd.sb_cc;
+    tp.snd_nxt = (tp.snd_una + held) | 0;
+    sendbufAutosize(tp);
+    expect(so_snd.sb_hiwat).toBeGreaterThanOrEqual(held + tp.snd_cwnd);
+  });
+
+  it('tells its user of room at once where all it holds is in flight, and of a quarter where enough waits', () => {
+    for (const [cwnd, acks] of [
+      [100, 1],
+      [10, 8],
+    ] as const) {
+      const { p, so, tp } = connection({ tcp_sendbuf_auto: 0 });
+      let told = false;
+      const writable = () => {
+        told = true;
+      };
+      so.handler = { connected() {}, data: () => 0, writable, end() {}, closed() {} };
+      so.so_snd.sb_hiwat = 30 * MSS;
+      tp.snd_cwnd = cwnd * MSS;
+      tp.snd_wnd = 100 * MSS;
+      expect(so.send(pattern(40 * MSS), 0, 40 * MSS)).toBe(30 * MSS);
+      p.host.pass();
+      expect(p.out()).toHaveLength(cwnd < 30 ? cwnd : 30);
+      let n = 0;
+      while (!told && n < 20) {
+        n++;
+        p.send({ flags: 'A', seq: 1, ack: 1 + n * MSS, win: 1000 });
+        p.out();
+      }
+      expect(n, `window of ${cwnd}`).toBe(acks);
+    }
   });
 });
