@@ -63,17 +63,13 @@ describe.skipIf(labMissing('python3', 'ss') !== '')(`xsiftr ss and Linux's ss ${
     });
   });
 
-  test('every word that Linux prints of these connections is there too, but for those that this stack does not have', () => {
-    const absent = ['rcv_rtt', 'rcv_ssthresh', 'bbr', 'pacing_rate', 'reordering', 'rcvmss', 'ssthresh', 'app_limited'];
-    each((us, peer, name) => {
-      const missing = [...peer.words.keys()].filter((w) => !us.words.has(w) && !absent.includes(w));
-      // What depends on who sent: each side has the words of its own direction.
-      const direction =
-        name === 'echo'
-          ? []
-          : [...peer.words.keys()].filter((w) => /^(bytes|data_segs|ato|busy|delivery|delivered|.*limited)/.test(w));
-      expect(missing.filter((w) => !direction.includes(w))).toEqual([]);
-    });
+  test('what Linux prints of every connection, and of one with data both ways, is there too', () => {
+    const every =
+      'skmem cc wscale rto rtt mss pmtu advmss cwnd segs_out segs_in send lastsnd lastrcv lastack rcv_space minrtt snd_wnd';
+    const data = 'ato rcvmss bytes_sent bytes_acked bytes_received data_segs_out data_segs_in delivery_rate delivered';
+    const missing = (l: SsLine, words: string): string[] => words.split(' ').filter((w) => !l.words.has(w));
+    each((us, peer) => expect([missing(us, every), missing(peer, every)]).toEqual([[], []]));
+    expect([missing(ours.get('echo')!, data), missing(linux.get('echo')!, data)]).toEqual([[], []]);
   });
 
   test('bytes mirror each other exactly: sent, acknowledged, received; Linux opened, so its SYN is among its own', () => {
