@@ -1,13 +1,14 @@
 # make build   the addon, the XDP program and the guard into build/Release
 # make demo    two namespaces, a veth pair, xsiftr on one end, Linux on the other (root)
 # make test    lint and every test (root)
+# make test-long  what takes long: clauses of the code are switched off, and their tests must fail
 # make bench   ratios beside C on libxdp and beside Linux's own TCP (root)
 # make lint    format, types, import rules
 # make docs    docs/metrics.md from the declarations
 # make dist    JavaScript for the published package into dist/
 # make clean   removes what the above made
 #
-# NO_APT=1 installs no Debian packages.
+# NO_APT=1 installs no Debian packages; MUTANTS=TEXT runs only the mutants that contain it.
 
 MAKEFLAGS += --no-print-directory
 
@@ -16,7 +17,7 @@ ADDON := build/Release/xsiftr.node
 RESULTS := test-results
 NATIVE_SOURCES := $(wildcard native/*)
 
-.PHONY: build demo test bench lint docs dist clean apt-build apt-demo apt-test
+.PHONY: build demo test test-long bench lint docs dist clean apt-build apt-demo apt-test
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 
@@ -49,6 +50,9 @@ test: apt-test build lint
 	@mkdir -p $(RESULTS)
 	@rm -f $(RESULTS)/vitest.json
 	$(NODE) node_modules/vitest/vitest.mjs run --reporter=default --reporter=json --outputFile.json=$(RESULTS)/vitest.json
+
+test-long: node_modules/.installed
+	$(NODE) test/mutants/run.ts $(MUTANTS)
 
 bench: apt-demo build
 	$(NODE) bench/run.ts

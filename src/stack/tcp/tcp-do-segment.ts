@@ -62,7 +62,9 @@ export function tcpDoSegment(
   tp.t_rcvtime = st.clock.ms;
   tp.rcv_segs++;
   if (tp.t_flags2 & TF2_ECN_PERMIT) {
-    ecnInput(tp, flags, st.pool.dv.getUint8(m.l3 + IP_TOS), tlen);
+    // What lies outside of the window says nothing: a forged mark, or one that an earlier copy has told (RFC 3168 section 6.1.5).
+    const inside = seqGt(seq + tlen, tp.rcv_nxt) && seqLt(seq, tp.rcv_adv);
+    ecnInput(tp, flags, inside ? st.pool.dv.getUint8(m.l3 + IP_TOS) : 0, inside ? tlen : 0);
     if (tp.t_inpcb === null) {
       st.pool.put(m);
       return;

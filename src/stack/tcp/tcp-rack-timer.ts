@@ -1,4 +1,4 @@
-/** The timer of RACK-TLP: the end of a reordering window (RFC 8985 section 6.3), or a tail loss probe (section 7.3). */
+/** The timer of RACK-TLP: the end of a reordering window (RFC 8985 section 6.2 step 5), or a tail loss probe (section 7.3). */
 import { tcps } from '../../metrics/layout.ts';
 import { tcpOutput } from './tcp-output.ts';
 import { rackDetectLoss, rackOn, rackWait } from './tcp-rack.ts';

@@ -122,9 +122,14 @@ export abstract class BbrBase implements CongestionControl {
     this.nextRoundDelivered = c.delivered;
   }
 
+  /** The sample was taken while ProbeRTT held back. */
+  protected quiet(ack: CcAck): boolean {
+    return ack.priorDelivered >= this.#quietFrom && ack.priorDelivered <= this.#quietTo;
+  }
+
   /** The sample was taken while the application, or ProbeRTT, held back. */
   protected appLimited(ack: CcAck): boolean {
-    return ack.isAppLimited || (ack.priorDelivered >= this.#quietFrom && ack.priorDelivered <= this.#quietTo);
+    return ack.isAppLimited || this.quiet(ack);
   }
 
   protected resetFullBw(): void {

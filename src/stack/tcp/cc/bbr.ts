@@ -179,12 +179,16 @@ export class Bbr extends BbrBase {
     }
   }
 
-  /** Sections 5.5.10.3: UpdateLatestDeliverySignals. */
+  /**
+   * Section 5.5.10.3: UpdateLatestDeliverySignals. A round does not end with a sample of ProbeRTT, but goes on to the first one after it: else a
+   * loss in the round trip after ProbeRTT would pull the model down to what ProbeRTT let through, from which ExitProbeRTT has just freed it
+   * (section 5.3.4.4).
+   */
   #updateLatestDelivery(c: CcVar, ack: CcAck): void {
     this.#lossRoundStart = false;
     if (ack.deliveryRate > this.#bwLatest) this.#bwLatest = ack.deliveryRate;
     if (ack.rateBytes > this.#inflightLatest) this.#inflightLatest = ack.rateBytes;
-    if (ack.rateBytes > 0 && ack.priorDelivered >= this.#lossRoundDelivered) {
+    if (ack.rateBytes > 0 && ack.priorDelivered >= this.#lossRoundDelivered && !this.quiet(ack)) {
       this.#lossRoundDelivered = c.delivered;
       this.#lossRoundStart = true;
     }

@@ -143,6 +143,29 @@ test('ProbeRTT comes every 5 s, lasts 200 ms and a round, and halves the flight 
   expect(least).toBeLessThan(0.6 * bdp);
 });
 
+test('a loss after ProbeRTT does not pull the model down to what ProbeRTT let through (section 5.3.4.4)', () => {
+  const rtt = 100_000;
+  const { p, cc } = path({ rtt, drop: (n) => n % 100 === 0 });
+  let inProbe = false;
+  let until = 0;
+  let probes = 0;
+  let least = 1;
+  const watch = p.onAck!;
+  p.onAck = (q, a) => {
+    watch(q, a);
+    if (inProbe && cc.state !== PROBE_RTT) {
+      until = q.time + 4 * rtt;
+      probes++;
+    }
+    inProbe = cc.state === PROBE_RTT;
+    if (!inProbe && q.time < until && cc.fullBwReached) least = Math.min(least, cc.bw / cc.maxBw);
+  };
+  p.run(30e6);
+  expect(probes).toBeGreaterThanOrEqual(4);
+  // What is paced at 99 % and loses 1 % in each of two rounds; half of it where the samples of ProbeRTT count.
+  expect(least).toBeGreaterThan(0.99 ** 4 - 0.01);
+});
+
 test('a longer path is learnt after the filter of 10 s (section 2.16.1)', () => {
   const { p, cc } = path();
   p.run(6e6);

@@ -208,6 +208,14 @@ describe('a receiver with ECN (RFC 3168 section 6.1.3)', () => {
     expect(r.data(CE, 'AW')).toEqual([[2, 'AE']]);
   });
 
+  it('takes no mark of a segment that lies outside of the window (section 6.1.5)', () => {
+    const r = receiver();
+    r.data(ECT0);
+    r.data(ECT0);
+    expect(r.data(CE, 'A', 0)).toEqual([[2, 'A']]);
+    expect(r.data(CE, 'A', 900_000)).toEqual([[2, 'A']]);
+  });
+
   it('echoes nothing where ECN was not agreed', () => {
     const p = new ScriptedPeer();
     p.establish();

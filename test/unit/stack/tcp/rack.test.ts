@@ -188,7 +188,7 @@ describe('RACK loss detection (RFC 8985 section 6.2)', () => {
     expect(s.tp.rack_reo_mult).toBe(1);
   });
 
-  it('lets the window go when what was missing arrives in it (section 6.3)', () => {
+  it('lets the window go when what was missing arrives in it (step 5)', () => {
     const s = sender(10).wait(100);
     s.ack(0, [[1, 2]]);
     s.wait(10).ack(2);
@@ -197,7 +197,7 @@ describe('RACK loss detection (RFC 8985 section 6.2)', () => {
     expect(s.tp.t_lost).toBe(0);
   });
 
-  it('counts a segment lost by the timer as a loss like another: one reduction (section 6.3)', () => {
+  it('counts a segment lost by the timer as a loss like another: one reduction (step 5)', () => {
     const s = sender(10).wait(100);
     s.ack(0, [[1, 2]]);
     s.wait(REO_WND);
@@ -205,7 +205,7 @@ describe('RACK loss detection (RFC 8985 section 6.2)', () => {
     expect(s.count('tcps_fastrecovery')).toBe(1);
   });
 
-  it('takes everything that is not SACKed for lost at a timeout (section 6.4 allows less)', () => {
+  it('takes everything that is not SACKed for lost at a timeout (section 6.3 allows less)', () => {
     const s = sender(10).wait(100);
     s.ack(0, [[8, 9]]);
     s.tp.st.wheel.cancel(s.tp.t_rack);
@@ -214,7 +214,7 @@ describe('RACK loss detection (RFC 8985 section 6.2)', () => {
     expect(s.sent()[0]).toBe(0);
   });
 
-  it('does not work without SACK (section 1.1): three duplicate ACKs decide', () => {
+  it('does not work without SACK (section 4): three duplicate ACKs decide', () => {
     const s = sender(10, { sack: false }).wait(100);
     s.ack(0).ack(0);
     s.wait(60);

@@ -141,7 +141,7 @@ describe('a window after an idle time (RFC 5681 section 4.1)', () => {
     expect(idle(200).sent().length).toBe(40);
   });
 
-  it('is the old one with net.inet.tcp.cwnd_idle_reduce 0', () => {
+  it('is the old one with net.inet.tcp.idle_reduce 0', () => {
     expect(idle(2000, { tcp_idle_reduce: 0 }).sent().length).toBe(40);
   });
 

@@ -1,0 +1,33 @@
+/**
+ * Clauses of the code that are switched off, one at a time, and the tests that must fail then (run.ts). The lines of docs/COMPLIANCE.md
+ * name these tests.
+ */
+import { ecnMutants } from './ecn.ts';
+import { pacingMutants } from './pacing.ts';
+import { rackMutants } from './rack.ts';
+import { recoveryMutants } from './recovery.ts';
+import { rfc9293Mutants } from './rfc9293.ts';
+import { sackMutants } from './sack.ts';
+import { timerMutants } from './timer.ts';
+import { windowMutants } from './window.ts';
+
+export interface Mutant {
+  /** Source file from the root. */
+  readonly file: string;
+  /** A snippet that occurs once in it, and what takes its place. */
+  readonly find: string;
+  readonly replace: string;
+  /** Tests as docs/COMPLIANCE.md names them: each must fail. */
+  readonly kills: readonly string[];
+}
+
+export const mutants: readonly Mutant[] = [
+  ...sackMutants,
+  ...rackMutants,
+  ...recoveryMutants,
+  ...timerMutants,
+  ...windowMutants,
+  ...ecnMutants,
+  ...pacingMutants,
+  ...rfc9293Mutants,
+];
