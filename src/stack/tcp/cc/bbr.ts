@@ -1,6 +1,7 @@
 /**
  * BBRv3 (draft-ietf-ccwg-bbr-06). Names follow the draft; `…Longterm` and `…Shortterm` are inflight_hi, inflight_lo and bw_lo of older
- * texts. One thing differs: no loss round ends with a sample of ProbeRTT (#updateLatestDelivery). Marks count as loss (section 3.7).
+ * texts. Two things differ: no loss round ends with a sample of ProbeRTT (#updateLatestDelivery), and a connection without SACK is judged
+ * by the share that is lost as any other, where section 5.5.10.2 takes its first loss for too much. Marks count as loss (section 3.7).
  */
 import {
   BbrBase,
