@@ -9,7 +9,7 @@ import {
   PROBE_RTT,
   STARTUP,
 } from '../../../../src/stack/tcp/cc/bbr-base.ts';
-import { CC_ECN, CC_NDUPACK, CC_RTO, CC_RTO_ERR } from '../../../../src/stack/tcp/cc/cc.ts';
+import { CC_ECN, CC_NDUPACK, CC_RTO, CC_RTO_ERR, CcLost } from '../../../../src/stack/tcp/cc/cc.ts';
 import { ToyPath } from '../../../lab/cc-path.ts';
 
 const RATE = 2.5e6;
@@ -212,6 +212,32 @@ test('a shallow queue sets inflight_hi, and loss stays bounded (section 5.5.10.2
   expect(cc.inflightLongterm).toBeLessThan(2 * BDP);
   expect((p.c.lost - lost) / (p.c.delivered - delivered)).toBeLessThan(0.03);
   expect(p.c.delivered - delivered).toBeGreaterThan(0.85 * 20 * RATE);
+});
+
+test('inflight_hi is what was in flight where losses crossed 2 % of it (section 5.5.10.2, InflightAtLoss)', () => {
+  const { p, cc } = path();
+  const until = p.onAck!;
+  let probing = false;
+  p.onAck = (q, a) => {
+    until(q, a);
+    if (cc.state !== PROBE_BW_UP || probing) return;
+    probing = true;
+    const mss = q.c.maxseg;
+    const l = Object.assign(new CcLost(), { start: q.c.snd_una, bytes: 10 * mss, txInFlight: 300 * mss });
+    l.priorDelivered = q.c.delivered;
+    // Six of three hundred are 2 %, not more.
+    l.rateLost = 6 * mss;
+    cc.lost(q.c, l);
+    expect(cc.state).toBe(PROBE_BW_UP);
+    expect(cc.inflightLongterm).toBe(Number.POSITIVE_INFINITY);
+    // Two were lost among 290 before it: (2 + x) / (290 + x) = 2 % at x = 3.8 / 0.98.
+    l.rateLost = 12 * mss;
+    cc.lost(q.c, l);
+    expect(cc.state).toBe(PROBE_BW_DOWN);
+    expect(cc.inflightLongterm / mss).toBeCloseTo(290 + 3.8 / 0.98, 9);
+  };
+  p.run(20e6);
+  expect(probing).toBe(true);
 });
 
 test('a timeout lets one segment out, and the saved window comes back (section 5.6.4.4)', () => {
