@@ -64,6 +64,7 @@ lint: node_modules/.installed
 
 docs: node_modules/.installed
 	$(NODE) tools/gen-metrics-doc.ts
+	$(NODE) tools/gen-ss-doc.ts
 
 dist: node_modules/.installed
 	rm -rf dist

@@ -10,6 +10,7 @@ export {
   CC_RTO_ERR,
   CcAck,
   type CcField,
+  CcLost,
   type CcModule,
   type CcSignal,
   type CcVar,

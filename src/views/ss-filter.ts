@@ -7,7 +7,7 @@ import { ViewError } from './view-error.ts';
  *
  *   expression   and-part { or and-part }        or is also | and ||
  *   and-part     part { [and] part }             and is also & and &&
- *   part         not part | ( expression ) | src [=|!=] HOST | dst [=|!=] HOST | sport OP PORT | dport OP PORT | HOST (of the peer)
+ *   part         not part | ( expression ) | src [=] HOST | dst [=] HOST | sport [OP] PORT | dport [OP] PORT
  *   HOST         ADDRESS[/LENGTH][:PORT] or *:PORT
  *   OP           = == eq != ne neq < lt > gt <= le leq >= ge geq
  */
@@ -54,11 +54,9 @@ const STATES: Readonly<Record<string, number>> = {
   big: ALL & ~BUCKET,
 };
 const ALIASES: Readonly<Record<string, string>> = {
-  estab: 'established',
   'syn-rcv': 'syn-recv',
   close: 'closed',
   unconnected: 'closed',
-  listen: 'listening',
 };
 
 const OPS: Readonly<Record<string, string>> = {
@@ -217,15 +215,12 @@ class Parser {
       case 'exclude':
         throw new ViewError(`filter: ${word} goes before the expression, as in state established sport = :80`);
     }
-    if (!/^[\d*[]/.test(word)) throw new ViewError(`filter: ${word}: allowed are ${WORDS}, or an address`);
-    return hostTest(this.#parseHost('dst', word), CONN_SLOT.faddr, CONN_SLOT.fport);
+    throw new ViewError(`filter: ${word}: allowed are ${WORDS}`);
   }
 
   #host(word: string, addr: number, port: number): Test {
-    const not = this.#take('!=', 'ne', 'neq');
-    if (!not) this.#take('=', '==', 'eq');
-    const test = hostTest(this.#parseHost(word, this.#operand(word)), addr, port);
-    return not ? (row, at) => !test(row, at) : test;
+    this.#take('=', '==', 'eq');
+    return hostTest(this.#parseHost(word, this.#operand(word)), addr, port);
   }
 
   #operand(word: string): string {
@@ -236,14 +231,12 @@ class Parser {
   }
 
   #portTest(word: string, slot: number): Test {
-    const op = OPS[this.#operand(word)];
-    if (op === undefined) throw new ViewError(`filter: ${word}: an operator is missing, as in ${example(word)}`);
+    const op = OPS[this.#peek() ?? ''];
+    if (op !== undefined) this.#at++;
     const port = this.#parsePort(word, this.#operand(word).replace(/^[^:]*:/, ''));
     // A port that is none stands for any.
     if (port === null) return () => true;
     switch (op) {
-      case '=':
-        return (row, at) => row[at + slot] === port;
       case '!=':
         return (row, at) => row[at + slot] !== port;
       case '<':
@@ -252,8 +245,10 @@ class Parser {
         return (row, at) => row[at + slot]! > port;
       case '<=':
         return (row, at) => row[at + slot]! <= port;
-      default:
+      case '>=':
         return (row, at) => row[at + slot]! >= port;
+      default:
+        return (row, at) => row[at + slot] === port;
     }
   }
 

@@ -1,4 +1,12 @@
-import { CC_ECN, CC_NDUPACK, CC_RTO, CcAck, type CcModule, type CongestionControl } from '../../src/stack/tcp/cc/cc.ts';
+import {
+  CC_ECN,
+  CC_NDUPACK,
+  CC_RTO,
+  CcAck,
+  CcLost,
+  type CcModule,
+  type CongestionControl,
+} from '../../src/stack/tcp/cc/cc.ts';
 import { FakeConn } from '../../src/stack/tcp/cc/fake.ts';
 
 export interface PathOptions {
@@ -52,6 +60,7 @@ export class ToyPath {
   rtt: number;
   readonly #o: PathOptions;
   readonly #ack = new CcAck();
+  readonly #lost = new CcLost();
   readonly #iss: number;
   #flight: Sent[] = [];
   #rexmt: number[] = [];
@@ -215,6 +224,14 @@ export class ToyPath {
     this.c.pipe -= this.c.maxseg;
     this.c.lost += this.c.maxseg;
     this.#rexmt.push(s.seq);
+    const l = this.#lost;
+    l.start = (this.#iss + s.seq) | 0;
+    l.bytes = this.c.maxseg;
+    l.txInFlight = s.txInFlight;
+    l.rateLost = this.c.lost - s.lost;
+    l.priorDelivered = s.delivered;
+    l.isAppLimited = s.appLimited;
+    this.cc.lost?.(this.c, l);
   }
 
   #detect(n: number): number {

@@ -4,6 +4,7 @@ import hashlib
 import json
 import resource
 import select
+import signal
 import socket
 import struct
 import sys
@@ -242,7 +243,7 @@ def hold(port, count):
 
 def hold(sent, wanted, idle):
     """
-    Three connections that stay open until standard input ends: to echo, over which `sent` bytes went and came back; to http, which sent a
+    Three connections that stay open until a signal: to echo, over which `sent` bytes went and came back; to http, which sent a
     body of `wanted` bytes that was read; to discard, over which nothing went for at least `idle` seconds and which has keepalive.
     """
     e, h, d = dial(ECHO), dial(HTTP), dial(DISCARD)
@@ -260,8 +261,7 @@ def hold(sent, wanted, idle):
     time.sleep(float(idle))
     ports = [s.getsockname()[1] for s in (e, h, d)]
     print(json.dumps({"echo": ports[0], "http": ports[1], "idle": ports[2], "same": same, "head": len(head), "body": len(got)}), flush=True)
-    sys.stdin.read()
-    return {}
+    signal.pause()
 
 
 def main():

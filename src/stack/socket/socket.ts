@@ -271,11 +271,17 @@ export class Socket {
     return taken;
   }
 
-  /** Room in the send buffer after an ACK (`sowwakeup`), told once a quarter of the buffer is free. */
+  /**
+   * Room in the send buffer after an ACK (`sowwakeup`), told once a quarter of the buffer is free, or sooner when less than that waits to be
+   * sent: where most of it is in flight the sender would run dry.
+   */
   sowwakeup(): void {
     if (!this.#wantWrite || this.cantSendMore) return;
     const snd = this.so_snd;
-    if (snd.space < snd.sb_hiwat >> 2 && snd.sb_cc > 0) return;
+    const { space, sb_cc } = snd;
+    const tp = this.tp;
+    const unsent = tp === null ? 0 : sb_cc - ((tp.snd_nxt - tp.snd_una) | 0);
+    if (space < snd.sb_hiwat >> 2 && space < unsent) return;
     this.#wantWrite = false;
     this.handler.writable(this);
   }

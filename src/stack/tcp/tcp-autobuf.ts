@@ -16,8 +16,9 @@ export function sendbufAutosize(tp: Tcpcb): void {
   const hiwat = snd.sb_hiwat;
   if (hiwat >= tune.tcp_sendbuf_max || snd.sb_cc < hiwat - (hiwat >> 3) || tp.snd_wnd + (tp.snd_wnd >> 2) < hiwat)
     return;
-  // Two windows: one in flight, one to follow while its ACKs come.
-  const wanted = 2 * tp.snd_cwnd;
+  // Two windows: one in flight, one to follow while its ACKs come. What is kept because of a gap, SACKed or sent again, is neither.
+  const held = (tp.snd_nxt - tp.snd_una) | 0;
+  const wanted = tp.snd_cwnd + (held > tp.snd_cwnd ? held : tp.snd_cwnd);
   if (wanted <= hiwat) return;
   const grown = Math.max(hiwat + tune.tcp_sendbuf_inc, Math.min(wanted, 2 * hiwat));
   snd.sb_hiwat = Math.min(grown, tune.tcp_sendbuf_max);
@@ -25,7 +26,8 @@ export function sendbufAutosize(tp: Tcpcb): void {
 
 /**
  * Grows the receive buffer where more than seven eighths of it came within a round trip and the user takes it: the window would hold the sender
- * back. To be called as data arrives, before it is counted.
+ * back. While there is a gap the window has to hold what comes until it is closed too, a round trip and a second one where the
+ * retransmission is lost: then a quarter is enough. To be called as data arrives, before it is counted.
  * @param bytes payload of the segment
  */
 export function recvbufAutosize(tp: Tcpcb, bytes: number): void {
@@ -43,7 +45,8 @@ export function recvbufAutosize(tp: Tcpcb, bytes: number): void {
     return;
   }
   // A slow start that goes on doubles what comes each round trip: room for the next two.
-  if (tp.rfbuf_cnt > (rcv.sb_hiwat >> 3) * 7 && rcv.sb_cc < rcv.sb_hiwat >> 1) {
+  const full = tp.t_segq !== null ? rcv.sb_hiwat >> 2 : (rcv.sb_hiwat >> 3) * 7;
+  if (tp.rfbuf_cnt > full && rcv.sb_cc < rcv.sb_hiwat >> 1) {
     rcv.sb_hiwat = Math.min(4 * tp.rfbuf_cnt > rcv.sb_hiwat ? 4 * tp.rfbuf_cnt : rcv.sb_hiwat, tune.tcp_recvbuf_max);
   }
   tp.rfbuf_cnt = 0;

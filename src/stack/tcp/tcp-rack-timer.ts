@@ -3,7 +3,7 @@ import { tcps } from '../../metrics/layout.ts';
 import { tcpOutput } from './tcp-output.ts';
 import { rackDetectLoss, rackOn, rackWait } from './tcp-rack.ts';
 import { prrUpdate, recoveryEnter } from './tcp-recovery.ts';
-import { rtxLost, rtxSplit, SEG_LOST, SEG_SACKED } from './tcp-rtxq.ts';
+import { rtxSplit, rtxWaits, SEG_LOST, SEG_SACKED } from './tcp-rtxq.ts';
 import { TA_TIMER, type Tcpcb, TF_FASTRECOVERY, TF_NODELAY } from './tcpcb.ts';
 
 export function rackTimer(tp: Tcpcb): void {
@@ -43,10 +43,8 @@ function probe(tp: Tcpcb): void {
       rtxSplit(tp, tail, (tail.end - tp.maxseg) | 0);
       last = tp.rtx_tail!;
     }
-    const a = st.tcp.ccAck;
-    rtxLost(tp, last, a);
     // Lost by assumption only: it counts when the answer shows it.
-    tp.t_lost -= (last.end - last.start) | 0;
+    rtxWaits(tp, last);
   }
   tp.tlp_out = true;
   // One segment, whatever window and Nagle say.

@@ -8,6 +8,7 @@
  *   snd_una                                            snd_nxt
  */
 import type { CcAck } from './cc/cc.ts';
+import { ccLost } from './cc/glue.ts';
 import { seqGt, seqLeq, seqLt } from './seq.ts';
 import type { Tcp } from './tcp.ts';
 import type { Tcpcb } from './tcpcb.ts';
@@ -150,6 +151,8 @@ export function rtxSplit(tp: Tcpcb, s: SndSeg, at: number): void {
   n.firstSentUs = s.firstSentUs;
   n.txInFlight = s.txInFlight;
   n.lostBefore = s.lostBefore;
+  // The first part went before the second.
+  s.txInFlight -= (n.end - at) | 0;
   s.end = at;
   s.flags &= ~SEG_FIN;
   n.prev = s;
@@ -181,11 +184,26 @@ export function rtxResent(tp: Tcpcb, s: SndSeg): void {
 /** Marks `s` lost: it waits to be sent again. Nothing happens when it is SACKed, or waits already. */
 export function rtxLost(tp: Tcpcb, s: SndSeg, ack: CcAck): void {
   if ((s.flags & SEG_SACKED) !== 0 || (s.flags & (SEG_LOST | SEG_REXMIT)) === SEG_LOST) return;
+  rtxWaits(tp, s);
+  const len = (s.end - s.start) | 0;
+  tp.t_lost += len;
+  ack.lost += len;
+  if (tp.t_cc.lost === undefined) return;
+  const l = tp.st.tcp.ccLost;
+  l.start = s.start;
+  l.bytes = len;
+  l.txInFlight = s.txInFlight;
+  l.rateLost = tp.t_lost - s.lostBefore;
+  l.priorDelivered = s.delivered;
+  l.isAppLimited = (s.flags & SEG_APPLIMITED) !== 0;
+  ccLost(tp, l);
+}
+
+/** `s`, which is in flight, waits to be sent again; whether it is lost is not said. */
+export function rtxWaits(tp: Tcpcb, s: SndSeg): void {
   const len = (s.end - s.start) | 0;
   s.flags = (s.flags | SEG_LOST) & ~SEG_REXMIT;
   tp.snd_lost += len;
-  tp.t_lost += len;
-  ack.lost += len;
   timeUnlink(tp, s);
   if (tp.rtx_hint === null || seqLt(s.start, tp.rtx_hint.start)) tp.rtx_hint = s;
 }

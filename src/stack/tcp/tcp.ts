@@ -4,7 +4,7 @@ import { RouteCache } from '../net/route.ts';
 import type { Stack } from '../stack.ts';
 import { Timer } from '../timers.ts';
 import { TcpOpt } from '../wire/tcp.ts';
-import { CcAck, type CcModule } from './cc/cc.ts';
+import { CcAck, CcLost, type CcModule } from './cc/cc.ts';
 import { CC_DEFAULT, ccFind } from './cc/registry.ts';
 import { SipKey } from './siphash.ts';
 import { Syncache } from './syncache.ts';
@@ -36,6 +36,8 @@ export class Tcp {
   readonly noSacks: Int32Array;
   /** What the ACK being read tells congestion control, and the segment that its rate is sampled of. */
   readonly ccAck: CcAck;
+  /** What was marked lost last, as a module is told of it. */
+  readonly ccLost: CcLost;
   readonly rate: RateSample;
   /** Congestion control of connections that name none. */
   ccDefault: CcModule;
@@ -78,6 +80,7 @@ export class Tcp {
     this.optOut = new TcpOpt();
     this.noSacks = new Int32Array(0);
     this.ccAck = new CcAck();
+    this.ccLost = new CcLost();
     this.rate = new RateSample();
     this.ccDefault = ccFind(CC_DEFAULT);
     this.key = new FlowKey();

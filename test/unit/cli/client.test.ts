@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import {
   ask,
+  askLines,
   type ClientOptions,
   call,
   describe as describeInstance,
@@ -73,6 +74,21 @@ describe('the control socket and its client', () => {
     const path = await serve('ix1');
     expect(statSync(path).mode & 0o777).toBe(0o600);
     expect(statSync(join(dir, 'sub')).mode & 0o777).toBe(0o755);
+  });
+
+  it('gives lines as they come, refusals in one line, and says so when an answer breaks off', async () => {
+    const i = (await probe(await serve('ix1')))!;
+    const lines = async (url: string) => {
+      const got: string[] = [];
+      for await (const line of askLines(i, url)) got.push(line);
+      return got;
+    };
+    expect(await lines('/ss?w=state&w=established&a=1')).toEqual([
+      '{"words":["state","established"],"wanted":{"all":true,"listening":false}}',
+      '{"a":1}',
+    ]);
+    await expect(lines('/ss?w=bad')).rejects.toThrow(new UserError('bad: no such filter'));
+    await expect(lines('/ss?w=broken')).rejects.toThrow(/^ix1: the instance at \S+ does not answer: /);
   });
 
   it('passes selectors and flags on', async () => {

@@ -122,9 +122,14 @@ export abstract class BbrBase implements CongestionControl {
     this.nextRoundDelivered = c.delivered;
   }
 
+  /** What was sent at this value of `delivered` was sent while ProbeRTT held back. */
+  protected quiet(priorDelivered: number): boolean {
+    return priorDelivered >= this.#quietFrom && priorDelivered <= this.#quietTo;
+  }
+
   /** The sample was taken while the application, or ProbeRTT, held back. */
   protected appLimited(ack: CcAck): boolean {
-    return ack.isAppLimited || (ack.priorDelivered >= this.#quietFrom && ack.priorDelivered <= this.#quietTo);
+    return ack.isAppLimited || this.quiet(ack.priorDelivered);
   }
 
   protected resetFullBw(): void {

@@ -1,7 +1,7 @@
 /**
  * BBRv3 (draft-ietf-ccwg-bbr-06). Names follow the draft; `…Longterm` and `…Shortterm` are inflight_hi, inflight_lo and bw_lo of older
- * texts. Two things differ because a module hears of ACKs, not of packets: losses are judged by the rate sample of the ACK that found
- * them, and ranges lost in Startup are counted as ACKs that found losses. Marks count as loss (section 3.7).
+ * texts. Two things differ: no loss round ends with a sample of ProbeRTT (#updateLatestDelivery), and a connection without SACK is judged
+ * by the share that is lost as any other, where section 5.5.10.2 takes its first loss for too much. Marks count as loss (section 3.7).
  */
 import {
   BbrBase,
@@ -13,7 +13,17 @@ import {
   PROBE_RTT,
   STARTUP,
 } from './bbr-base.ts';
-import { CC_ECN, CC_NDUPACK, CC_RTO, CC_RTO_ERR, type CcAck, type CcModule, type CcSignal, type CcVar } from './cc.ts';
+import {
+  CC_ECN,
+  CC_NDUPACK,
+  CC_RTO,
+  CC_RTO_ERR,
+  type CcAck,
+  type CcLost,
+  type CcModule,
+  type CcSignal,
+  type CcVar,
+} from './cc.ts';
 import { WindowedMax } from './minmax.ts';
 
 /** Sections 2.5 to 2.8. */
@@ -58,8 +68,9 @@ export class Bbr extends BbrBase {
   #lossRoundStart = false;
   #lossInRound = false;
   #lossEvents = 0;
-  /** `CcVar.lost` when it was last looked at, and when the round of Startup began. */
-  #lost = 0;
+  /** The number behind what was lost last: a loss that begins there belongs to the same range. */
+  #lostEnd = 0;
+  /** `CcVar.lost` when the round of Startup began. */
   #lostAtRound = 0;
   #deliveredAtRound = 0;
   #recoveryRounds = 0;
@@ -93,13 +104,11 @@ export class Bbr extends BbrBase {
     this.#base = c.delivered;
     this.#lossRoundDelivered = c.delivered;
     this.#deliveredAtRound = c.delivered;
-    this.#lost = c.lost;
     this.#lostAtRound = c.lost;
   }
 
   ackReceived(c: CcVar, ack: CcAck): void {
     this.tick(c);
-    this.#noteLosses(c, ack);
     this.#updateLatestDelivery(c, ack);
     this.#updateCongestion(c, ack);
     this.#updateAckAggregation(c, ack);
@@ -129,20 +138,17 @@ export class Bbr extends BbrBase {
     }
   }
 
-  /** Losses since the last ACK, a timer's too (section 5.5.10.2: HandleLostPacket). */
-  #noteLosses(c: CcVar, ack: CcAck): void {
-    const fresh = c.lost - this.#lost;
-    this.#lost = c.lost;
-    if (fresh <= 0) return;
-    this.#lossEvents++;
+  /** Section 5.5.10.2: HandleLostPacket. */
+  lost(c: CcVar, l: CcLost): void {
+    this.tick(c);
+    if (l.start !== this.#lostEnd) this.#lossEvents++;
+    this.#lostEnd = (l.start + l.bytes) | 0;
     this.#noteLoss(c);
-    if (!this.#isBwProbeSample || !this.#tooHigh(ack)) return;
-    // At which prefix of what was just lost did losses cross the threshold?
-    const before = ack.txInFlight - fresh;
-    const lostBefore = ack.rateLost - fresh;
-    const prefix = (LOSS_THRESH * before - lostBefore) / (1 - LOSS_THRESH);
-    const at = before + (prefix > 0 ? prefix : 0);
-    this.#handleTooHigh(c, at > 0 ? at : 0, this.appLimited(ack));
+    if (!this.#isBwProbeSample || l.rateLost <= l.txInFlight * LOSS_THRESH) return;
+    // At which prefix of this piece did losses cross the threshold (InflightAtLoss)?
+    const before = l.txInFlight - l.bytes;
+    const prefix = (LOSS_THRESH * before - (l.rateLost - l.bytes)) / (1 - LOSS_THRESH);
+    this.#handleTooHigh(c, before + prefix, l.isAppLimited || this.quiet(l.priorDelivered));
   }
 
   #noteLoss(c: CcVar): void {
@@ -179,12 +185,16 @@ export class Bbr extends BbrBase {
     }
   }
 
-  /** Sections 5.5.10.3: UpdateLatestDeliverySignals. */
+  /**
+   * Section 5.5.10.3: UpdateLatestDeliverySignals. A round does not end with a sample of ProbeRTT, but goes on to the first one after it: else a
+   * loss in the round trip after ProbeRTT would pull the model down to what ProbeRTT let through, from which ExitProbeRTT has just freed it
+   * (section 5.3.4.4).
+   */
   #updateLatestDelivery(c: CcVar, ack: CcAck): void {
     this.#lossRoundStart = false;
     if (ack.deliveryRate > this.#bwLatest) this.#bwLatest = ack.deliveryRate;
     if (ack.rateBytes > this.#inflightLatest) this.#inflightLatest = ack.rateBytes;
-    if (ack.rateBytes > 0 && ack.priorDelivered >= this.#lossRoundDelivered) {
+    if (ack.rateBytes > 0 && ack.priorDelivered >= this.#lossRoundDelivered && !this.quiet(ack.priorDelivered)) {
       this.#lossRoundDelivered = c.delivered;
       this.#lossRoundStart = true;
     }

@@ -78,6 +78,21 @@ export class CcAck {
   rateLost = 0;
 }
 
+/** What was just marked lost: one piece of what was sent at one time. One object, reused: read it during the call only. */
+export class CcLost {
+  /** Its first sequence number, and bytes. */
+  start = 0;
+  bytes = 0;
+  /** Bytes in flight when it was sent, itself included. */
+  txInFlight = 0;
+  /** Bytes marked lost from its sending to now, itself included. */
+  rateLost = 0;
+  /** `CcVar.delivered` when it was sent. */
+  priorDelivered = 0;
+  /** It was sent while the application had no more to send. */
+  isAppLimited = false;
+}
+
 /** A number of a module's own, shown in logs beside the connection's. */
 export interface CcField {
   readonly name: string;
@@ -101,6 +116,11 @@ export interface CongestionControl {
    * 'own'.
    */
   ackReceived(c: CcVar, ack: CcAck): void;
+  /**
+   * Something was marked lost, by an ACK or a timer; `c.lost` and `c.pipe` know of it, and so does `c.delivered` of what the ACK told. For modules
+   * that judge losses by what was in flight. Called before CC_NDUPACK and `ackReceived`, and after CC_RTO; the windows are set there.
+   */
+  lost?(c: CcVar, lost: CcLost): void;
   /**
    * Congestion:
    * - CC_NDUPACK: loss found by duplicate ACKs, SACK or RACK; once a recovery. Set `snd_ssthresh`; fast recovery begins after it.

@@ -5,7 +5,7 @@
 import { tcps } from '../../../metrics/layout.ts';
 import { ECONNABORTED } from '../../errno.ts';
 import { TA_CONG, TCP_MAXWINDOW, type Tcpcb } from '../tcpcb.ts';
-import type { CcAck, CcModule, CcSignal, CongestionControl } from './cc.ts';
+import type { CcAck, CcLost, CcModule, CcSignal, CongestionControl } from './cc.ts';
 import { noCc } from './none.ts';
 
 function fail(tp: Tcpcb, why: unknown): void {
@@ -77,6 +77,15 @@ export function ccAckReceived(tp: Tcpcb, ack: CcAck): void {
     tp.t_cc.ackReceived(tp, ack);
     checkWindows(tp);
     setPacing(tp);
+  } catch (e) {
+    fail(tp, e);
+  }
+}
+
+export function ccLost(tp: Tcpcb, lost: CcLost): void {
+  try {
+    tp.t_cc.lost?.(tp, lost);
+    checkWindows(tp);
   } catch (e) {
     fail(tp, e);
   }

@@ -1,5 +1,14 @@
 /** Moments of a connection's life for a module under test: a made-up connection whose numbers stay consistent, and calls that are watched. */
-import { CC_NDUPACK, CC_RTO, CC_RTO_ERR, CcAck, type CcModule, type CcSignal, type CongestionControl } from './cc.ts';
+import {
+  CC_NDUPACK,
+  CC_RTO,
+  CC_RTO_ERR,
+  CcAck,
+  CcLost,
+  type CcModule,
+  type CcSignal,
+  type CongestionControl,
+} from './cc.ts';
 import { FAKE_MAXWINDOW, FakeConn } from './fake.ts';
 
 /** The surroundings of a run. */
@@ -46,6 +55,7 @@ export class Play {
   /** Sums up all windows and rates so far: two runs alike have the same. */
   trace = 0;
   #ack = new CcAck();
+  #lost = new CcLost();
   readonly #fields: Float64Array;
   readonly #rtt: number;
   #roundEnd = 0;
@@ -119,9 +129,24 @@ export class Play {
       this.#roundEnd = c.snd_max;
       this.#roundDelivered = c.delivered;
     }
+    this.#tellLost(lost, a.priorInFlight, a.isAppLimited);
     // In fast recovery the stack has the window.
     if (this.own || !c.inRecovery) this.#call('ackReceived', () => this.cc.ackReceived(c, a));
     this.fill(!a.cwndLimited);
+  }
+
+  #tellLost(bytes: number, inFlight: number, appLimited: boolean): void {
+    const { c } = this;
+    const l = this.#lost;
+    if (bytes === 0 || this.cc.lost === undefined) return;
+    Object.assign(l, new CcLost());
+    l.start = c.snd_una;
+    l.bytes = bytes;
+    l.txInFlight = inFlight;
+    l.rateLost = bytes;
+    l.priorDelivered = this.#roundDelivered;
+    l.isAppLimited = appLimited;
+    this.#call('lost', () => this.cc.lost!(c, l));
   }
 
   /** A round trip: an ACK a segment, at most `most` of them, that cover the window between them. */
@@ -142,12 +167,14 @@ export class Play {
       this.#oldCwnd = c.snd_cwnd;
       this.#oldSsthresh = c.snd_ssthresh;
     }
+    const out = c.pipe;
     if (type === CC_RTO) {
       c.lost += c.pipe;
       c.pipe = 0;
       c.inRecovery = false;
     }
     this.#call('congestionSignal', () => this.cc.congestionSignal(c, type));
+    if (type === CC_RTO) this.#tellLost(out, out, false);
     if (type === CC_NDUPACK) c.inRecovery = true;
     if (type === CC_RTO && !this.own) c.snd_cwnd = c.maxseg;
   }

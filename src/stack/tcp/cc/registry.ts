@@ -36,7 +36,7 @@ const modules = new Map<string, CcModule>([
 
 const NAME = /^[a-z0-9_-]{1,15}$/;
 const REQUIRED = ['init', 'ackReceived', 'congestionSignal'] as const;
-const OPTIONAL = ['postRecovery', 'afterIdle', 'sent', 'pacingRate', 'readFields'] as const;
+const OPTIONAL = ['lost', 'postRecovery', 'afterIdle', 'sent', 'pacingRate', 'readFields'] as const;
 /** Most fields of a module: records in logs have room for so many. */
 export const CC_MAX_FIELDS = 16;
 

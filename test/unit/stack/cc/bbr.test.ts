@@ -9,7 +9,7 @@ import {
   PROBE_RTT,
   STARTUP,
 } from '../../../../src/stack/tcp/cc/bbr-base.ts';
-import { CC_ECN, CC_NDUPACK, CC_RTO, CC_RTO_ERR } from '../../../../src/stack/tcp/cc/cc.ts';
+import { CC_ECN, CC_NDUPACK, CC_RTO, CC_RTO_ERR, CcLost } from '../../../../src/stack/tcp/cc/cc.ts';
 import { ToyPath } from '../../../lab/cc-path.ts';
 
 const RATE = 2.5e6;
@@ -143,6 +143,29 @@ test('ProbeRTT comes every 5 s, lasts 200 ms and a round, and halves the flight 
   expect(least).toBeLessThan(0.6 * bdp);
 });
 
+test('a loss after ProbeRTT does not pull the model down to what ProbeRTT let through (section 5.3.4.4)', () => {
+  const rtt = 100_000;
+  const { p, cc } = path({ rtt, drop: (n) => n % 100 === 0 });
+  let inProbe = false;
+  let until = 0;
+  let probes = 0;
+  let least = 1;
+  const watch = p.onAck!;
+  p.onAck = (q, a) => {
+    watch(q, a);
+    if (inProbe && cc.state !== PROBE_RTT) {
+      until = q.time + 4 * rtt;
+      probes++;
+    }
+    inProbe = cc.state === PROBE_RTT;
+    if (!inProbe && q.time < until && cc.fullBwReached) least = Math.min(least, cc.bw / cc.maxBw);
+  };
+  p.run(30e6);
+  expect(probes).toBeGreaterThanOrEqual(4);
+  // What is paced at 99 % and loses 1 % in each of two rounds; half of it where the samples of ProbeRTT count.
+  expect(least).toBeGreaterThan(0.99 ** 4 - 0.01);
+});
+
 test('a longer path is learnt after the filter of 10 s (section 2.16.1)', () => {
   const { p, cc } = path();
   p.run(6e6);
@@ -189,6 +212,32 @@ test('a shallow queue sets inflight_hi, and loss stays bounded (section 5.5.10.2
   expect(cc.inflightLongterm).toBeLessThan(2 * BDP);
   expect((p.c.lost - lost) / (p.c.delivered - delivered)).toBeLessThan(0.03);
   expect(p.c.delivered - delivered).toBeGreaterThan(0.85 * 20 * RATE);
+});
+
+test('inflight_hi is what was in flight where losses crossed 2 % of it (section 5.5.10.2, InflightAtLoss)', () => {
+  const { p, cc } = path();
+  const until = p.onAck!;
+  let probing = false;
+  p.onAck = (q, a) => {
+    until(q, a);
+    if (cc.state !== PROBE_BW_UP || probing) return;
+    probing = true;
+    const mss = q.c.maxseg;
+    const l = Object.assign(new CcLost(), { start: q.c.snd_una, bytes: 10 * mss, txInFlight: 300 * mss });
+    l.priorDelivered = q.c.delivered;
+    // Six of three hundred are 2 %, not more.
+    l.rateLost = 6 * mss;
+    cc.lost(q.c, l);
+    expect(cc.state).toBe(PROBE_BW_UP);
+    expect(cc.inflightLongterm).toBe(Number.POSITIVE_INFINITY);
+    // Two were lost among 290 before it: (2 + x) / (290 + x) = 2 % at x = 3.8 / 0.98.
+    l.rateLost = 12 * mss;
+    cc.lost(q.c, l);
+    expect(cc.state).toBe(PROBE_BW_DOWN);
+    expect(cc.inflightLongterm / mss).toBeCloseTo(290 + 3.8 / 0.98, 9);
+  };
+  p.run(20e6);
+  expect(probing).toBe(true);
 });
 
 test('a timeout lets one segment out, and the saved window comes back (section 5.6.4.4)', () => {

@@ -1,4 +1,6 @@
 import { describe, expect, it } from 'vitest';
+import { CC_NDUPACK, CcLost, type CongestionControl } from '../../../../src/stack/tcp/cc/cc.ts';
+import { ccRegister } from '../../../../src/stack/tcp/cc/registry.ts';
 import { ScriptedPeer } from '../../../lab/segments.ts';
 import { pattern } from '../../../lab/tcpuser.ts';
 
@@ -163,5 +165,36 @@ describe('congestion control', () => {
       p.send({ flags: 'A', seq: 1, ack });
     }
     expect(tp.snd_cwnd).toBe(cwnd);
+  });
+});
+
+describe('a module that asks for losses', () => {
+  it('hears of each piece, with what was in flight when it was sent, before the signal (draft-ietf-ccwg-bbr-06 section 5.5.10.2)', () => {
+    const told: (CcLost | number)[] = [];
+    const cc: CongestionControl = {
+      init() {},
+      ackReceived() {},
+      lost: (_c, l) => told.push(Object.assign(new CcLost(), l)),
+      congestionSignal: (c, type) => {
+        c.snd_ssthresh = 5 * MSS;
+        told.push(type);
+      },
+    };
+    ccRegister({ name: 'listens', create: () => cc });
+    const p = new ScriptedPeer({ cc: 'listens', tune: { tcp_rfc3042: 0 } });
+    const { rec, so } = p.establish({ wscale: 7, mss: MSS });
+    rec.sendAll(pattern(100_000));
+    p.host.pass();
+    p.send({ flags: 'A', seq: 1, ack: 1 + MSS });
+    for (let i = 0; i < 3; i++) p.send({ flags: 'A', seq: 1, ack: 1 + MSS });
+    // The second of ten that left together: two of them are in flight with it. Before them there was nothing to send.
+    const lost = Object.assign(new CcLost(), {
+      start: (so.tp!.iss + 1 + MSS) | 0,
+      bytes: MSS,
+      txInFlight: 2 * MSS,
+      rateLost: MSS,
+      isAppLimited: true,
+    });
+    expect(told).toEqual([lost, CC_NDUPACK]);
   });
 });
