@@ -38,8 +38,8 @@ export const rfc9293Mutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-usrreq.ts',
-    find: 'if (inZeroNet(addr) || inLoopback(addr) || inMulticast(addr) || inExperimental(addr)) return false;',
-    replace: '',
+    find: 'return !st.isLocal(addr) && !st.ifnets.some((ifp) => ifp.isBroadcast(addr));',
+    replace: 'return !st.isLocal(addr);',
     kills: ['unit/stack/tcp/requirements.test.ts › %i is no address to open a connection to (MUST-46)'],
   },
   {
@@ -411,8 +411,8 @@ export const rfc9293Mutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-do-segment.ts',
-    find: 'if (tsOn && seqLeq(seqIn, tp.last_ack_sent)) {',
-    replace: 'if (false) {',
+    find: 'if (to.flags & TOF_TS && seqLeq(seq, tp.last_ack_sent)) {',
+    replace: 'if (to.flags & TOF_TS) {',
     kills: [
       'unit/stack/tcp/robustness.test.ts › echoes the timestamp of the segment that it acknowledges first (section 4.3)',
     ],

@@ -255,9 +255,11 @@ export const windowMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/cc/bbr.ts',
-    find: 'const RENO_ROUNDS = 63;',
-    replace: 'const RENO_ROUNDS = 4000;',
-    kills: ['unit/stack/cc/bbr.test.ts › bandwidth is probed at the latest every 63 rounds or 3 s (section 5.3.3.8)'],
+    find: 'this.pacingGain = 1.25;',
+    replace: 'this.pacingGain = 1.1;',
+    kills: [
+      'unit/stack/cc/bbr.test.ts › ProbeBW goes through DOWN, CRUISE, REFILL, UP with pacing gains 0.9, 1, 1, 1.25 (sections 5.3.3 and 5.6.1)',
+    ],
   },
   {
     file: 'src/stack/tcp/cc/bbr-base.ts',
@@ -275,8 +277,8 @@ export const windowMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/cc/bbr.ts',
-    find: 'const STARTUP_PACING_GAIN = 2.77;',
-    replace: 'const STARTUP_PACING_GAIN = 0.9;',
+    find: 'const PACING_MARGIN = 0.99;',
+    replace: 'const PACING_MARGIN = 0.3;',
     kills: [
       'unit/stack/cc/bbr.test.ts › the model finds bandwidth and round-trip time of the path (draft-ietf-ccwg-bbr-06 sections 5.5.2 and 5.5.7)',
     ],
@@ -299,8 +301,8 @@ export const windowMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/cc/bbr1.ts',
-    find: 'const HIGH_GAIN = 2 / Math.LN2;',
-    replace: 'const HIGH_GAIN = 0.5;',
+    find: 'const CWND_GAIN = 2;',
+    replace: 'const CWND_GAIN = 0.2;',
     kills: ['unit/stack/cc/bbr1.test.ts › BBRv1 finds bandwidth and round-trip time within a tenth (section 4.1)'],
   },
 ];
