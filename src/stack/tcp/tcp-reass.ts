@@ -28,8 +28,10 @@ export function tcpReassInsert(tp: Tcpcb, m: Mbuf, seqIn: number): void {
     st.pool.put(m);
     return;
   }
-  let prev: Mbuf | null = null;
-  let q = tp.t_segq;
+  // What comes behind a gap mostly follows what came last.
+  let prev: Mbuf | null = tp.t_seglast;
+  if (prev !== null && seqGt(prev.seq, seq)) prev = null;
+  let q = prev === null ? tp.t_segq : prev.nextpkt;
   while (q !== null && seqLeq(q.seq, seq)) {
     prev = q;
     q = q.nextpkt;
@@ -78,6 +80,7 @@ export function tcpReassInsert(tp: Tcpcb, m: Mbuf, seqIn: number): void {
   m.nextpkt = q;
   if (prev === null) tp.t_segq = m;
   else prev.nextpkt = m;
+  tp.t_seglast = m;
   tp.t_segqlen++;
   st.tcp.reassFrames++;
   tp.t_segqbytes += m.len;
@@ -105,6 +108,7 @@ export function tcpReassNext(tp: Tcpcb): Mbuf | null {
     const q = tp.t_segq;
     if (q === null || seqGt(q.seq, tp.rcv_nxt)) return null;
     tp.t_segq = q.nextpkt;
+    if (tp.t_seglast === q) tp.t_seglast = null;
     q.nextpkt = null;
     tp.t_segqlen--;
     st.tcp.reassFrames--;
@@ -129,6 +133,7 @@ export function tcpReassFlush(tp: Tcpcb): void {
   }
   tp.st.tcp.reassFrames -= tp.t_segqlen;
   tp.t_segq = null;
+  tp.t_seglast = null;
   tp.t_segqlen = 0;
   tp.t_segqbytes = 0;
   tp.rcv_numsacks = 0;

@@ -320,21 +320,32 @@ export function rtxSacked(tp: Tcpcb, start: number, end: number, ack: CcAck): nu
       tp.snd_sacked += len;
       timeUnlink(tp, s);
       fresh += len;
+      s = joinSacked(tp, s);
     }
     s = s.next;
   }
   return fresh;
 }
 
-/** True when the peer has told before that it holds all of [start, end), or never was sent so much: what a DSACK may repeat. */
-export function rtxHeld(tp: Tcpcb, start: number, end: number): boolean {
-  let s = tp.rtx_head;
-  while (s !== null && seqLeq(s.end, start)) s = s.next;
-  while (s !== null && seqLt(s.start, end)) {
-    if ((s.flags & SEG_SACKED) === 0) return false;
-    s = s.next;
-  }
-  return true;
+/** Makes one piece of `s` and the SACKed ones beside it, so that a long run is passed in one step. Returns the piece. */
+function joinSacked(tp: Tcpcb, s: SndSeg): SndSeg {
+  const { prev } = s;
+  const joined = prev !== null && prev.flags & SEG_SACKED ? swallowNext(tp, prev) : s;
+  const { next } = joined;
+  return next !== null && next.flags & SEG_SACKED ? swallowNext(tp, joined) : joined;
+}
+
+/** The piece behind `s` becomes part of it; both are SACKed. */
+function swallowNext(tp: Tcpcb, s: SndSeg): SndSeg {
+  const gone = s.next!;
+  s.end = gone.end;
+  s.flags |= gone.flags & (SEG_EVER | SEG_FIN);
+  s.next = gone.next;
+  if (gone.next === null) tp.rtx_tail = s;
+  else gone.next.prev = s;
+  if (tp.rtx_hint === gone) tp.rtx_hint = s;
+  tp.st.tcp.putSeg(gone);
+  return s;
 }
 
 /** Something that was sent more than once is not yet acknowledged. */

@@ -203,6 +203,8 @@ export class Tcpcb implements CcVar {
 
   /** Segments that wait for a gap to close: a list by sequence number. */
   t_segq: Mbuf | null = null;
+  /** The one that came last, if it still waits. */
+  t_seglast: Mbuf | null = null;
   t_segqlen = 0;
   t_segqbytes = 0;
   /** A FIN that waits behind a gap: its sequence number, valid with t_finqueued. */
@@ -422,6 +424,7 @@ export class Tcpcb implements CcVar {
     this.t_rcvtime = st.clock.ms;
     this.t_starttime = st.clock.ms;
     this.t_segq = null;
+    this.t_seglast = null;
     this.t_segqlen = 0;
     this.t_segqbytes = 0;
     this.t_finseq = 0;
