@@ -131,9 +131,9 @@ export const ecnMutants: readonly Mutant[] = [
     kills: ['unit/stack/tcp/ecn.test.ts › takes no mark of a segment that lies outside of the window (section 6.1.5)'],
   },
   {
-    file: 'src/stack/tcp/tcp-do-segment.ts',
-    find: 'if (tp.t_flags2 & TF2_ECN_PERMIT) {',
-    replace: '{',
+    file: 'src/stack/tcp/syncache.ts',
+    find: 'e.ecn = ecnWanted(flags, tune.tcp_ecn_enable);',
+    replace: 'e.ecn = true;',
     kills: ['unit/stack/tcp/ecn.test.ts › echoes nothing where ECN was not agreed'],
   },
   {

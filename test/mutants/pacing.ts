@@ -83,7 +83,7 @@ export const pacingMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-rate.ts',
-    find: 'tp.t_app_limited = mark === 0 ? 1 : mark;',
+    find: '  tp.t_app_limited = mark === 0 ? 1 : mark;\n  const tail = tp.rtx_tail;\n  if (tail !== null && tail.xmit === tp.st.clock.us) tail.flags |= SEG_APPLIMITED;\n',
     replace: '',
     kills: [
       'unit/stack/tcp/rate-sample.test.ts › are marked where the application had no more to send (section 4.1.2.4)',

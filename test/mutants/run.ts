@@ -2,7 +2,7 @@
  * Switches clauses of the code off one by one and demands that the tests that show them fail (docs/COMPLIANCE.md). Each mutant is applied
  * to a copy of the sources in a temporary directory, never in place.
  *
- *   node test/mutants/run.ts [TEXT]   only mutants whose file, snippet or tests contain TEXT
+ *   node test/mutants/run.ts [TEXT…]   only mutants whose file, snippet or tests contain one of the texts
  */
 import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -38,8 +38,11 @@ function copyTree(): string {
   return dir;
 }
 
-/** Runs the test files; null when they took too long. */
-function vitest(dir: string, files: readonly string[]): Promise<Report | null> {
+/** Runs the tests that `list` names; null when they took too long. */
+function vitest(dir: string, list: readonly Mutant[], limitMs: number): Promise<Report | null> {
+  const kills = [...new Set(list.flatMap((m) => m.kills))];
+  const files = [...new Set(kills.map((k) => k.split(SEPARATOR)[0]!))];
+  const names = kills.map((k) => template(k.split(SEPARATOR)[1]!)).join('|');
   const out = join(dir, 'report.json');
   rmSync(out, { force: true });
   return new Promise((resolve, reject) => {
@@ -51,7 +54,7 @@ function vitest(dir: string, files: readonly string[]): Promise<Report | null> {
       '--reporter=json',
       `--outputFile=${out}`,
     ];
-    const child = spawn(process.execPath, [...args, ...files.map((f) => join('test', f))], {
+    const child = spawn(process.execPath, [...args, '-t', names, ...files.map((f) => join('test', f))], {
       cwd: dir,
       stdio: 'ignore',
       detached: true,
@@ -60,7 +63,7 @@ function vitest(dir: string, files: readonly string[]): Promise<Report | null> {
     const timer = setTimeout(() => {
       late = true;
       process.kill(-child.pid!, 'SIGKILL');
-    }, LIMIT_MS);
+    }, limitMs);
     child.on('error', reject);
     child.on('close', () => {
       clearTimeout(timer);
@@ -76,10 +79,10 @@ function vitest(dir: string, files: readonly string[]): Promise<Report | null> {
   });
 }
 
-/** The names that a test's template stands for. */
-function matcher(name: string): RegExp {
+/** The names that a test's template stands for, as a regular expression. */
+function template(name: string): string {
   const literal = name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&');
-  return new RegExp(`^${literal.replace(/%[sdij]/g, '.*')}$`);
+  return literal.replace(/%[sdij]|\\\$\\\{\w+\\\}/g, '.*');
 }
 
 /** Tests of `wanted` that did not fail. */
@@ -88,13 +91,10 @@ function survivors(report: Report, wanted: readonly string[]): string[] {
     const [file, name] = w.split(SEPARATOR) as [string, string];
     const result = report.testResults.find((r) => r.name.endsWith(`/test/${file}`));
     // A file that cannot even be loaded shows nothing of the clause.
-    return !result?.assertionResults.some((a) => matcher(name).test(a.title) && a.status === 'failed');
+    const title = new RegExp(`^${template(name)}$`);
+    return !result?.assertionResults.some((a) => title.test(a.title) && a.status === 'failed');
   });
 }
-
-const filesOf = (list: readonly Mutant[]): string[] => [
-  ...new Set(list.flatMap((m) => m.kills.map((k) => k.split(SEPARATOR)[0]!))),
-];
 
 /** Applies one mutant, runs its tests, takes it back. An empty text when they failed as they should, else what is wrong. */
 async function tryMutant(dir: string, m: Mutant): Promise<string> {
@@ -104,7 +104,7 @@ async function tryMutant(dir: string, m: Mutant): Promise<string> {
   if (parts.length !== 2) return `the snippet occurs ${parts.length - 1} times`;
   writeFileSync(path, parts.join(m.replace));
   try {
-    const report = await vitest(dir, filesOf([m]));
+    const report = await vitest(dir, [m], LIMIT_MS);
     if (report === null) return '';
     const left = survivors(report, m.kills);
     return left.length === 0 ? '' : `survived by ${left.join('; ')}`;
@@ -113,17 +113,19 @@ async function tryMutant(dir: string, m: Mutant): Promise<string> {
   }
 }
 
-const filter = process.argv[2] ?? '';
-const chosen = mutants.filter((m) => [m.file, m.find, m.replace, ...m.kills].some((t) => t.includes(filter)));
+const texts = process.argv.length > 2 ? process.argv.slice(2) : [''];
+const chosen = mutants.filter((m) =>
+  [m.file, m.find, m.replace, ...m.kills].some((t) => texts.some((wanted) => t.includes(wanted))),
+);
 if (chosen.length === 0) {
-  process.stderr.write(`${filter}: no mutant contains it\n`);
+  process.stderr.write(`${texts.join(' ')}: no mutant contains it\n`);
   process.exit(2);
 }
 const workers = Math.max(1, Math.min(4, availableParallelism(), chosen.length));
 const dirs = Array.from({ length: workers }, copyTree);
 const faults: string[] = [];
 try {
-  const sane = await vitest(dirs[0]!, filesOf(chosen));
+  const sane = await vitest(dirs[0]!, chosen, 10 * LIMIT_MS);
   const failed = sane?.testResults.filter((r) => r.status !== 'passed').map((r) => r.name) ?? ['in time'];
   if (failed.length > 0) throw new Error(`tests fail without any mutant: ${failed.join(', ')}`);
   const queue = chosen.map((m, i) => ({ m, i }));

@@ -243,4 +243,24 @@ export const sackMutants: readonly Mutant[] = [
       'unit/stack/tcp/window.test.ts › does not count what it sent when the window is reduced (RFC 5681 section 3.2 step 2)',
     ],
   },
+  {
+    file: 'src/stack/tcp/tcp-output.ts',
+    find: '    if (tp.t_flags & TF_SACK_PERMIT && tp.rcv_numsacks > 0) {\n      to.flags |= TOF_SACK;\n      to.nsacks = tp.rcv_numsacks;',
+    replace: '    if (tp.t_flags & TF_SACK_PERMIT) {\n      to.flags |= TOF_SACK;\n      to.nsacks = 1;',
+    kills: ['unit/stack/tcp/sack.test.ts › reports nothing while nothing is missing (section 4)'],
+  },
+  {
+    file: 'src/stack/tcp/tcp-rtxq.ts',
+    find: '      fresh += len;\n',
+    replace: '      fresh += len;\n      tp.t_socket!.so_snd.drop(len);\n',
+    kills: [
+      'unit/stack/tcp/sack.test.ts › keeps SACKed data in its buffer until the cumulative ACK covers it (section 8)',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/tcp-reass.ts',
+    find: 'tp.t_segqlen >= st.tune.tcp_reass_maxqueuelen',
+    replace: 'tp.t_segqlen >= 2',
+    kills: ['unit/stack/tcp/sack.test.ts › keeps what it has reported until the gap closes (section 8)'],
+  },
 ];

@@ -201,4 +201,108 @@ export const windowMutants: readonly Mutant[] = [
     replace: '(1 - this.alpha)',
     kills: ['unit/stack/cc/dctcp.test.ts › a window with marks shrinks by alpha/2, once (RFC 8257 section 3.3 step 9)'],
   },
+  {
+    file: 'src/stack/tcp/cc/glue.ts',
+    find: '    tp.t_cc.init(tp);\n',
+    replace: '    tp.t_cc.init(tp);\n    tp.snd_cwnd += tp.maxseg;\n',
+    kills: ['unit/stack/tcp/window.test.ts › does not grow by the ACK of the SYN,ACK (RFC 5681 section 3.1)'],
+  },
+  {
+    file: 'src/stack/tcp/cc/cubic.ts',
+    find: 'if (this.wEst > cwnd) c.snd_cwnd = Math.floor(this.wEst);',
+    replace: '',
+    kills: [
+      'unit/stack/cc/cubic.test.ts › a short round trip keeps to the Reno-friendly window: 0.53 segments a round, 1 from cwnd_prior on (RFC 9438 section 4.3)',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/cc/cubic.ts',
+    find: '      c.snd_ssthresh = c.snd_cwnd;\n      this.cwndPrior',
+    replace: '      this.cwndPrior',
+    kills: [
+      'unit/stack/cc/cubic.test.ts › HyStart++ leaves the first slow start without a loss, and avoidance starts on its plateau (RFC 9438 section 4.10)',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/cc/cubic.ts',
+    find: 'if (!ack.cwndLimited) {',
+    replace: 'if (false) {',
+    kills: ['unit/stack/cc/cubic.test.ts › time that the application held back does not count (RFC 9438 section 5.8)'],
+  },
+  {
+    file: 'src/stack/tcp/cc/dctcp.ts',
+    find: 'if (type !== CC_ECN) super.congestionSignal(c, type);',
+    replace: '',
+    kills: [
+      'unit/stack/cc/dctcp.test.ts › loss halves as for Reno (RFC 8257 section 3.5), and echoes must be exact (section 3.2)',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/cc/bbr-base.ts',
+    find: 'const FULL_BW_ROUNDS = 3;',
+    replace: 'const FULL_BW_ROUNDS = 8;',
+    kills: [
+      'unit/stack/cc/bbr.test.ts › Startup doubles each round, ends on three rounds without growth and is followed by Drain (sections 5.3.1.2 and A.1)',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/cc/bbr.ts',
+    find: 'const DRAIN_PACING_GAIN = 0.5;',
+    replace: 'const DRAIN_PACING_GAIN = 2;',
+    kills: [
+      'unit/stack/cc/bbr.test.ts › Drain leaves no more than the bandwidth-delay product in flight (sections 5.3.2 and A.3)',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/cc/bbr.ts',
+    find: 'this.pacingGain = 1.25;',
+    replace: 'this.pacingGain = 1.1;',
+    kills: [
+      'unit/stack/cc/bbr.test.ts › ProbeBW goes through DOWN, CRUISE, REFILL, UP with pacing gains 0.9, 1, 1, 1.25 (sections 5.3.3 and 5.6.1)',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/cc/bbr-base.ts',
+    find: 'const PROBE_RTT_DURATION = 200e3;',
+    replace: 'const PROBE_RTT_DURATION = 2e6;',
+    kills: [
+      'unit/stack/cc/bbr.test.ts › ProbeRTT comes every 5 s, lasts 200 ms and a round, and halves the flight (sections 2.16.2 and 5.3.4)',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/cc/bbr.ts',
+    find: 'export const LOSS_THRESH = 0.02;',
+    replace: 'export const LOSS_THRESH = 0.9;',
+    kills: ['unit/stack/cc/bbr.test.ts › a shallow queue sets inflight_hi, and loss stays bounded (section 5.5.10.2)'],
+  },
+  {
+    file: 'src/stack/tcp/cc/bbr.ts',
+    find: 'const PACING_MARGIN = 0.99;',
+    replace: 'const PACING_MARGIN = 0.3;',
+    kills: [
+      'unit/stack/cc/bbr.test.ts › the model finds bandwidth and round-trip time of the path (draft-ietf-ccwg-bbr-06 sections 5.5.2 and 5.5.7)',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/cc/bbr.ts',
+    find: '      case CC_RTO_ERR:\n        this.#undo(c);\n',
+    replace: '      case CC_RTO_ERR:\n',
+    kills: [
+      'unit/stack/cc/bbr.test.ts › a spurious recovery in Startup goes back to Startup (sections 5.5.11.2 and A.18)',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/cc/bbr.ts',
+    find: '      case CC_RTO:\n        this.#saveUponLoss(c);\n        this.enterLoss(c, type);\n',
+    replace: '      case CC_RTO:\n',
+    kills: [
+      'unit/stack/cc/bbr.test.ts › a timeout lets one segment out, and the saved window comes back (section 5.6.4.4)',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/cc/bbr1.ts',
+    find: 'const CWND_GAIN = 2;',
+    replace: 'const CWND_GAIN = 0.2;',
+    kills: ['unit/stack/cc/bbr1.test.ts › BBRv1 finds bandwidth and round-trip time within a tenth (section 4.1)'],
+  },
 ];

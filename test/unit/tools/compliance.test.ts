@@ -53,4 +53,11 @@ describe('test/mutants', () => {
       }
     }
   });
+
+  test('each line that says yes names a test that a mutant makes fail', () => {
+    const killed = new Set(mutants.flatMap((m) => m.kills));
+    const rows = complianceRows(document).filter((r) => r.state === 'yes');
+    const bare = rows.filter((r) => !r.tests.some((t) => killed.has(`${t.file} › ${t.name}`)));
+    expect(bare.map((r) => `${r.clause}: ${r.requirement}`)).toEqual([]);
+  });
 });

@@ -106,6 +106,21 @@ describe('the SYN cache (RFC 4987 section 3.4)', () => {
     // The last SYN,ACK can still be answered.
     p.send({ flags: 'A', seq: 1, ack: 1, sport: 1024 + 4999 });
     expect(p.accepted).toHaveLength(1);
+    // Of four in a bucket for three the first cannot be answered any more, the second can.
+    const one = new ScriptedPeer({ tune: { tcp_syncache_bucketlimit: 3, tcp_syncache_hashsize: 1 } }).listen();
+    const iss = [0, 1, 2, 3].map((i) => {
+      one.send({ flags: 'S', mss: MSS, sport: 2000 + i });
+      one.out();
+      return one.iss;
+    });
+    for (const [i, accepted] of [
+      [0, 0],
+      [1, 1],
+    ] as const) {
+      one.iss = iss[i]!;
+      one.send({ flags: 'A', seq: 1, ack: 1, sport: 2000 + i });
+      expect(one.accepted).toHaveLength(accepted);
+    }
   });
 
   it('holds no more handshakes than net.inet.tcp.syncache.cachelimit', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { connect } from '../../../../src/stack/socket/socket.ts';
+import { connect, listen } from '../../../../src/stack/socket/socket.ts';
 import { ScriptedPeer } from '../../../lab/segments.ts';
 import { Sender } from '../../../lab/sender.ts';
 import { pattern, Recorder } from '../../../lab/tcpuser.ts';
@@ -7,8 +7,8 @@ import { pattern, Recorder } from '../../../lab/tcpuser.ts';
 describe('options (RFC 9293 section 3.1)', () => {
   it('that nobody knows are skipped by their length, in a SYN and in any other segment (MUST-5, MUST-6)', () => {
     const p = new ScriptedPeer().listen();
-    // Kind 254 with three bytes before the MSS.
-    p.send({ flags: 'S', opts: [254, 5, 1, 2, 3, 2, 4, 2, 0, 1, 1, 1] });
+    // Kind 254 with three bytes, which are no options, before the MSS.
+    p.send({ flags: 'S', opts: [254, 5, 7, 7, 7, 2, 4, 2, 0, 1, 1, 1] });
     p.one();
     p.send({ flags: 'A', seq: 1, ack: 1, opts: [254, 4, 0, 0], data: pattern(10) });
     expect(p.accepted[0]!.received).toBe(10);
@@ -98,6 +98,9 @@ describe('sending (RFC 9293 sections 3.8 and 3.9)', () => {
     so.resume();
     p.host.pass();
     expect(p.out()).toEqual([]);
+    // An ACK that goes for another reason does not tell of them either.
+    p.send({ flags: 'A', seq: 1, ack: 1, data: [0] });
+    expect(p.one().win).toBe(0);
     rec.appetite = Number.POSITIVE_INFINITY;
     so.resume();
     p.host.pass();
@@ -145,4 +148,32 @@ describe('addresses (RFC 9293 section 3.9.2.3)', () => {
       expect(() => connect(p.host.st, { faddr: a | 0, fport: 80 }, new Recorder())).toThrow();
     },
   );
+
+  it('the local one is chosen where none is given, and refused where it is not ours (MUST-43, MUST-44, MUST-45)', () => {
+    const p = new ScriptedPeer();
+    const open = (laddr: number) => connect(p.host.st, { laddr, faddr: 0xc0000202 | 0, fport: 80 }, new Recorder());
+    expect(() => open(0xc0000209 | 0)).toThrow();
+    open(0);
+    p.host.pass();
+    expect([...p.host.link.sent[0]!.bytes.subarray(26, 30)]).toEqual([192, 0, 2, 1]);
+  });
+
+  it('a port may be listened on while a connection of ours opens from it, and takes others (MUST-41, MUST-42)', () => {
+    const p = new ScriptedPeer();
+    const { so } = p.connect();
+    p.out();
+    const accepted = new Recorder();
+    listen(p.host.st, { port: 80 }, () => accepted);
+    p.send({ flags: 'S', mss: 1460, sport: 40001 });
+    expect(p.one().flags).toBe('SA');
+    p.send({ flags: 'A', seq: 1, ack: 1, sport: 40001 });
+    expect(accepted.events).toEqual(['connected']);
+    expect(so.tp!.t_inpcb).not.toBeNull();
+  });
+
+  it('segments have the time to live of net.inet.ip.ttl (MUST-49)', () => {
+    const p = new ScriptedPeer({ tune: { ip_ttl: 17 } });
+    p.connect();
+    expect(p.host.link.sent.at(-1)!.bytes[22]).toBe(17);
+  });
 });

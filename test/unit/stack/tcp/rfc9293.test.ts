@@ -328,7 +328,10 @@ describe('closing', () => {
     p.send({ flags: 'FA', seq: 11, ack: 1, data: [11, 12] });
     expect(rec.events).toEqual(['connected']);
     p.out();
-    p.send({ flags: 'A', seq: 1, ack: 1, data: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] });
+    p.send({ flags: 'A', seq: 1, ack: 1, data: [1, 2, 3, 4, 5] });
+    expect(rec.events).toEqual(['connected']);
+    p.out();
+    p.send({ flags: 'A', seq: 6, ack: 1, data: [6, 7, 8, 9, 10] });
     expect(p.one().ack).toBe(14);
     expect([...rec.bytes]).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
     expect(rec.events).toEqual(['connected', 'end']);

@@ -129,6 +129,7 @@ describe('keepalive (RFC 9293 section 3.8.4)', () => {
     p.advance(9_000 * MS);
     expect(p.out()).toEqual([]);
     p.advance(5_000 * MS);
+    expect(p.out().filter((o) => o.flags === 'A').length).toBe(3);
     expect(rec.events).toEqual(['connected', 'closed 110']);
     expect(p.host.count('tcps_keepdrops')).toBe(1);
   });
