@@ -245,8 +245,8 @@ export const sackMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-output.ts',
-    find: '    if (tp.t_flags & TF_SACK_PERMIT && tp.rcv_numsacks > 0) {\n      to.flags |= TOF_SACK;\n      to.nsacks = tp.rcv_numsacks;',
-    replace: '    if (tp.t_flags & TF_SACK_PERMIT) {\n      to.flags |= TOF_SACK;\n      to.nsacks = 1;',
+    find: '    } else if (tp.t_flags & TF_SACK_PERMIT && tp.rcv_numsacks > 0) {\n      to.flags |= TOF_SACK;\n      to.nsacks = tp.rcv_numsacks;',
+    replace: '    } else if (tp.t_flags & TF_SACK_PERMIT) {\n      to.flags |= TOF_SACK;\n      to.nsacks = 1;',
     kills: ['unit/stack/tcp/sack.test.ts › reports nothing while nothing is missing (section 4)'],
   },
   {
@@ -262,5 +262,40 @@ export const sackMutants: readonly Mutant[] = [
     find: 'tp.t_segqlen >= st.tune.tcp_reass_maxqueuelen',
     replace: 'tp.t_segqlen >= 2',
     kills: ['unit/stack/tcp/sack.test.ts › keeps what it has reported until the gap closes (section 8)'],
+  },
+  {
+    file: 'src/stack/tcp/tcp-do-segment.ts',
+    find: '      if (tlen > 0) noteDsack(tp, seq, (seq + tlen) | 0);\n',
+    replace: '',
+    kills: [
+      'unit/stack/tcp/sack.test.ts › reports what came twice below the acknowledgment, once (section 4.1.1)',
+      'unit/stack/tcp/sack.test.ts › reports it in front of what is held beyond a gap (section 4.1.1)',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/tcp-do-segment.ts',
+    find: '      noteDsack(tp, seq, tp.rcv_nxt);\n',
+    replace: '',
+    kills: ['unit/stack/tcp/sack.test.ts › reports the part of a segment that came before (section 4.1.2)'],
+  },
+  {
+    file: 'src/stack/tcp/tcp-output.ts',
+    find: '      tp.dsack_due = false;\n',
+    replace: '',
+    kills: ['unit/stack/tcp/sack.test.ts › reports what came twice below the acknowledgment, once (section 4.1.1)'],
+  },
+  {
+    file: 'src/stack/tcp/tcp-reass.ts',
+    find: '        if (tp.t_flags & TF_SACK_PERMIT) updateSackList(tp, seq, (seq + m.len) | 0);\n        st.pool.put(m);',
+    replace: '        st.pool.put(m);',
+    kills: [
+      'unit/stack/tcp/sack.test.ts › reports what came twice beyond a gap, and behind it the block that holds it (section 4.2)',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/tcp-reass.ts',
+    find: '  if ((tp.t_flags & TF_SACK_PERMIT) === 0) return;\n  if (!tp.dsack_due) {',
+    replace: '  if (!tp.dsack_due) {',
+    kills: ['unit/stack/tcp/sack.test.ts › reports none to a peer that did not permit SACK'],
   },
 ];
