@@ -19,6 +19,8 @@ function folder(name: string, options: { serial: boolean; timeout: number }) {
       testTimeout: options.timeout,
       hookTimeout: options.timeout,
       sequence: { groupOrder: options.serial ? 1 : 0 },
+      // What a poll waits for is a process that starts or a packet on its way; one second says how busy the machine is.
+      expect: { poll: { timeout: 10_000 } },
     },
   };
 }
