@@ -1,4 +1,4 @@
-/** The golden table: goodput for loss × buffer × algorithm at 100 ms, beside what theory says (issue of this project's own standard). */
+/** The golden table: goodput for loss × buffer × algorithm at 100 ms, beside what theory says. */
 import { expect } from 'vitest';
 import type { ExperimentReport } from '../../src/sim/index.ts';
 import { experiment } from './sim.ts';
