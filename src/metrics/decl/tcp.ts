@@ -28,6 +28,13 @@ export const tcpGroup = declareGroup({ name: 'tcp', prefix: 'tcps_', extSection:
     help: 'DSACKs received (RFC 2883)',
   },
   {
+    name: 'tcps_dsack_sent',
+    unit: 'options',
+    ext: true,
+    label: '\tN duplicate SACK{s} sent',
+    help: 'ACKs that report a segment that came twice (RFC 2883)',
+  },
+  {
     name: 'tcps_tlp_probes',
     unit: 'segments',
     ext: true,

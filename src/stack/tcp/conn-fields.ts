@@ -335,7 +335,7 @@ export const CONN_FIELDS = [
   num('unacked_bytes', 'bytes', 'unacked:', 'sent and not acknowledged', outstanding),
   num('inflight_bytes', 'bytes', '', 'of these, believed to be in the network (RFC 6675 pipe)', (tp) => tp.pipe),
   num('retrans_bytes', 'bytes', 'retrans: (first)', 'retransmissions in flight', retransOut),
-  num('retrans_total', 'segments', 'retrans: (second)', 'segments sent again', (tp) => tp.snd_rexmitpack),
+  num('retrans_total', 'segments', 'retrans: (second)', 'segments with payload sent again', (tp) => tp.snd_rexmitpack),
   num('lost_bytes', 'bytes', 'lost:', 'believed lost and not sent again yet', (tp) => tp.snd_lost),
   num('sacked_bytes', 'bytes', 'sacked:', 'held by the peer beyond a gap', (tp) => tp.snd_sacked),
   num(

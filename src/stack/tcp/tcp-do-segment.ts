@@ -24,7 +24,7 @@ import {
 } from './tcp-fsm.ts';
 import { tcpDropWithReset } from './tcp-input.ts';
 import { tcpOutput } from './tcp-output.ts';
-import { cleanSackReport, tcpReassInsert, tcpReassNext } from './tcp-reass.ts';
+import { cleanSackReport, noteDsack, tcpReassInsert, tcpReassNext } from './tcp-reass.ts';
 import { tcpClose, tcpResetByPeer, tcpRespond, tcpTwstart } from './tcp-subr.ts';
 import { tcpSynSentInput } from './tcp-syn-sent.ts';
 import { tcpKeepIdle } from './tcp-timer.ts';
@@ -259,6 +259,7 @@ function slowPath(
     if (todrop > tlen || (todrop === tlen && (flags & TH_FIN) === 0)) {
       cnt[tcps.tcps_rcvduppack]!++;
       cnt[tcps.tcps_rcvdupbyte]! += tlen;
+      if (tlen > 0) noteDsack(tp, seq, (seq + tlen) | 0);
       flags &= ~TH_FIN;
       tp.t_flags |= TF_ACKNOW;
       seq = (seq + tlen) | 0;
@@ -269,6 +270,7 @@ function slowPath(
     } else {
       cnt[tcps.tcps_rcvpartduppack]!++;
       cnt[tcps.tcps_rcvpartdupbyte]! += todrop;
+      noteDsack(tp, seq, tp.rcv_nxt);
       m.pos += todrop;
       tlen -= todrop;
       seq = (seq + todrop) | 0;

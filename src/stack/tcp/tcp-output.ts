@@ -115,7 +115,8 @@ export function tcpOutput(tp: Tcpcb): number {
   }
   const force = (tp.t_flags & TF_FORCEDATA) !== 0;
   const tsLen = (tp.t_flags & TSTMP) === TSTMP ? TCPOLEN_TSTAMP_APPA : 0;
-  const sackRoom = tp.rcv_numsacks > 0 ? sackOptLen(tp.rcv_numsacks, tsLen) : 0;
+  const nblks = tp.rcv_numsacks + (tp.dsack_due ? 1 : 0);
+  const sackRoom = nblks > 0 ? sackOptLen(nblks, tsLen) : 0;
   const maxlen = tp.t_maxseg - tsLen - sackRoom;
   if (so.autoSnd && synced) sendbufAutosize(tp);
 
@@ -300,6 +301,7 @@ export function tcpOutput(tp: Tcpcb): number {
       if (recwin > 0 && seqGt(edge, tp.rcv_adv)) tp.rcv_adv = edge;
       tp.last_ack_sent = tp.rcv_nxt;
       tp.t_flags &= ~(TF_ACKNOW | TF_DELACK);
+      tp.dsack_due = false;
       if (tp.t_delack.armed) st.wheel.cancel(tp.t_delack);
     }
     // An ACK went and data could not: after a timeout into a closed window nothing else would wake the connection.
@@ -463,6 +465,7 @@ function windowUpdateDue(tp: Tcpcb, recwin: number): boolean {
 function buildOptions(tp: Tcpcb, m: Mbuf, flags: number): number {
   const st = tp.st;
   const to = st.tcp.optOut;
+  let blks = tp.sackblks;
   to.flags = 0;
   if (flags & TH_SYN) {
     to.mss = tcpMssOffer(tp);
@@ -476,7 +479,12 @@ function buildOptions(tp: Tcpcb, m: Mbuf, flags: number): number {
     if (tp.t_flags & TF_REQ_TSTMP && (!passive || tp.t_flags & TF_RCVD_TSTMP)) to.flags |= TOF_TS;
   } else {
     if (tp.t_flags & TF_RCVD_TSTMP && tp.t_flags & TF_REQ_TSTMP) to.flags |= TOF_TS;
-    if (tp.t_flags & TF_SACK_PERMIT && tp.rcv_numsacks > 0) {
+    if (tp.dsack_due) {
+      to.flags |= TOF_SACK;
+      to.nsacks = tp.rcv_numsacks + 1;
+      blks = withDsack(tp);
+      st.cnt[tcps.tcps_dsack_sent]!++;
+    } else if (tp.t_flags & TF_SACK_PERMIT && tp.rcv_numsacks > 0) {
       to.flags |= TOF_SACK;
       to.nsacks = tp.rcv_numsacks;
     }
@@ -486,7 +494,17 @@ function buildOptions(tp: Tcpcb, m: Mbuf, flags: number): number {
     to.tsecr = flags & TH_ACK ? tp.ts_recent : 0;
   }
   if (to.flags === 0) return 0;
-  return tcpAddoptions(st.pool.dv, m.pos, to, tp.sackblks);
+  return tcpAddoptions(st.pool.dv, m.pos, to, blks);
+}
+
+/** The blocks to report behind what came twice (RFC 2883 section 4). */
+function withDsack(tp: Tcpcb): Int32Array {
+  const all = tp.st.tcp.dsackBlks;
+  const blks = tp.sackblks;
+  all[0] = tp.dsack_start;
+  all[1] = tp.dsack_end;
+  for (let i = 0; i < 2 * tp.rcv_numsacks; i++) all[i + 2] = blks[i]!;
+  return all;
 }
 
 /** Window shift that lets a buffer of `maxbuf` bytes be offered whole (RFC 7323 section 2.3). */

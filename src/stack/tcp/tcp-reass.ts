@@ -41,10 +41,14 @@ export function tcpReassInsert(tp: Tcpcb, m: Mbuf, seqIn: number): void {
     if (overlap > 0) {
       if (overlap >= m.len) {
         dup(tp, m.len, m.len);
+        noteDsack(tp, seq, (seq + m.len) | 0);
+        // The block that it lies in comes second (RFC 2883 section 4.2).
+        if (tp.t_flags & TF_SACK_PERMIT) updateSackList(tp, seq, (seq + m.len) | 0);
         st.pool.put(m);
         return;
       }
       dup(tp, overlap, m.len);
+      noteDsack(tp, seq, (seq + overlap) | 0);
       m.pos += overlap;
       m.len -= overlap;
       seq = (seq + overlap) | 0;
@@ -54,6 +58,7 @@ export function tcpReassInsert(tp: Tcpcb, m: Mbuf, seqIn: number): void {
   while (q !== null) {
     const overlap = (seq + m.len - q.seq) | 0;
     if (overlap <= 0) break;
+    noteDsack(tp, q.seq, (q.seq + (overlap < q.seglen ? overlap : q.seglen)) | 0);
     if (overlap < q.seglen) {
       q.seq = (q.seq + overlap) | 0;
       q.seglen -= overlap;
@@ -167,6 +172,21 @@ export function updateSackList(tp: Tcpcb, startIn: number, endIn: number): void 
   b[0] = start;
   b[1] = end;
   tp.rcv_numsacks = kept + 1;
+}
+
+/**
+ * [start, end) came twice: the first block of the next ACK says so (RFC 2883 section 4). One ACK reports one such range, the first,
+ * with what follows it without a gap.
+ */
+export function noteDsack(tp: Tcpcb, start: number, end: number): void {
+  if ((tp.t_flags & TF_SACK_PERMIT) === 0) return;
+  if (!tp.dsack_due) {
+    tp.dsack_due = true;
+    tp.dsack_start = start;
+    tp.dsack_end = end;
+  } else if (start === tp.dsack_end) {
+    tp.dsack_end = end;
+  }
 }
 
 /** Forgets the blocks that rcv_nxt has passed. */

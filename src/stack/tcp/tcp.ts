@@ -15,7 +15,7 @@ import { tcpOutput } from './tcp-output.ts';
 import { RateSample } from './tcp-rate.ts';
 import { SndSeg } from './tcp-rtxq.ts';
 import { tcpDrop } from './tcp-subr.ts';
-import type { Tcpcb, TcpTraceFn } from './tcpcb.ts';
+import { MAX_SACK_BLKS, type Tcpcb, type TcpTraceFn } from './tcpcb.ts';
 
 const IPPROTO_TCP = 6;
 /** How long a connection that found no free frame waits before it tries again. */
@@ -34,6 +34,8 @@ export class Tcp {
   readonly optIn: TcpOpt;
   readonly optOut: TcpOpt;
   readonly noSacks: Int32Array;
+  /** Blocks of an ACK that begins with a DSACK. */
+  readonly dsackBlks: Int32Array;
   /** What the ACK being read tells congestion control, and the segment that its rate is sampled of. */
   readonly ccAck: CcAck;
   /** What was marked lost last, as a module is told of it. */
@@ -79,6 +81,7 @@ export class Tcp {
     this.optIn = new TcpOpt();
     this.optOut = new TcpOpt();
     this.noSacks = new Int32Array(0);
+    this.dsackBlks = new Int32Array(2 * MAX_SACK_BLKS + 2);
     this.ccAck = new CcAck();
     this.ccLost = new CcLost();
     this.rate = new RateSample();

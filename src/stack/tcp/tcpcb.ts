@@ -214,6 +214,10 @@ export class Tcpcb implements CcVar {
   /** What we would report: pairs start, end; the latest change first. */
   readonly sackblks: Int32Array;
   rcv_numsacks = 0;
+  /** What came twice, to be told with the next ACK (RFC 2883); valid while dsack_due. */
+  dsack_due = false;
+  dsack_start = 0;
+  dsack_end = 0;
 
   /** Retransmitted segments and the bytes each way since the start. */
   snd_rexmitpack = 0;
@@ -430,6 +434,9 @@ export class Tcpcb implements CcVar {
     this.t_finseq = 0;
     this.t_finqueued = false;
     this.rcv_numsacks = 0;
+    this.dsack_due = false;
+    this.dsack_start = 0;
+    this.dsack_end = 0;
     this.snd_rexmitpack = 0;
     this.snd_bytes = 0;
     this.rcv_bytes = 0;
@@ -604,6 +611,9 @@ export const TCPCB_FIELDS: readonly TcpcbField[] = [
   { name: 't_finseq', type: 'u32', unit: 'seq', help: 'sequence number of a FIN behind a gap' },
   { name: 't_finqueued', type: 'bool', unit: 'bits', help: 'a FIN waits behind a gap' },
   { name: 'rcv_numsacks', type: 'u32', unit: 'count', help: 'SACK blocks that we report' },
+  { name: 'dsack_due', type: 'bool', unit: 'bits', help: 'the next ACK reports what came twice' },
+  { name: 'dsack_start', type: 'u32', unit: 'seq', help: 'its first number' },
+  { name: 'dsack_end', type: 'u32', unit: 'seq', help: 'the number behind it' },
   { name: 'snd_rexmitpack', type: 'u32', unit: 'segments', help: 'segments retransmitted' },
   { name: 'snd_bytes', type: 'f64', unit: 'bytes', help: 'payload sent, retransmissions not counted' },
   { name: 'rcv_bytes', type: 'f64', unit: 'bytes', help: 'payload received in sequence' },

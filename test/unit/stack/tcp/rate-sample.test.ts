@@ -100,7 +100,7 @@ describe('delivery-rate samples (draft-ietf-ccwg-bbr section 4.1)', () => {
   it('tell of what was in flight and lost meanwhile', () => {
     const s = sender(30, 'probe-own').wait(100);
     s.ack(0, [[3, 6]]);
-    // The sampled segment is the sixth that left.
+    // Of what was delivered the sixth was sent last: with it, six were in flight.
     expect(last().txInFlight).toBe(6 * s.mss);
     expect(last().priorInFlight).toBe(10 * s.mss);
     expect(last().lost).toBe(3 * s.mss);

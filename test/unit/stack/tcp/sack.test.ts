@@ -103,6 +103,63 @@ describe('the receiver of SACK (RFC 2018)', () => {
   });
 });
 
+describe('the receiver of DSACK (RFC 2883 section 4)', () => {
+  it('reports what came twice below the acknowledgment, once (section 4.1.1)', () => {
+    const r = receiver();
+    r.data(0);
+    r.p.advance(50_000);
+    r.p.out();
+    expect(r.data(0)).toEqual([[[0, 1]]]);
+    // The next ACK does not repeat it.
+    expect(r.data(2)).toEqual([[[2, 3]]]);
+    expect(r.p.host.count('tcps_dsack_sent')).toBe(1);
+  });
+
+  it('reports it in front of what is held beyond a gap (section 4.1.1)', () => {
+    const r = receiver();
+    r.data(0);
+    r.data(3);
+    expect(r.data(0)).toEqual([
+      [
+        [0, 1],
+        [3, 4],
+      ],
+    ]);
+  });
+
+  it('reports what came twice beyond a gap, and behind it the block that holds it (section 4.2)', () => {
+    const r = receiver();
+    r.data(1);
+    r.data(2);
+    r.data(5);
+    expect(r.data(2)).toEqual([
+      [
+        [2, 3],
+        [1, 3],
+        [5, 6],
+      ],
+    ]);
+  });
+
+  it('reports the part of a segment that came before (section 4.1.2)', () => {
+    const r = receiver();
+    r.data(0);
+    r.p.advance(50_000);
+    r.p.out();
+    r.p.send({ flags: 'A', seq: 1 + S / 2, ack: 1, data: pattern(S) });
+    r.p.advance(50_000);
+    expect(r.p.one().sack).toEqual([[1 + S / 2, 1 + S]]);
+  });
+
+  it('reports none to a peer that did not permit SACK', () => {
+    const r = receiver({ sackok: false });
+    r.data(0);
+    r.p.advance(50_000);
+    r.p.out();
+    expect(r.data(0)).toEqual([[]]);
+  });
+});
+
 describe('the sender of SACK (RFC 2018 section 5)', () => {
   it('does not send again what is SACKed', () => {
     const s = sender();
