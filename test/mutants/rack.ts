@@ -41,8 +41,8 @@ export const rackMutants: readonly Mutant[] = [
     ],
   },
   {
-    file: 'src/stack/tcp/tcp-ack.ts',
-    find: 'tp.rack_fack = tp.snd_una;',
+    file: 'src/stack/tcp/syncache.ts',
+    find: 'tp.rack_fack = e.iss;',
     replace: '',
     kills: ['unit/stack/tcp/rack.test.ts › does so wherever the sequence numbers begin (after %d s)'],
   },

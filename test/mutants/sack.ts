@@ -3,6 +3,41 @@ import type { Mutant } from './mutants.ts';
 
 export const sackMutants: readonly Mutant[] = [
   {
+    file: 'src/stack/tcp/tcp-do-segment.ts',
+    find: 'if (tlen > 0) noteDsack(tp, seq, (seq + tlen) | 0);',
+    replace: '',
+    kills: [
+      'unit/stack/tcp/sack.test.ts › reports what came twice below the acknowledgment, once (section 4.1.1)',
+      'unit/stack/tcp/sack.test.ts › reports it in front of what is held beyond a gap (section 4.1.1)',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/tcp-do-segment.ts',
+    find: 'noteDsack(tp, seq, tp.rcv_nxt);',
+    replace: '',
+    kills: ['unit/stack/tcp/sack.test.ts › reports the part of a segment that came before (section 4.1.2)'],
+  },
+  {
+    file: 'src/stack/tcp/tcp-reass.ts',
+    find: 'noteDsack(tp, seq, (seq + m.len) | 0);',
+    replace: '',
+    kills: [
+      'unit/stack/tcp/sack.test.ts › reports what came twice beyond a gap, and behind it the block that holds it (section 4.2)',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/tcp-reass.ts',
+    find: '  if ((tp.t_flags & TF_SACK_PERMIT) === 0) return;\n',
+    replace: '',
+    kills: ['unit/stack/tcp/sack.test.ts › reports none to a peer that did not permit SACK'],
+  },
+  {
+    file: 'src/stack/tcp/tcp-output.ts',
+    find: '      tp.dsack_due = false;\n',
+    replace: '',
+    kills: ['unit/stack/tcp/sack.test.ts › reports what came twice below the acknowledgment, once (section 4.1.1)'],
+  },
+  {
     file: 'src/stack/tcp/tcp-output.ts',
     find: 'if (tp.t_flags & TF_SACK_PERMIT) to.flags |= TOF_SACKPERM;',
     replace: '',

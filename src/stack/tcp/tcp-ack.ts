@@ -101,7 +101,6 @@ function establish(st: Stack, tp: Tcpcb, seq: number, ack: number, tiwin: number
     tp.snd_una = (tp.iss + 1) | 0;
     if (seqLt(tp.snd_nxt, tp.snd_una)) tp.snd_nxt = tp.snd_una;
   }
-  tp.rack_fack = tp.snd_una;
   // The window of an ACK is scaled; so far it was not known whether it would be.
   tp.snd_wnd = tiwin;
   if (tiwin > tp.max_sndwnd) tp.max_sndwnd = tiwin;

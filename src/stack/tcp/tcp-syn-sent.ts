@@ -93,7 +93,6 @@ export function tcpSynSentInput(
       cnt[tcps.tcps_ecn_accepts]!++;
     }
     tp.ecn_recover = tp.iss;
-    tp.rack_fack = ack;
     tp.snd_una = ack;
     tp.snd_nxt = ack;
     tp.snd_acked = 1;
