@@ -299,21 +299,6 @@ export const sackMutants: readonly Mutant[] = [
     kills: ['unit/stack/tcp/sack.test.ts › keeps what it has reported until the gap closes (section 8)'],
   },
   {
-    file: 'src/stack/tcp/tcp-do-segment.ts',
-    find: '      if (tlen > 0) noteDsack(tp, seq, (seq + tlen) | 0);\n',
-    replace: '',
-    kills: [
-      'unit/stack/tcp/sack.test.ts › reports what came twice below the acknowledgment, once (section 4.1.1)',
-      'unit/stack/tcp/sack.test.ts › reports it in front of what is held beyond a gap (section 4.1.1)',
-    ],
-  },
-  {
-    file: 'src/stack/tcp/tcp-do-segment.ts',
-    find: '      noteDsack(tp, seq, tp.rcv_nxt);\n',
-    replace: '',
-    kills: ['unit/stack/tcp/sack.test.ts › reports the part of a segment that came before (section 4.1.2)'],
-  },
-  {
     file: 'src/stack/tcp/tcp-output.ts',
     find: '      tp.dsack_due = false;\n',
     replace: '',
