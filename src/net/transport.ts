@@ -26,6 +26,10 @@ export interface StreamSocket {
   /** RST now. */
   abort(): void;
   setNoDelay(on: boolean): void;
+  /** Name of the congestion control, empty when the connection is gone. */
+  readonly congestion?: string;
+  /** Changes over to a loaded congestion-control module; false when there is none of that name. */
+  setCongestion?(name: string): boolean;
   setKeepAlive(on: boolean, idleMs: number): void;
   /** Sizes of send and receive buffer in bytes. */
   setBuffers(snd: number, rcv: number): void;

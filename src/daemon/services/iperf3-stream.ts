@@ -10,6 +10,17 @@ for (let i = 0, x = 1; i < BLOCK; i++) {
   payload[i] = x >>> 16;
 }
 
+/** How the streams of a test send. */
+export interface StreamStart {
+  /** Bits a second, 0 for as fast as it goes. */
+  readonly rate: number;
+  /** Bytes of a block. */
+  readonly block: number;
+  readonly noDelay: boolean;
+  /** Congestion control; empty for what it has. A name that is not loaded changes nothing. */
+  readonly congestion: string;
+}
+
 /** Milliseconds between the portions of a stream that -b holds back. */
 const PACE_MS = 2;
 
@@ -73,16 +84,17 @@ export class DataStream implements StreamHandler {
   }
 
   /**
-   * The test begins: `send` says whether this end sends. A stream that is held back to `rate` bits a second (0: as fast as it goes)
-   * sends whole blocks of `block` bytes, because the client reads a block at a time and waits in the middle of one.
+   * The test begins: `send` says whether this end sends. A stream that is held back to `how.rate` bits a second (0: as fast as it goes)
+   * sends whole blocks of `how.block` bytes, because the client reads a block at a time and waits in the middle of one.
    */
-  start(send: boolean, rate: number, block: number, noDelay: boolean, now: number): void {
+  start(send: boolean, how: StreamStart, now: number): void {
     this.#since = now;
     this.#sending = send && this.#alive;
     if (!this.#sending) return;
-    if (noDelay) this.so.setNoDelay(true);
-    this.#rate = rate / 8000;
-    this.#block = block;
+    if (how.noDelay) this.so.setNoDelay(true);
+    if (how.congestion !== '') this.so.setCongestion?.(how.congestion);
+    this.#rate = how.rate / 8000;
+    this.#block = how.block;
     if (this.#rate > 0) {
       this.#pacedSince = now;
       this.#pace = setInterval(() => {

@@ -1,4 +1,5 @@
 import type { StreamHandler, StreamSocket } from '../../net/transport.ts';
+import { ccNames } from '../../stack/tcp/cc/registry.ts';
 import {
   ACCESS_DENIED,
   CLIENT_TERMINATE,
@@ -50,7 +51,7 @@ export type Message =
   | { t: 'claim'; cookie: string; from: number }
   | { t: 'answer'; cookie: string; to: number; from: number; ok: boolean }
   | { t: 'stream'; cookie: string; to: number; from: number; n: number; at: number }
-  | { t: 'start'; cookie: string; senders: string[]; rate: number; block: number; noDelay: boolean }
+  | { t: 'start'; cookie: string; senders: string[]; rate: number; block: number; noDelay: boolean; congestion: string }
   | { t: 'omit'; cookie: string }
   | { t: 'stop'; cookie: string }
   | { t: 'count'; cookie: string; from: number }
@@ -174,6 +175,7 @@ export class Iperf3Test implements StreamHandler {
       rate: p.bandwidth,
       block: p.len,
       noDelay: p.noDelay,
+      congestion: p.congestion,
     });
     this.#state(TEST_RUNNING);
     this.#cpu0 = process.cpuUsage();
@@ -296,6 +298,12 @@ export class Iperf3Test implements StreamHandler {
     return !missing || now - this.#progressAt > QUIET_MS || now - this.#drainSince > DRAIN_MS;
   }
 
+  /** What the streams ran under: as the client asked, where such a module is loaded. */
+  #congestion(): string {
+    const asked = this.#params?.congestion ?? '';
+    return asked !== '' && ccNames().includes(asked) ? asked : (this.control.congestion ?? '');
+  }
+
   #sendResults(): void {
     this.control.setNoDelay(true);
     this.#write(
@@ -305,7 +313,7 @@ export class Iperf3Test implements StreamHandler {
           cpuUser: this.#cpu.user,
           cpuSystem: this.#cpu.system,
           sends: this.#streams.some((s) => s.send),
-          congestion: 'newreno',
+          congestion: this.#congestion(),
           streams: this.#streams.map((s) => ({
             id: s.id,
             bytes: s.count?.bytes ?? 0,

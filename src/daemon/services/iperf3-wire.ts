@@ -53,6 +53,8 @@ export interface TestParameters {
   /** Bytes of a block (-l). */
   len: number;
   noDelay: boolean;
+  /** Congestion control of the streams (-C); empty for the default. */
+  congestion: string;
 }
 
 function num(value: unknown, max: number): number {
@@ -82,6 +84,7 @@ export function parseParameters(text: string): TestParameters | undefined {
     bandwidth: num(j['bandwidth'], Number.MAX_SAFE_INTEGER),
     len: num(j['len'], MAX_BLOCKSIZE) || DEFAULT_BLOCKSIZE,
     noDelay: j['nodelay'] === true,
+    congestion: typeof j['congestion'] === 'string' ? j['congestion'] : '',
   };
 }
 

@@ -170,8 +170,7 @@ class Iperf3Shard implements TestHome, RunningService {
     const now = performance.now();
     if (msg.t === 'start') {
       const { senders } = msg;
-      for (const s of streams)
-        s.start(senders.includes(streamName(this.shard, s.n)), msg.rate, msg.block, msg.noDelay, now);
+      for (const s of streams) s.start(senders.includes(streamName(this.shard, s.n)), msg, now);
     } else if (msg.t === 'omit') {
       for (const s of streams) s.resetCounts(now);
     } else if (msg.t === 'stop') {

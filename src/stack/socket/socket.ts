@@ -7,7 +7,8 @@ import { EADDRINUSE, EADDRNOTAVAIL, EPIPE, errnoName } from '../errno.ts';
 import { inetNtoa } from '../net/in-addr.ts';
 import type { Stack } from '../stack.ts';
 import type { CcModule } from '../tcp/cc/cc.ts';
-import { ccFind } from '../tcp/cc/registry.ts';
+import { ccSwitch } from '../tcp/cc/glue.ts';
+import { ccFind, ccNames } from '../tcp/cc/registry.ts';
 import { haveEstablished, TCPS_CLOSE_WAIT, TCPS_ESTABLISHED, TCPS_TIME_WAIT } from '../tcp/tcp-fsm.ts';
 import { tcpOutput } from '../tcp/tcp-output.ts';
 import { tcpKeepRestart } from '../tcp/tcp-timer.ts';
@@ -227,6 +228,18 @@ export class Socket {
     } else {
       tp.t_flags &= ~TF_NODELAY;
     }
+  }
+
+  /** Name of the congestion-control module in use; empty when the connection is gone. */
+  get congestion(): string {
+    return this.tp?.t_ccmod?.name ?? '';
+  }
+
+  /** Changes over to a loaded congestion-control module, which goes on with the window as it is; false when there is none of that name. */
+  setCongestion(name: string): boolean {
+    if (!ccNames().includes(name)) return false;
+    if (this.tp !== null) ccSwitch(this.tp, ccFind(name));
+    return true;
   }
 
   /** Keepalive probes after `idleMs` without a segment; 0 keeps the sysctl's time. */

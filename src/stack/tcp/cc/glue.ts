@@ -4,6 +4,7 @@
  */
 import { tcps } from '../../../metrics/layout.ts';
 import { ECONNABORTED } from '../../errno.ts';
+import { haveEstablished } from '../tcp-fsm.ts';
 import { TA_CONG, TCP_MAXWINDOW, type Tcpcb } from '../tcpcb.ts';
 import type { CcAck, CcLost, CcModule, CcSignal, CongestionControl } from './cc.ts';
 import { noCc } from './none.ts';
@@ -63,6 +64,19 @@ export function ccAttach(tp: Tcpcb, mod: CcModule): void {
 /** The connection is established: initial window (RFC 6928; one segment where the handshake lost some, RFC 5681 section 3.1). */
 export function ccInit(tp: Tcpcb): void {
   tp.snd_cwnd = tp.t_rxtshift > 1 && tp.t_rttsamples === 0 ? tp.maxseg : tp.initcwnd;
+  try {
+    tp.t_cc.init(tp);
+    checkWindows(tp);
+    setPacing(tp);
+  } catch (e) {
+    fail(tp, e);
+  }
+}
+
+/** An established connection changes over to `mod`, with the windows that it has. */
+export function ccSwitch(tp: Tcpcb, mod: CcModule): void {
+  ccAttach(tp, mod);
+  if (!haveEstablished(tp.t_state)) return;
   try {
     tp.t_cc.init(tp);
     checkWindows(tp);
