@@ -15,6 +15,8 @@ export interface Cell {
   /** Independent loss of data packets. */
   readonly loss: number;
   readonly queue: string;
+  /** Of which nothing is counted: until the overshoot of the first slow start is forgotten. */
+  readonly warmup: number;
   readonly seconds: number;
 }
 
@@ -54,7 +56,8 @@ export function runCell(cell: Cell, bw: number): ExperimentReport[] {
         delay: '50ms',
         queue: cell.queue,
         loss: `${cell.loss * 100}%`,
-        time: `${cell.seconds}s`,
+        warmup: `${cell.warmup}s`,
+        time: `${cell.warmup + cell.seconds}s`,
         seed: i + 1,
       },
       (r) => {

@@ -9,7 +9,7 @@ const LOSSY =
 const EXCEPTIONS: Readonly<Record<string, string>> = { 'bbr 1 0.5bdp': LOSSY, 'bbr 1 2bdp': LOSSY };
 
 const cells = [0.0001, 0.001, 0.01].flatMap((loss) =>
-  ['0.5bdp', '2bdp'].map((queue): Cell => ({ cc: 'bbr', loss, queue, seconds: 60 })),
+  ['0.5bdp', '2bdp'].map((queue): Cell => ({ cc: 'bbr', loss, queue, warmup: 5, seconds: 40 })),
 );
 
 describe('goodput of bbr under independent loss at 100 ms', () => {

@@ -13,7 +13,10 @@ const EXCEPTIONS: Readonly<Record<string, string>> = {
 const cells = ['newreno', 'cubic'].flatMap((cc) =>
   [0.0001, 0.001, 0.01].flatMap((loss) =>
     ['0.5bdp', '2bdp'].map(
-      (queue): Cell => ({ cc, loss, queue, seconds: loss > 0.0001 ? 60 : cc === 'cubic' ? 120 : 180 }),
+      (queue): Cell =>
+        loss > 0.0001
+          ? { cc, loss, queue, warmup: 20, seconds: 60 }
+          : { cc, loss, queue, warmup: 60, seconds: cc === 'cubic' ? 100 : 160 },
     ),
   ),
 );
