@@ -7,8 +7,11 @@ import type { Stack } from '../stack/stack.ts';
 import { Steering } from '../stack/steer.ts';
 import type { ShardJoint } from './shard-setup.ts';
 
-/** Rows of a hand-over ring, and of a batch taken from one. */
-const HANDOVER_ROWS = 1024;
+/**
+ * Rows of a hand-over ring: what several windows of ACKs come to while the shard that they are for waits for a processor. And of a
+ * batch taken from one.
+ */
+const HANDOVER_ROWS = 4096;
 const BATCH = 256;
 /** Flows that the directory has room for. */
 const FLOWS = 65536;

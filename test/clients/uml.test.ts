@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { counter } from '../lab/counters.ts';
@@ -123,7 +124,12 @@ describe.skipIf(missing || labMissing('python3'))('user-mode-linux as the server
     'with %s echoes what we send on a connection that we opened',
     async (congestion) => {
       await withLab('cuml', { peerOffloads: false }, async (lab) => {
-        const serve = `timeout 30 python3 ${join(ROOT, 'test/lab/servers.py')} 9000 | while read line; do touch $line; done`;
+        // Given with the step: a checkout below /tmp is hidden from UML by its own.
+        const program = readFileSync(join(ROOT, 'test/lab/servers.py'), 'utf8');
+        const serve = `cat >/tmp/servers.py <<'END'
+${program}
+END
+timeout 30 python3 /tmp/servers.py 9000 | while read line; do touch $line; done`;
         const uml = await bootUml(lab, { serve }, { congestion, ecn: true });
         await uml.ready('serving');
         const child = join(ROOT, 'test/veth/children/echo-client.ts');

@@ -27,7 +27,7 @@ describe.skipIf(labMissing('nft', 'python3'))('TCP with losses in the network', 
       expect(diff.tcp_sndrexmitpack).toBeLessThan(3 * dropped + 10);
       expect(diff.tcp_sndbyte).toBeGreaterThan(o.bytes);
       expect(diff.tcp_sack_recovery_episode).toBeGreaterThan(0);
-    expect(diff.tcp_sack_rexmits).toBeGreaterThan(0);
+      expect(diff.tcp_sack_rexmits).toBeGreaterThan(0);
       await expect.poll(() => counter(x, 'stack_frames_free')).toBe(frames);
       await x.stop();
     });
