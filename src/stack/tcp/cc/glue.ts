@@ -51,6 +51,16 @@ function setPacing(tp: Tcpcb): void {
   tp.t_pacing_rate = rate;
 }
 
+function begin(tp: Tcpcb): void {
+  try {
+    tp.t_cc.init(tp);
+    checkWindows(tp);
+    setPacing(tp);
+  } catch (e) {
+    fail(tp, e);
+  }
+}
+
 /** Gives the connection the module `mod`. With an established one `ccInit` follows. */
 export function ccAttach(tp: Tcpcb, mod: CcModule): void {
   tp.t_ccmod = mod;
@@ -64,26 +74,13 @@ export function ccAttach(tp: Tcpcb, mod: CcModule): void {
 /** The connection is established: initial window (RFC 6928; one segment where the handshake lost some, RFC 5681 section 3.1). */
 export function ccInit(tp: Tcpcb): void {
   tp.snd_cwnd = tp.t_rxtshift > 1 && tp.t_rttsamples === 0 ? tp.maxseg : tp.initcwnd;
-  try {
-    tp.t_cc.init(tp);
-    checkWindows(tp);
-    setPacing(tp);
-  } catch (e) {
-    fail(tp, e);
-  }
+  begin(tp);
 }
 
 /** An established connection changes over to `mod`, with the windows that it has. */
 export function ccSwitch(tp: Tcpcb, mod: CcModule): void {
   ccAttach(tp, mod);
-  if (!haveEstablished(tp.t_state)) return;
-  try {
-    tp.t_cc.init(tp);
-    checkWindows(tp);
-    setPacing(tp);
-  } catch (e) {
-    fail(tp, e);
-  }
+  if (haveEstablished(tp.t_state)) begin(tp);
 }
 
 export function ccAckReceived(tp: Tcpcb, ack: CcAck): void {
