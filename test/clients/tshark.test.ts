@@ -45,9 +45,9 @@ describe.skipIf(labMissing(...programs))('a capture of a clean run, judged by ts
     await lab.far('ping -c 3 -i 0.05 -W 2 192.0.2.1');
     await lab.far("curl -sS -m 20 -o /dev/null 'http://192.0.2.1/bytes/[40000-50000:1000]'");
     await lab.far('curl -sS -m 20 -o /dev/null -o /dev/null http://192.0.2.1/ http://192.0.2.1/bytes/1');
-    // Paced, as a full receive window is nothing wrong but would be remarked on.
-    await lab.far('iperf3 -c 192.0.2.1 -t 1 -b 40M');
-    await lab.far('iperf3 -c 192.0.2.1 -t 1 -b 40M -R');
+    // Paced, in blocks that the first window of 64 KB holds: a full receive window is nothing wrong but would be remarked on.
+    await lab.far('iperf3 -c 192.0.2.1 -t 1 -b 40M -l 16K');
+    await lab.far('iperf3 -c 192.0.2.1 -t 1 -b 40M -l 16K -R');
     await lab.far('timeout 5 bash -c "cat </dev/tcp/192.0.2.1/13"');
     await lab.far('bash -c "exec 3<>/dev/tcp/192.0.2.1/1"', { check: false });
     const after = await readCounters(x);
