@@ -79,7 +79,7 @@ export const sackMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-rtxq.ts',
-    find: '      s.flags |= SEG_SACKED;\n',
+    find: '      s.flags = (s.flags & ~(SEG_LOST | SEG_REXMIT)) | SEG_SACKED;\n',
     replace: '',
     kills: ['unit/stack/tcp/sack.test.ts › does not send again what is SACKed'],
   },
@@ -286,8 +286,8 @@ export const sackMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-rtxq.ts',
-    find: '      fresh += len;\n',
-    replace: '      fresh += len;\n      tp.t_socket!.so_snd.drop(len);\n',
+    find: '      s = joinSacked(tp, s);\n',
+    replace: '      s = joinSacked(tp, s);\n      tp.t_socket!.so_snd.drop(len);\n',
     kills: [
       'unit/stack/tcp/sack.test.ts › keeps SACKed data in its buffer until the cumulative ACK covers it (section 8)',
     ],
@@ -305,5 +305,11 @@ export const sackMutants: readonly Mutant[] = [
     kills: [
       'unit/stack/tcp/sack.test.ts › reports what came twice beyond a gap, and behind it the block that holds it (section 4.2)',
     ],
+  },
+  {
+    file: 'src/stack/tcp/tcp-rtxq.ts',
+    find: 's.flags = (s.flags & ~(SEG_LOST | SEG_REXMIT)) | SEG_SACKED;',
+    replace: 's.flags |= SEG_SACKED;',
+    kills: ['unit/stack/tcp/sack.test.ts › sends what was lost, then SACKed, then thrown away by the peer (section 8)'],
   },
 ];

@@ -301,6 +301,7 @@ export function tcpOutput(tp: Tcpcb): number {
       if (recwin > 0 && seqGt(edge, tp.rcv_adv)) tp.rcv_adv = edge;
       tp.last_ack_sent = tp.rcv_nxt;
       tp.t_flags &= ~(TF_ACKNOW | TF_DELACK);
+      if (tp.dsack_due) cnt[tcps.tcps_dsack_sent]!++;
       tp.dsack_due = false;
       if (tp.t_delack.armed) st.wheel.cancel(tp.t_delack);
     }
@@ -483,7 +484,6 @@ function buildOptions(tp: Tcpcb, m: Mbuf, flags: number): number {
       to.flags |= TOF_SACK;
       to.nsacks = tp.rcv_numsacks + 1;
       blks = withDsack(tp);
-      st.cnt[tcps.tcps_dsack_sent]!++;
     } else if (tp.t_flags & TF_SACK_PERMIT && tp.rcv_numsacks > 0) {
       to.flags |= TOF_SACK;
       to.nsacks = tp.rcv_numsacks;

@@ -223,10 +223,7 @@ export function sentAfter(xmit1: number, end1: number, xmit2: number, end2: numb
   return d > 0 || (d === 0 && seqGt(end1, end2));
 }
 
-/**
- * `s` is delivered (it was not SACKed before): takes it into the rate sample and RACK's state.
- * @param len the part of it that is, when it is not yet split
- */
+/** `s`, `len` bytes, is delivered (it was not SACKed before): takes it into the rate sample and RACK's state. */
 function delivered(tp: Tcpcb, s: SndSeg, len: number, ack: CcAck): void {
   const now = tp.st.clock.us;
   tp.t_delivered += len;
@@ -295,9 +292,8 @@ export function rtxAcked(tp: Tcpcb, upTo: number, ack: CcAck): void {
   if (resent) ack.rtt = rttBySack;
 }
 
-/** Marks [start, end) as held by the peer. Returns the bytes that are new. */
-export function rtxSacked(tp: Tcpcb, start: number, end: number, ack: CcAck): number {
-  let fresh = 0;
+/** Marks [start, end) as held by the peer. */
+export function rtxSacked(tp: Tcpcb, start: number, end: number, ack: CcAck): void {
   // Blocks report what is new near the end of the flight as often as near its start: from the nearer one.
   let s = tp.rtx_head;
   const tail = tp.rtx_tail;
@@ -316,15 +312,14 @@ export function rtxSacked(tp: Tcpcb, start: number, end: number, ack: CcAck): nu
       const len = (s.end - s.start) | 0;
       if ((s.flags & (SEG_LOST | SEG_REXMIT)) === SEG_LOST) tp.snd_lost -= len;
       delivered(tp, s, len, ack);
-      s.flags |= SEG_SACKED;
+      // No longer lost, so that a peer who throws it away after all finds it in flight.
+      s.flags = (s.flags & ~(SEG_LOST | SEG_REXMIT)) | SEG_SACKED;
       tp.snd_sacked += len;
       timeUnlink(tp, s);
-      fresh += len;
       s = joinSacked(tp, s);
     }
     s = s.next;
   }
-  return fresh;
 }
 
 /** Makes one piece of `s` and the SACKed ones beside it, so that a long run is passed in one step. Returns the piece. */

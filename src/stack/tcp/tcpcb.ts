@@ -28,7 +28,6 @@ export const TF_MORETOCOME = 0x00010000;
 export const TF_LASTIDLE = 0x00040000;
 export const TF_RXWIN0SENT = 0x00080000;
 export const TF_FASTRECOVERY = 0x00100000;
-export const TF_WASFRECOVERY = 0x00200000;
 export const TF_FORCEDATA = 0x00800000;
 export const TF_CLOSED = 0x04000000;
 export const TF_CONGRECOVERY = 0x20000000;

@@ -195,6 +195,24 @@ describe('the sender of SACK (RFC 2018 section 5)', () => {
     expect(s.sent()).toEqual([2, 3]);
   });
 
+  it('sends what was lost, then SACKed, then thrown away by the peer (section 8)', () => {
+    const s = sender();
+    s.ack(0, [[7, 10]]);
+    expect(s.sent()).toEqual([0, 1, 2]);
+    // 3 and 4 waited to be sent again, and were late, not lost; once the gap before them is filled they are not acknowledged.
+    s.ack(0, [
+      [3, 5],
+      [7, 10],
+    ]);
+    s.sent();
+    s.wait(100).ack(3);
+    s.sent();
+    s.wait(2000);
+    expect(s.sent()[0]).toBe(3);
+    s.wait(100).ack(4);
+    expect(s.sent()[0]).toBe(4);
+  });
+
   it('keeps SACKed data in its buffer until the cumulative ACK covers it (section 8)', () => {
     const s = sender();
     s.ack(0, [[1, 10]]);
