@@ -1,6 +1,6 @@
 import type { FastifyInstance } from 'fastify';
 import { SystemError } from './errors.ts';
-import type { HostPort } from './options.ts';
+import type { HostPort } from './option-values.ts';
 
 /** What the HTTP server of `--metrics` shows. */
 export interface MetricsHandlers {

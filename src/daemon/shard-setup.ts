@@ -1,6 +1,6 @@
 import type { PortInfo } from '../driver/native.ts';
 import type { DummynetState } from '../dummynet/control.ts';
-import type { AddressOption } from './options.ts';
+import type { AddressOption } from './option-values.ts';
 import type { PlanRoute } from './plan.ts';
 
 /** Everything that a shard is started with: plain data and shared memory, so that it can go to a worker thread as it is. */

@@ -1,5 +1,5 @@
 import { siftrs } from '../metrics/layout.ts';
-import { type CycleCounts, disableLine, enableLine, type SiftrIdent, totalSkipped } from './format.ts';
+import { type CycleCounts, cycleCounts, disableLine, enableLine, type SiftrIdent, totalSkipped } from './format.ts';
 import {
   atLineStart,
   closeLog,
@@ -319,17 +319,7 @@ export class SiftrControl {
   }
 
   #read(): CycleCounts {
-    const sum = (slot: number): number => this.#o.counters.reduce((n, cnt) => n + cnt[slot]!, 0);
-    return {
-      numIn: sum(siftrs.siftrs_n_in),
-      numOut: sum(siftrs.siftrs_n_out),
-      skippedMallocIn: sum(siftrs.siftrs_nskip_in_malloc),
-      skippedMallocOut: sum(siftrs.siftrs_nskip_out_malloc),
-      skippedTcpcbIn: sum(siftrs.siftrs_nskip_in_tcpcb),
-      skippedTcpcbOut: sum(siftrs.siftrs_nskip_out_tcpcb),
-      skippedInpcbIn: sum(siftrs.siftrs_nskip_in_inpcb),
-      skippedInpcbOut: sum(siftrs.siftrs_nskip_out_inpcb),
-    };
+    return cycleCounts(this.#o.counters);
   }
 }
 

@@ -2,6 +2,7 @@
  * Numbers written digit by digit into a byte array, for the data lines of a SIFTR 1.3.0 log (`DataLines`); and the enable and
  * disable lines, made once a cycle (spec/siftr.md sections 2, 3 and 9).
  */
+import { siftrs } from '../metrics/layout.ts';
 
 /** Room that a data line needs: 301 bytes at the worst (spec/siftr.md section 11), in whole groups of eight, and some to spare. */
 export const DATA_LINE_MAX = 320;
@@ -122,6 +123,21 @@ export interface CycleCounts {
   readonly skippedTcpcbOut: number;
   readonly skippedInpcbIn: number;
   readonly skippedInpcbOut: number;
+}
+
+/** What the counters stand at, over all their blocks (one a shard). */
+export function cycleCounts(blocks: readonly Float64Array[]): CycleCounts {
+  const sum = (slot: number): number => blocks.reduce((n, cnt) => n + cnt[slot]!, 0);
+  return {
+    numIn: sum(siftrs.siftrs_n_in),
+    numOut: sum(siftrs.siftrs_n_out),
+    skippedMallocIn: sum(siftrs.siftrs_nskip_in_malloc),
+    skippedMallocOut: sum(siftrs.siftrs_nskip_out_malloc),
+    skippedTcpcbIn: sum(siftrs.siftrs_nskip_in_tcpcb),
+    skippedTcpcbOut: sum(siftrs.siftrs_nskip_out_tcpcb),
+    skippedInpcbIn: sum(siftrs.siftrs_nskip_in_inpcb),
+    skippedInpcbOut: sum(siftrs.siftrs_nskip_out_inpcb),
+  };
 }
 
 /** The sum of the six skip counters: `total_skipped_tcp_pkts`. */

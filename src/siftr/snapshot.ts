@@ -1,5 +1,6 @@
 import type { SockBuf } from '../stack/socket/sockbuf.ts';
-import { TCP_RTT_SHIFT, TCPCB_FIELDS, type Tcpcb } from '../stack/tcp/tcpcb.ts';
+import { TCP_RTT_SHIFT, type Tcpcb } from '../stack/tcp/tcpcb.ts';
+import { TCPCB_FIELDS } from '../stack/tcp/tcpcb-fields.ts';
 import {
   R_CWND,
   R_FLAGS,

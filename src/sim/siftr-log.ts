@@ -1,6 +1,6 @@
 import type { SimNode } from '../driver/sim/node.ts';
-import { COUNTER_SLOTS, siftrs } from '../metrics/layout.ts';
-import { type CycleCounts, disableLine, enableLine, siftrIdent } from '../siftr/format.ts';
+import { COUNTER_SLOTS } from '../metrics/layout.ts';
+import { cycleCounts, disableLine, enableLine, siftrIdent } from '../siftr/format.ts';
 import { SiftrHook } from '../siftr/hook.ts';
 import { createRing, QLEN_DEFAULT, RecordConsumer } from '../siftr/record.ts';
 import { CFG_PORT_FILTER, CFG_PPL, createSiftrShared } from '../siftr/shared.ts';
@@ -54,26 +54,12 @@ export class SimSiftrLog {
   close(nowUs: number): void {
     for (const h of this.#hooks) h.unhook();
     const end = this.#writer.end(() => true);
-    this.#text(disableLine(nowUs, this.#counts(), end.flowList));
+    this.#text(disableLine(nowUs, cycleCounts(this.#nodes.map((node) => node.st.cnt)), end.flowList));
     this.#out.close();
   }
 
   #text(text: string): void {
     const bytes = Buffer.from(text, 'latin1');
     for (let done = 0; done < bytes.length; ) done += this.#out.write(bytes, done, bytes.length - done);
-  }
-
-  #counts(): CycleCounts {
-    const sum = (slot: number): number => this.#nodes.reduce((n, node) => n + node.st.cnt[slot]!, 0);
-    return {
-      numIn: sum(siftrs.siftrs_n_in),
-      numOut: sum(siftrs.siftrs_n_out),
-      skippedMallocIn: sum(siftrs.siftrs_nskip_in_malloc),
-      skippedMallocOut: sum(siftrs.siftrs_nskip_out_malloc),
-      skippedTcpcbIn: sum(siftrs.siftrs_nskip_in_tcpcb),
-      skippedTcpcbOut: sum(siftrs.siftrs_nskip_out_tcpcb),
-      skippedInpcbIn: sum(siftrs.siftrs_nskip_in_inpcb),
-      skippedInpcbOut: sum(siftrs.siftrs_nskip_out_inpcb),
-    };
   }
 }

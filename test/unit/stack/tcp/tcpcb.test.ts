@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import { TCPCB_FIELDS, Tcpcb } from '../../../../src/stack/tcp/tcpcb.ts';
+import { Tcpcb } from '../../../../src/stack/tcp/tcpcb.ts';
+import { TCPCB_FIELDS } from '../../../../src/stack/tcp/tcpcb-fields.ts';
 import { TwoStacks } from '../../../lab/twostacks.ts';
 
 /** Links, lists and marks of the block's owner: nothing that a record could hold. */
