@@ -175,6 +175,17 @@ export const TCP_SYSCTLS = [
     descr: 'Probe idle connections even if the application does not ask for it',
   },
   {
+    name: 'net.inet.tcp.maxunacktime',
+    field: 'tcp_maxunacktime',
+    type: 'int',
+    min: 0,
+    max: 2147483647,
+    default: 0,
+    rw: 'rw',
+    unit: 'ms',
+    descr: 'Longest time without progress of a connection that has something to send, 0 = no limit',
+  },
+  {
     name: 'net.inet.tcp.msl',
     field: 'tcp_msl',
     type: 'int',

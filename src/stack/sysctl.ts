@@ -31,6 +31,7 @@ export class Tunables {
   tcp_keepinit = 75000;
   tcp_keepcnt = 8;
   tcp_always_keepalive = 1;
+  tcp_maxunacktime = 0;
   tcp_msl = 30000;
   tcp_finwait2_timeout = 60000;
   tcp_rexmit_initial = 1000;

@@ -14,6 +14,20 @@ export const tcpGroup = declareGroup({ name: 'tcp', prefix: 'tcps_', extSection:
     help: "Connections dropped while the peer's window stayed closed",
   },
   {
+    name: 'tcps_progdrops',
+    unit: 'connections',
+    ext: true,
+    label: '\tN connection{s} dropped because of no progress',
+    help: 'Connections dropped by the user timeout, or by net.inet.tcp.maxunacktime',
+  },
+  {
+    name: 'tcps_deferdrop',
+    unit: 'connections',
+    ext: true,
+    label: '\tN connection{s} dropped while waiting for data to be accepted',
+    help: 'Connections reset because too many waited for data before being accepted',
+  },
+  {
     name: 'tcps_sack_badblock',
     unit: 'options',
     ext: true,

@@ -395,6 +395,8 @@ export class Syncache {
     const to = st.tcp.optOut;
     to.flags = TOF_MSS;
     to.mss = rt === null ? st.tune.tcp_mssdflt : rt.mtu - 40;
+    const most = e.listener!.opt.maxSeg;
+    if (most !== 0 && most < to.mss) to.mss = most;
     if (e.flags & TF_RCVD_SCALE) {
       to.flags |= TOF_SCALE;
       to.wscale = tcpRequestScale(st.tune.ipc_maxsockbuf);

@@ -178,6 +178,7 @@ function unaAdvances(st: Stack, tp: Tcpcb, ack: number, a: CcAck): boolean {
   tp.snd_wnd = tp.snd_wnd >= bytes ? tp.snd_wnd - bytes : 0;
   tp.snd_una = ack;
   tp.snd_acked += acked;
+  tp.t_progtime = st.clock.ms;
   if (held === bytes) chronoSet(tp, CHRONO_IDLE);
   if (seqLt(tp.snd_nxt, ack)) tp.snd_nxt = ack;
   // Outside of recovery the mark moves along, so that it never is half the sequence space behind.
@@ -305,7 +306,8 @@ function finAcked(st: Stack, tp: Tcpcb): boolean {
       tp.t_state = TCPS_FIN_WAIT_2;
       // Nobody will read what comes: do not wait for ever (BSD; RFC 9293 section 3.6 leaves it open).
       if (so.noFdRef) st.wheel.arm(tp.t_2msl, st.tune.tcp_finwait2_timeout * 1000);
-      break;
+      so.allAcked();
+      return tp.t_socket === so;
     case TCPS_CLOSING:
       tcpTwstart(tp);
       so.disconnected(0);
