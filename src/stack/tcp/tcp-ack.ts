@@ -142,7 +142,7 @@ export function ackProcess(st: Stack, tp: Tcpcb, ack: number, dup: boolean, ece:
   const sackOn = (tp.t_flags & TF_SACK_PERMIT) !== 0;
   let dsack = false;
   if (sackOn && (to.flags & TOF_SACK) !== 0) {
-    dsack = sackReceived(st, tp, seqGt(ack, una) ? ack : una, a);
+    dsack = sackReceived(st, tp, ack, a);
   }
   let ourFinIsAcked = false;
   if (advanced) ourFinIsAcked = unaAdvances(st, tp, ack, a);
