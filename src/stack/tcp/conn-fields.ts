@@ -4,12 +4,12 @@
  */
 import { routeLookup } from '../net/route.ts';
 import type { Listener, Socket } from '../socket/socket.ts';
+import { TCP_MAXWINDOW } from './cc/cc.ts';
 import type { Inpcb } from './tcb.ts';
 import { CHRONO_BUSY, CHRONO_RWND, CHRONO_SNDBUF, chronoTime } from './tcp-chrono.ts';
 import { haveEstablished, haveRcvdFin, TCPS_LISTEN, TCPS_TIME_WAIT } from './tcp-fsm.ts';
 import { SEG_REXMIT, SEG_SACKED } from './tcp-rtxq.ts';
 import {
-  TCP_MAXWINDOW,
   TCP_RTT_SHIFT,
   TCP_RTTVAR_SHIFT,
   type Tcpcb,

@@ -6,7 +6,7 @@ import type { Mbuf } from '../../rings/mbuf.ts';
 import type { Socket } from '../socket/socket.ts';
 import type { Stack } from '../stack.ts';
 import { Timer } from '../timers.ts';
-import type { CcModule, CcVar, CongestionControl } from './cc/cc.ts';
+import { type CcModule, type CcVar, type CongestionControl, TCP_MAXWINDOW } from './cc/cc.ts';
 import { noCc } from './cc/none.ts';
 import type { Inpcb } from './tcb.ts';
 import { TCPS_CLOSED } from './tcp-fsm.ts';
@@ -41,9 +41,6 @@ export const TF2_ECN_SND_ECE = 0x00000080;
 /** t_srtt carries this many fraction bits, t_rttvar TCP_RTTVAR_SHIFT (RFC 6298 with gains 1/8 and 1/4). */
 export const TCP_RTT_SHIFT = 3;
 export const TCP_RTTVAR_SHIFT = 2;
-
-/** A window that no path fills: what ssthresh and cwnd hold before they are known (spec/siftr.md fields 7 and 8). */
-export const TCP_MAXWINDOW = 65535 << 14;
 
 /** Blocks of received data that the receiver reports (RFC 2018 section 3); FreeBSD keeps as many. */
 export const MAX_SACK_BLKS = 6;
