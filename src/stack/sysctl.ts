@@ -58,6 +58,8 @@ export class Tunables {
   tcp_ack_war_cnt = 5;
   tcp_path_mtu_discovery = 1;
   tcp_reass_maxqueuelen = 1536;
+  tcp_syncookies = 1;
+  tcp_syncookies_only = 0;
   tcp_syncache_hashsize = 512;
   tcp_syncache_bucketlimit = 30;
   tcp_syncache_cachelimit = 15360;

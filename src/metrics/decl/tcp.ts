@@ -210,6 +210,13 @@ export const tcpGroup = declareGroup({ name: 'tcp', prefix: 'tcps_', extSection:
     help: 'TIME_WAIT connections that a new SYN replaced',
   },
   {
+    name: 'tcps_tw_synrefused',
+    unit: 'segments',
+    ext: true,
+    label: '\tN SYN{s} dropped in TIME_WAIT',
+    help: 'SYNs dropped that were not provably newer than a connection in TIME_WAIT (RFC 6191)',
+  },
+  {
     name: 'tcps_tw_dropped',
     unit: 'connections',
     ext: true,
@@ -264,6 +271,34 @@ export const tcpGroup = declareGroup({ name: 'tcp', prefix: 'tcps_', extSection:
     ext: true,
     label: '\tN ACK{s} that match no number of the SYN cache',
     help: 'ACKs in a handshake that do not acknowledge our SYN',
+  },
+  {
+    name: 'tcps_sc_sendcookie',
+    unit: 'segments',
+    ext: true,
+    label: '\tN SYN cookie{s} sent',
+    help: 'SYNs answered with a SYN cookie, nothing kept of them',
+  },
+  {
+    name: 'tcps_sc_recvcookie',
+    unit: 'segments',
+    ext: true,
+    label: '\tN SYN cookie{s} received',
+    help: 'ACKs with a good SYN cookie: each opened a connection',
+  },
+  {
+    name: 'tcps_sc_spurcookie',
+    unit: 'segments',
+    ext: true,
+    label: '\tN ACK{s} for no handshake while no SYN cookie was out',
+    help: 'ACKs for no handshake, not looked at: SYN cookies off, or none given lately',
+  },
+  {
+    name: 'tcps_sc_failcookie',
+    unit: 'segments',
+    ext: true,
+    label: '\tN bad SYN cookie{s} received',
+    help: 'ACKs for no handshake whose number is no SYN cookie of ours, or an old or used one',
   },
   {
     name: 'tcps_listen_overflow',
