@@ -8,6 +8,7 @@ export { SYSCTLS, type SysctlDecl, type SysctlNumber, type SysctlString } from '
  */
 export class Tunables {
   ip_ttl = 64;
+  ip_mtudisctimeout = 600;
   icmp_icmplim = 200;
   icmp_icmplim_echo = 10000;
   icmp_bmcastecho = 0;

@@ -199,8 +199,8 @@ export const sackMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-ack.ts',
-    find: 'if (tp.snd_lost > 0 && (tp.t_flags & TF_FASTRECOVERY) === 0 && !tp.t_rtorecovery) recoveryEnter',
-    replace: 'if (tp.snd_lost > 0 && !tp.t_rtorecovery) recoveryEnter',
+    find: 'if (lost > 0 && (tp.t_flags & TF_FASTRECOVERY) === 0 && !tp.t_rtorecovery) recoveryEnter',
+    replace: 'if (lost > 0 && !tp.t_rtorecovery) recoveryEnter',
     kills: ['unit/stack/tcp/sack.test.ts › halves once for all losses of one flight (section 5)'],
   },
   {

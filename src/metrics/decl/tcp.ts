@@ -336,6 +336,27 @@ export const tcpGroup = declareGroup({ name: 'tcp', prefix: 'tcps_', extSection:
     help: 'Segment size reductions by ICMP fragmentation needed',
   },
   {
+    name: 'tcps_icmpmtuignored',
+    unit: 'messages',
+    ext: true,
+    label: '\tN ICMP fragmentation needed that reduce{s/} nothing',
+    help: 'ICMP fragmentation needed that names no smaller MTU, or came while path_mtu_discovery is off',
+  },
+  {
+    name: 'tcps_icmpmtupending',
+    unit: 'messages',
+    ext: true,
+    label: '\tN ICMP fragmentation needed put off until a timeout',
+    help: 'ICMP fragmentation needed below a segment size that was acknowledged (RFC 5927 section 7.2)',
+  },
+  {
+    name: 'tcps_pmtu_raised',
+    unit: 'events',
+    ext: true,
+    label: '\tN path MTU estimate{s} expired',
+    help: 'Path MTU estimates given up after net.inet.ip.mtudisctimeout',
+  },
+  {
     name: 'tcps_active',
     unit: 'connections',
     ext: true,

@@ -81,9 +81,15 @@ function notSent(tp: Tcpcb, so: Socket): number {
   return n > 0 ? n : 0;
 }
 
-function pathMtu(tp: Tcpcb, inp: Inpcb): number {
+function routeMtu(tp: Tcpcb, inp: Inpcb): number {
   const rt = routeLookup(tp.st, inp.f3, inp.ro);
   return rt === null ? Number.NaN : rt.mtu;
+}
+
+/** What is known of the path, else the MTU of the route. */
+function pathMtu(tp: Tcpcb, inp: Inpcb): number {
+  const mtu = routeMtu(tp, inp);
+  return tp.t_pmtu !== 0 && tp.t_pmtu < mtu ? tp.t_pmtu : mtu;
 }
 
 /** Bytes of retransmissions that are in flight. */
@@ -260,7 +266,7 @@ export const CONN_FIELDS = [
     'bytes',
     'advmss:',
     'segment size that our SYN announced: the MTU without 40 bytes of headers (RFC 6691)',
-    (tp, _so, inp) => pathMtu(tp, inp) - 40,
+    (tp, _so, inp) => routeMtu(tp, inp) - 40,
   ),
   num('cwnd_bytes', 'bytes', 'cwnd:', 'congestion window', (tp) =>
     haveEstablished(tp.t_state) ? tp.snd_cwnd : Number.NaN,
