@@ -115,6 +115,7 @@ export async function attach(options: AttachOptions): Promise<Attached> {
         shard: 0,
         nshards: 1,
         version: VERSION,
+        secret: null,
         interfaces: [
           {
             name: plan.dev.name,

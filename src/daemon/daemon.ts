@@ -24,6 +24,7 @@ import type { ShardRequest } from './messages.ts';
 import { listenMetrics, type MetricsHandlers, metricsServer } from './metrics-server.ts';
 import { framesPerQueue, type Plan } from './plan.ts';
 import { NICE_DEFAULT, setNice } from './priority.ts';
+import { MachineRandom } from './random.ts';
 import { ShardClock } from './shard-clock.ts';
 import { ShardPort } from './shard-port.ts';
 import type { ShardJoint, ShardSetup } from './shard-setup.ts';
@@ -224,11 +225,14 @@ export class Daemon {
     const per = framesPerQueue(plan.options.ringSize);
     const joint = plan.queues > 1 ? createJoint(this.native, plan.queues, per) : null;
     this.#joint = joint;
+    const random = new MachineRandom();
+    const secret = Array.from({ length: 4 }, () => random.next32());
     for (let k = 0; k < plan.queues; k++) {
       const setup: ShardSetup = {
         shard: k,
         nshards: plan.queues,
         version: VERSION,
+        secret,
         interfaces: [
           {
             name: plan.dev.name,

@@ -8,6 +8,8 @@ export interface ShardSetup {
   readonly shard: number;
   readonly nshards: number;
   readonly version: string;
+  /** Four random words, the same for every shard (`StackOptions.secret`); null for a single one. */
+  readonly secret: readonly number[] | null;
   readonly interfaces: readonly ShardInterface[];
   /** Frames of the UMEM that this shard owns. */
   readonly frames: { readonly first: number; readonly count: number };

@@ -100,7 +100,8 @@ export class Shard implements ShardWork {
     const tune = Object.assign(new Tunables(), setup.tunables);
     const pool = new FramePool(native.umem(), setup.frames.first, setup.frames.count);
     const random = new MachineRandom();
-    const st = new Stack({ clock, random, cnt, pool, tune, shard: setup.shard, nshards: setup.nshards });
+    const { shard, nshards, secret } = setup;
+    const st = new Stack({ clock, random, cnt, pool, tune, shard, nshards, secret });
     this.stack = st;
     st.onWarning = (text) => outside.log('warn', text);
     tcpInit(st);

@@ -59,6 +59,11 @@ export interface StackOptions {
   readonly tune: Tunables;
   readonly shard: number;
   readonly nshards: number;
+  /**
+   * Four random words that all shards have in common, the root of what a peer must not guess: a SYN cookie that one shard gave is
+   * answered to another. Absent or null: words of `random`.
+   */
+  readonly secret?: ArrayLike<number> | null;
 }
 
 /** Everything that a shard's stack holds. A pass of the shard's loop is `input`, `inputHandedOver`, `runTimers`, `flush`. */
@@ -71,6 +76,8 @@ export class Stack {
   readonly tune: Tunables;
   readonly shard: number;
   readonly nshards: number;
+  /** See StackOptions; null where the shard is alone. */
+  readonly secret: ArrayLike<number> | null;
   readonly wheel: TimerWheel;
   readonly ifnets: Ifnet[];
   readonly routes: RouteTable;
@@ -115,6 +122,7 @@ export class Stack {
     this.tune = o.tune;
     this.shard = o.shard;
     this.nshards = o.nshards;
+    this.secret = o.secret ?? null;
     this.wheel = new TimerWheel(o.clock);
     this.ifnets = [];
     this.routes = new RouteTable();

@@ -3,7 +3,9 @@
  * name these tests.
  */
 import { ecnMutants } from './ecn.ts';
+import { handshakeMutants } from './handshake.ts';
 import { pacingMutants } from './pacing.ts';
+import { pmtuMutants } from './pmtu.ts';
 import { rackMutants } from './rack.ts';
 import { recoveryMutants } from './recovery.ts';
 import { rfc9293Mutants } from './rfc9293.ts';
@@ -29,5 +31,7 @@ export const mutants: readonly Mutant[] = [
   ...windowMutants,
   ...ecnMutants,
   ...pacingMutants,
+  ...pmtuMutants,
   ...rfc9293Mutants,
+  ...handshakeMutants,
 ];

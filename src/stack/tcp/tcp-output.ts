@@ -37,6 +37,7 @@ import { ecnOutput, IPTOS_ECN_ECT0, IPTOS_ECN_MASK } from './tcp-ecn.ts';
 import { haveRcvdFin, TCPS_ESTABLISHED, TCPS_SYN_RECEIVED, TCPS_SYN_SENT, tcpOutflags } from './tcp-fsm.ts';
 import { nopushHolds } from './tcp-nopush.ts';
 import { paceAllows, paceSent } from './tcp-pacing.ts';
+import { pmtuExpire, pmtuHeld, pmtuRoute, pmtuSent } from './tcp-pmtu.ts';
 import { tlpSchedule } from './tcp-rack.ts';
 import { rateAppLimited } from './tcp-rate.ts';
 import { undoNoteRexmit } from './tcp-recovery.ts';
@@ -118,11 +119,12 @@ export function tcpOutput(tp: Tcpcb): number {
     tp.t_flags |= TF_LASTIDLE;
     idle = false;
   }
+  if (tp.t_pmtu !== 0 && synced) pmtuExpire(tp);
   const force = (tp.t_flags & TF_FORCEDATA) !== 0;
   const tsLen = (tp.t_flags & TSTMP) === TSTMP ? TCPOLEN_TSTAMP_APPA : 0;
   const nblks = tp.rcv_numsacks + (tp.dsack_due ? 1 : 0);
   const sackRoom = nblks > 0 ? sackOptLen(nblks, tsLen) : 0;
-  const maxlen = tp.t_maxseg - tsLen - sackRoom;
+  let maxlen = tp.t_maxseg - tsLen - sackRoom;
   if (so.autoSnd && synced) sendbufAutosize(tp);
 
   for (;;) {
@@ -266,26 +268,21 @@ export function tcpOutput(tp: Tcpcb): number {
     m.flags = F_TX_L4CSUM;
     m.flowid = inp.inp_flowid;
     m.hashType = inp.inp_flowtype;
-    if (st.tune.tcp_path_mtu_discovery !== 0) tp.t_flags2 |= TF2_PLPMTU_PMTUD;
+    // Segments of the least size may be fragmented: a way out where a path takes less still (BSD).
+    const df = st.tune.tcp_path_mtu_discovery !== 0 && tp.t_maxseg > st.tune.tcp_minmss && !tp.t_nodf;
+    if (df) tp.t_flags2 |= TF2_PLPMTU_PMTUD;
     else tp.t_flags2 &= ~TF2_PLPMTU_PMTUD;
 
     const delayed = (tp.t_flags & TF_DELACK) !== 0;
     const trace = tp.t_trace;
     if (trace !== null) trace(tp, TA_OUTPUT, flags, seq, len);
     const nsacks = tcp.optOut.flags & TOF_SACK ? tcp.optOut.nsacks : 0;
-    const error = ipOutput(
-      st,
-      m,
-      inp.l3,
-      inp.f3,
-      IPPROTO_TCP,
-      tos,
-      inp.inp_ttl,
-      (tp.t_flags2 & TF2_PLPMTU_PMTUD) !== 0,
-      inp,
-      inp.ro,
-    );
+    const error = ipOutput(st, m, inp.l3, inp.f3, IPPROTO_TCP, tos, inp.inp_ttl, df, inp, inp.ro);
 
+    if (error === EMSGSIZE && len > 0 && pmtuRoute(tp)) {
+      maxlen = tp.t_maxseg - tsLen - sackRoom;
+      continue;
+    }
     if (error === ENOBUFS || error === EMSGSIZE) {
       // Nothing left: the sequence space is as before. The timer sends again.
       if (len > 0 || flags & (TH_SYN | TH_FIN)) {
@@ -302,6 +299,7 @@ export function tcpOutput(tp: Tcpcb): number {
     }
 
     countSent(tp, flags, len, (tp.snd_max - seq) | 0, force, delayed, nsacks);
+    if (len > 0) pmtuSent(tp, seq, len, len >= maxlen, resend);
     if (resend) resent(tp, seg!, len, flags);
     else if (!force || !tp.t_persist.armed) advance(tp, len, flags);
     else probed(tp, len, flags);
@@ -401,6 +399,7 @@ function probed(tp: Tcpcb, len: number, flags: number): void {
 function mayResend(tp: Tcpcb, seg: SndSeg, maxlen: number): number {
   const total = ((seg.end - seg.start) | 0) - (seg.flags & SEG_FIN ? 1 : 0);
   const len = total < maxlen ? total : maxlen;
+  if (tp.pmtu_hold !== 0) return pmtuHeld(tp) ? -1 : len;
   if (tp.pipe + len > tp.snd_cwnd && tp.pipe > 0) return -1;
   const off = (seg.start - tp.snd_una) | 0;
   if (off > 0 && off + len > tp.snd_wnd) return -1;

@@ -187,6 +187,7 @@ export function tcpMss(tp: Tcpcb, offer: number): void {
     tp.st.cnt[tcps.tcps_minmss]!++;
     mss = tune.tcp_minmss;
   }
+  tp.t_peermss = mss;
   if (mss > ours) mss = ours;
   tp.t_maxseg = mss;
   tp.t_optlen = tp.t_flags & TF_RCVD_TSTMP && tp.t_flags & TF_REQ_TSTMP ? 12 : 0;

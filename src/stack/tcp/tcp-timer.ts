@@ -5,6 +5,7 @@ import { haveEstablished, TCPS_CLOSE_WAIT, TCPS_CLOSING, TCPS_FIN_WAIT_2, TCPS_T
 import { nopushTimer } from './tcp-nopush.ts';
 import { tcpOutput } from './tcp-output.ts';
 import { paceTimer } from './tcp-pacing.ts';
+import { pmtuTimeout } from './tcp-pmtu.ts';
 import { rackTimer } from './tcp-rack-timer.ts';
 import { rtoEnter } from './tcp-recovery.ts';
 import { rtxFlush } from './tcp-rtxq.ts';
@@ -142,6 +143,7 @@ function rexmt(tp: Tcpcb): void {
       tp.t_rttvar += tp.t_srtt >> TCP_RTT_SHIFT;
       tp.t_srtt = 0;
     }
+    pmtuTimeout(tp);
     rtoEnter(tp);
     if (tp.snd_wnd === 0) {
       // The receiver took the window back, and all in flight was refused: from here on it is probed.

@@ -6,7 +6,7 @@ import type { Mbuf } from '../../rings/mbuf.ts';
 import type { Socket } from '../socket/socket.ts';
 import type { Stack } from '../stack.ts';
 import { Timer } from '../timers.ts';
-import type { CcModule, CcVar, CongestionControl } from './cc/cc.ts';
+import { type CcModule, type CcVar, type CongestionControl, TCP_MAXWINDOW } from './cc/cc.ts';
 import { noCc } from './cc/none.ts';
 import type { Inpcb } from './tcb.ts';
 import { TCPS_CLOSED } from './tcp-fsm.ts';
@@ -34,6 +34,7 @@ export const TF_CLOSED = 0x04000000;
 export const TF_CONGRECOVERY = 0x20000000;
 
 /** t_flags2 (spec/siftr.md 3.3). */
+export const TF2_PLPMTU_BLACKHOLE = 0x00000001;
 export const TF2_PLPMTU_PMTUD = 0x00000002;
 export const TF2_ECN_PERMIT = 0x00000020;
 export const TF2_ECN_SND_CWR = 0x00000040;
@@ -42,9 +43,6 @@ export const TF2_ECN_SND_ECE = 0x00000080;
 /** t_srtt carries this many fraction bits, t_rttvar TCP_RTTVAR_SHIFT (RFC 6298 with gains 1/8 and 1/4). */
 export const TCP_RTT_SHIFT = 3;
 export const TCP_RTTVAR_SHIFT = 2;
-
-/** A window that no path fills: what ssthresh and cwnd hold before they are known (spec/siftr.md fields 7 and 8). */
-export const TCP_MAXWINDOW = 65535 << 14;
 
 /** Blocks of received data that the receiver reports (RFC 2018 section 3); FreeBSD keeps as many. */
 export const MAX_SACK_BLKS = 6;
@@ -174,6 +172,26 @@ export class Tcpcb implements CcVar {
   last_ack_sent = 0;
 
   t_maxseg = 0;
+  /** What the peer said of its own, or the default. */
+  t_peermss = 0;
+  /** Path MTU that a router or a probe told, 0 for none, and clock.ms when it did (tcp-pmtu.ts). */
+  t_pmtu = 0;
+  t_pmtu_ms = 0;
+  /** Segment size that was acknowledged; the end of a segment of t_maxseg whose ACK would show it, valid while pmtu_timed. */
+  pmtu_acked = 0;
+  pmtu_seq = 0;
+  pmtu_timed = false;
+  /** An ICMP message that waits for a timeout to be believed: its MTU, 0 for none, and the sequence number that it quotes. */
+  pmtu_pend = 0;
+  pmtu_pend_seq = 0;
+  /** Of what was too big one segment goes again, 1, or has gone, 2; all of it has when pmtu_recover is acknowledged, valid while pmtu_resend. */
+  pmtu_hold = 0;
+  pmtu_resend = false;
+  pmtu_recover = 0;
+  /** The last segment with data was full. */
+  t_fullsent = false;
+  /** Segments may be fragmented on their way, whatever net.inet.tcp.path_mtu_discovery says. */
+  t_nodf = false;
   /** Bytes of options on every segment of this connection. */
   t_optlen = 0;
   t_dupacks = 0;
@@ -416,6 +434,19 @@ export class Tcpcb implements CcVar {
     this.rcv_scale = 0;
     this.last_ack_sent = 0;
     this.t_maxseg = st.tune.tcp_mssdflt;
+    this.t_peermss = st.tune.tcp_mssdflt;
+    this.t_pmtu = 0;
+    this.t_pmtu_ms = 0;
+    this.pmtu_acked = 0;
+    this.pmtu_seq = 0;
+    this.pmtu_timed = false;
+    this.pmtu_pend = 0;
+    this.pmtu_pend_seq = 0;
+    this.pmtu_hold = 0;
+    this.pmtu_resend = false;
+    this.pmtu_recover = 0;
+    this.t_fullsent = false;
+    this.t_nodf = false;
     this.t_optlen = 0;
     this.t_dupacks = 0;
     this.t_rxtshift = 0;
