@@ -175,6 +175,8 @@ export interface TestHostOptions {
   readonly frames?: number;
   readonly maxlen?: number;
   readonly nshards?: number;
+  /** Packets without a link header. */
+  readonly bare?: boolean;
 }
 
 export const TEST_MAC = '02:00:00:00:00:01';
@@ -214,6 +216,7 @@ export class TestHost {
       ifq: new Ifqueue(this.txq, o.maxlen ?? IFQ_MAXLEN),
       ifiq: new Ifiqueue(this.rxq),
       link: this.link,
+      bare: o.bare ?? false,
     });
     for (const a of o.addrs ?? ['192.0.2.1/24']) {
       const [addr, len] = a.split('/');
