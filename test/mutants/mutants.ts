@@ -10,6 +10,7 @@ import { rackMutants } from './rack.ts';
 import { recoveryMutants } from './recovery.ts';
 import { rfc9293Mutants } from './rfc9293.ts';
 import { sackMutants } from './sack.ts';
+import { sockoptMutants } from './sockopt.ts';
 import { timerMutants } from './timer.ts';
 import { windowMutants } from './window.ts';
 
@@ -34,4 +35,5 @@ export const mutants: readonly Mutant[] = [
   ...pmtuMutants,
   ...rfc9293Mutants,
   ...handshakeMutants,
+  ...sockoptMutants,
 ];
