@@ -1,10 +1,11 @@
+import { once } from 'node:events';
 import type { Command } from 'commander';
 import type { ClientOptions } from './client.ts';
 
-/** Adds the options by which every command finds its running instance. */
-export function clientOptions(cmd: Command): Command {
+/** Adds the options by which every command finds its running instance. @param short with `-i`, which some commands need themselves */
+export function clientOptions(cmd: Command, short = true): Command {
   return cmd
-    .option('-i, --iface <IF>', 'the instance that serves this interface (default: the only one)')
+    .option(`${short ? '-i, ' : ''}--iface <IF>`, 'the instance that serves this interface (default: the only one)')
     .option('--netns <NAME>', 'the instance whose interface lives in this network namespace')
     .option('--control <PATH>', 'the instance at this control socket (also XSIFTR_CONTROL)');
 }
@@ -17,6 +18,13 @@ export function instanceOptions(cmd: Command): ClientOptions {
     ...(netns === undefined ? {} : { netns }),
     ...(control === undefined ? {} : { control }),
   };
+}
+
+/** Writes to standard output and waits where it does not take more. False when nobody reads it. */
+export async function print(text: string): Promise<boolean> {
+  const out = process.stdout;
+  if (text !== '' && !out.destroyed && !out.write(text)) await Promise.race([once(out, 'drain'), once(out, 'close')]);
+  return !out.destroyed;
 }
 
 /** Waits `ms` milliseconds. */
