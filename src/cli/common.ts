@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import type { Command } from 'commander';
 import type { ClientOptions } from './client.ts';
 
@@ -23,7 +22,15 @@ export function instanceOptions(cmd: Command): ClientOptions {
 /** Writes to standard output and waits where it does not take more. False when nobody reads it. */
 export async function print(text: string): Promise<boolean> {
   const out = process.stdout;
-  if (text !== '' && !out.destroyed && !out.write(text)) await Promise.race([once(out, 'drain'), once(out, 'close')]);
+  if (text === '' || out.destroyed || out.write(text)) return !out.destroyed;
+  // events.once would throw where the reader goes away meanwhile.
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      for (const event of ['drain', 'close', 'error']) out.off(event, done);
+      resolve();
+    };
+    for (const event of ['drain', 'close', 'error']) out.on(event, done);
+  });
   return !out.destroyed;
 }
 
