@@ -187,24 +187,11 @@ describe.skipIf(labMissing('python3', 'curl') !== '')(`sockstat and tcpdrop ${la
 
   it.each([
     [['sockstat', 'tcp'], /^xsiftr: sockstat: tcp: takes no words; see xsiftr sockstat --help$/],
-    [
-      ['sockstat', '-p', '80-70'],
-      /^xsiftr: sockstat: -p 80-70: invalid port number; allowed are ports from 0 to 65535/,
-    ],
     [['sockstat', '-p', ''], /^xsiftr: sockstat: -p : syntax error in port range; /],
-    [['sockstat', '-P', 'foo'], /^xsiftr: sockstat: -P foo: allowed are tcp, udp, sctp, divert, with commas between$/],
     [['sockstat', '-u'], /^xsiftr: unknown option -u; xsiftr sockstat --help lists what there is$/],
     [['tcpdrop'], /^xsiftr: tcpdrop: no connection: allowed are LADDR LPORT FADDR FPORT, /],
-    [['tcpdrop', '-x'], /^xsiftr: unknown option -x; xsiftr tcpdrop --help lists what there is$/],
     [['tcpdrop', '-C', 'vegsa'], /^xsiftr: tcpdrop: -C vegsa: not loaded; allowed are newreno, cubic, /],
     [['tcpdrop', '-l', '-C', ''], /^xsiftr: tcpdrop: -C : not loaded; allowed are newreno, cubic, /],
-    [['tcpdrop', '-s', 'LISTEN'], /^xsiftr: tcpdrop: -s LISTEN: allowed are SYN_SENT, SYN_RCVD, /],
-    [
-      ['tcpdrop', '-a', '-s', 'TIME_WAIT'],
-      /^xsiftr: tcpdrop: -a takes all connections; leave it out, or -C, -S and -s$/,
-    ],
-    [['tcpdrop', '192.0.2.1', '7', '192.0.2.2'], /^xsiftr: tcpdrop: 192\.0\.2\.1 7 192\.0\.2\.2: allowed are LADDR/],
-    [['tcpdrop', '2001:db8::1:7', '2001:db8::2:9'], /^xsiftr: tcpdrop: 2001:db8::1: not an IPv4 address, /],
   ])('%j is refused in one line with exit status 2', async (words, line) => {
     const r = await refused(words);
     expect([r.code, r.stdout]).toEqual([2, '']);
@@ -227,7 +214,7 @@ describe.skipIf(labMissing('python3', 'curl') !== '')(`sockstat and tcpdrop ${la
 
   it('a reader that goes away ends them quietly', async () => {
     const { ends } = await held(7, 400);
-    for (const words of ['sockstat', 'sockstat --json', 'tcpdrop -l', 'sysctl -a', 'tcpdrop -a']) {
+    for (const words of ['sockstat', 'sockstat --json', 'ss --json', 'tcpdrop -l', 'sysctl -a', 'tcpdrop -a']) {
       const script = `set -o pipefail; ${XSIFTR} ${words} --control ${x.control} | head -1`;
       const r = await run(['bash', '-c', script], { check: false });
       expect([words, r.code, r.stderr]).toEqual([words, 0, '']);
