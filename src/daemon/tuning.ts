@@ -25,8 +25,11 @@ export class Tuning {
   #publish: (fields: Record<string, number>) => Promise<void>;
   /** Names the congestion control of new connections to every shard. */
   #publishCc: (name: string) => Promise<void>;
+  /** Knobs are set one after the other, so that all shards and what is shown end with the same value. */
+  #last: Promise<unknown>;
 
   constructor() {
+    this.#last = Promise.resolve();
     this.#publish = async () => {};
     this.#publishCc = async () => {};
   }
@@ -66,8 +69,16 @@ export class Tuning {
     return sysctlRows(this.tune, this.#texts);
   }
 
-  /** Sets a knob of the running stack. A refusal comes back as `error`; an unknown name too. */
-  async set(name: string, text: string): Promise<SysctlChange> {
+  /**
+   * Sets a knob of the running stack; done when every shard has it. A refusal comes back as `error`; an unknown name too.
+   */
+  set(name: string, text: string): Promise<SysctlChange> {
+    const done = this.#last.then(() => this.#set(name, text));
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  async #set(name: string, text: string): Promise<SysctlChange> {
     this.#readSiftr();
     let old = '';
     try {

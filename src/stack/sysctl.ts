@@ -89,11 +89,14 @@ export class SysctlError extends Error {
 
 const byName: ReadonlyMap<string, SysctlDecl> = new Map(SYSCTLS.map((d) => [d.name, d]));
 
-/** The declaration of a full name. Throws ENOENT. */
+/** The declaration of a full name. Throws ENOENT, or EINVAL for a node that has names below it. */
 export function findSysctl(name: string): SysctlDecl {
   const decl = byName.get(name);
-  if (decl === undefined) throw new SysctlError('ENOENT', `unknown oid '${name}'`);
-  return decl;
+  if (decl !== undefined) return decl;
+  if (SYSCTLS.some((d) => d.name.startsWith(`${name}.`))) {
+    throw new SysctlError('EINVAL', `oid '${name}' isn't a leaf node`);
+  }
+  throw new SysctlError('ENOENT', `unknown oid '${name}'`);
 }
 
 /**

@@ -160,6 +160,11 @@ export class Socket {
     return this.#wantWrite;
   }
 
+  /** A passive connection that nobody has accepted yet. */
+  get queued(): boolean {
+    return this.#listener !== null;
+  }
+
   /**
    * Queues bytes for sending and sends what may go.
    * @returns bytes taken, 0..len (`writable` is called when there is room again), or -EPIPE after shutdown, close or the end

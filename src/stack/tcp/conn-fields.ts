@@ -201,6 +201,7 @@ export const CONN_FIELDS = [
     () => 0,
   ),
   flag('orphan', 'orphaned of -s', 'the application has closed the socket', (_tp, so) => bit(so.noFdRef)),
+  flag('queued', '', 'it waits in the queue of its listening socket to be accepted', (_tp, so) => bit(so.queued)),
   num(
     'rcvmem_bytes',
     'bytes',
