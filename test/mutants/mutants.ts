@@ -3,6 +3,7 @@
  * name these tests.
  */
 import { ecnMutants } from './ecn.ts';
+import { eventMutants } from './events.ts';
 import { pacingMutants } from './pacing.ts';
 import { rackMutants } from './rack.ts';
 import { recoveryMutants } from './recovery.ts';
@@ -30,4 +31,5 @@ export const mutants: readonly Mutant[] = [
   ...ecnMutants,
   ...pacingMutants,
   ...rfc9293Mutants,
+  ...eventMutants,
 ];

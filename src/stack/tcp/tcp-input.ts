@@ -25,7 +25,7 @@ import {
   thWin,
 } from '../wire/tcp.ts';
 import { seqGt } from './seq.ts';
-import { tcpDoSegment } from './tcp-do-segment.ts';
+import { tcpChallengeAck, tcpDoSegment } from './tcp-do-segment.ts';
 import { TCPS_TIME_WAIT } from './tcp-fsm.ts';
 import { tcpClose, tcpRespond, tcpTwstart } from './tcp-subr.ts';
 import { TA_INPUT, TA_INPUT_DONE, type Tcpcb } from './tcpcb.ts';
@@ -234,7 +234,12 @@ function listenInput(
       st.pool.put(m);
       return;
     }
-    const tp = tcp.syncache.expand(l, k, seq, ack);
+    if (tcp.syncache.outside(k, seq, tlen + (flags & TH_FIN ? 1 : 0))) {
+      cnt[tcps.tcps_badsyn]!++;
+      st.pool.put(m);
+      return;
+    }
+    const tp = tcp.syncache.expand(l, k, ack);
     if (tp !== null) {
       connectionInput(st, tp, m, at, hlen, seq, ack, flags, tlen);
       return;
@@ -272,11 +277,18 @@ function twInput(
     cnt[tcps.tcps_tw_rst]!++;
     return false;
   }
-  // RFC 9293 section 3.6.1: a SYN beyond what the old connection used may open a new one.
-  if ((flags & (TH_SYN | TH_ACK)) === TH_SYN && seqGt(seq, tp.rcv_nxt)) {
-    cnt[tcps.tcps_tw_recycled]!++;
-    tcpClose(tp, 0);
-    return true;
+  const inp = tp.t_inpcb!;
+  if (flags & TH_SYN) {
+    // RFC 9293 section 3.6.1: a SYN beyond what the old connection used may open a new one, where somebody listens.
+    if ((flags & TH_ACK) === 0 && seqGt(seq, tp.rcv_nxt) && st.tcp.listeners.lookup(inp.l3, inp.lport) !== null) {
+      cnt[tcps.tcps_tw_recycled]!++;
+      tcpClose(tp, 0);
+      return true;
+    }
+    // Any other is challenged, as in every synchronised state (section 3.10.7.4, fourth check).
+    cnt[tcps.tcps_synchallenge]!++;
+    tcpChallengeAck(tp);
+    return false;
   }
   if ((flags & TH_ACK) === 0) {
     cnt[tcps.tcps_tw_dropped]!++;
@@ -286,7 +298,6 @@ function twInput(
   if ((flags & TH_BASE) !== TH_ACK || tlen !== 0 || seq !== tp.rcv_nxt || ack !== tp.snd_nxt) {
     if (tlen > 0) cnt[tcps.tcps_rcvdata_timewait]!++;
     tcpDooptions(st.pool.dv, at, hlen, false, st.tcp.optIn);
-    const inp = tp.t_inpcb!;
     tcpRespond(st, tp, inp.l3, inp.f3, inp.lport, inp.fport, tp.snd_nxt, tp.rcv_nxt, TH_ACK);
   }
   return false;

@@ -1,0 +1,312 @@
+/** Segments in ESTABLISHED and the states after it: sequence number, RST and SYN (RFC 9293 section 3.10.7.4, first to fourth check). */
+import { type EventRow, RECEIVING, type State, SYNCHRONISED, WHERE_WE_ARE } from './row.ts';
+
+const NOT_TIME_WAIT = SYNCHRONISED.filter((s) => s !== 'TIME-WAIT');
+
+/** Table 6 of the RFC and the answer to what is not acceptable. */
+export const sequence: readonly EventRow[] = [
+  {
+    clause: '3.10.7.4 first: SEG.LEN 0, left of the window',
+    states: SYNCHRONISED,
+    event: '<SEQ=RCV.NXT-1><ACK=SND.UNA><CTL=ACK>',
+    expect: { sends: [WHERE_WE_ARE] },
+  },
+  {
+    clause: '3.10.7.4 first: old data',
+    states: SYNCHRONISED,
+    event: '<SEQ=RCV.NXT-10><ACK=SND.UNA><CTL=ACK><LEN=10>',
+    expect: { sends: [WHERE_WE_ARE] },
+  },
+  {
+    clause: '3.10.7.4 first: SEG.LEN 0, right of the window',
+    states: SYNCHRONISED,
+    event: '<SEQ=RCV.NXT+RCV.WND+1><ACK=SND.UNA><CTL=ACK>',
+    expect: { sends: [WHERE_WE_ARE] },
+  },
+  {
+    clause: '3.10.7.4 first: SEG.LEN 0 at RCV.NXT+RCV.WND',
+    states: NOT_TIME_WAIT,
+    event: '<SEQ=RCV.NXT+RCV.WND><ACK=SND.UNA><CTL=ACK>',
+    expect: {},
+    choice: 'The right edge of the window',
+  },
+  {
+    clause: '3.10.7.4 first: data right of the window',
+    states: SYNCHRONISED,
+    event: '<SEQ=RCV.NXT+RCV.WND><ACK=SND.UNA><CTL=ACK><LEN=1>',
+    expect: { sends: [WHERE_WE_ARE] },
+  },
+  {
+    clause: '3.10.7.4 first: a FIN right of the window',
+    states: SYNCHRONISED,
+    event: '<SEQ=RCV.NXT+RCV.WND+1><ACK=SND.UNA><CTL=FIN,ACK>',
+    expect: { sends: [WHERE_WE_ARE] },
+  },
+  {
+    clause: '3.10.7.4 first: half of the sequence space away',
+    states: SYNCHRONISED,
+    event: '<SEQ=RCV.NXT+2000000000><ACK=SND.UNA><CTL=ACK><LEN=5>',
+    expect: { sends: [WHERE_WE_ARE] },
+  },
+  {
+    clause: '3.10.7.4 first: only the new part of what straddles the left edge',
+    states: RECEIVING,
+    event: '<SEQ=RCV.NXT-5><ACK=SND.UNA><CTL=ACK><LEN=10>',
+    expect: { delivers: 5, sends: ['<SEQ=SND.NXT><ACK=RCV.NXT+5><CTL=ACK>'] },
+  },
+  {
+    clause: '3.10.7.4 first: only what is inside of what straddles the right edge',
+    states: RECEIVING,
+    event: '<SEQ=RCV.NXT><ACK=SND.UNA><CTL=ACK><LEN=RCV.WND+10>',
+    expect: { delivers: 1000, sends: ['<SEQ=SND.NXT><ACK=RCV.NXT+RCV.WND><CTL=ACK>'] },
+  },
+  {
+    clause: '3.10.7.4 first: with a FIN that the window does not hold',
+    states: RECEIVING,
+    event: '<SEQ=RCV.NXT><ACK=SND.UNA><CTL=FIN,ACK><LEN=RCV.WND+10>',
+    expect: { delivers: 1000, sends: ['<SEQ=SND.NXT><ACK=RCV.NXT+RCV.WND><CTL=ACK>'] },
+  },
+  {
+    clause: '3.10.7.4 first: RCV.WND 0, SEG.LEN 0 at RCV.NXT',
+    states: RECEIVING,
+    given: 'RCV.WND=0',
+    event: '<SEQ=RCV.NXT><ACK=SND.UNA><CTL=ACK>',
+    expect: {},
+  },
+  {
+    clause: '3.10.7.4 first: RCV.WND 0, SEG.LEN 0 elsewhere',
+    states: RECEIVING,
+    given: 'RCV.WND=0',
+    event: '<SEQ=RCV.NXT+1><ACK=SND.UNA><CTL=ACK>',
+    expect: { sends: [WHERE_WE_ARE] },
+  },
+  {
+    clause: '3.10.7.4 first: RCV.WND 0, data',
+    states: RECEIVING,
+    given: 'RCV.WND=0',
+    event: '<SEQ=RCV.NXT><ACK=SND.UNA><CTL=ACK><LEN=1>',
+    expect: { sends: [WHERE_WE_ARE] },
+  },
+  {
+    clause: '3.10.7.4 first: RCV.WND 0, a valid ACK with data counts all the same',
+    states: ['FIN-WAIT-1'],
+    given: 'RCV.WND=0',
+    event: '<SEQ=RCV.NXT><ACK=SND.NXT><CTL=ACK><LEN=1>',
+    expect: { state: 'FIN-WAIT-2', sends: [WHERE_WE_ARE] },
+  },
+  {
+    clause: '3.10.7.4 first, A.2: the ACK of an old segment',
+    states: ['FIN-WAIT-1'],
+    event: '<SEQ=RCV.NXT-1><ACK=SND.NXT><CTL=ACK>',
+    expect: { state: 'FIN-WAIT-2', sends: [WHERE_WE_ARE] },
+    choice: 'The ACK of an old segment',
+  },
+  {
+    clause: '3.10.7.4 first, SHLD-31: what is behind a gap is held',
+    states: RECEIVING,
+    event: ['<SEQ=RCV.NXT+5><ACK=SND.UNA><CTL=ACK><LEN=5>', '<SEQ=RCV.NXT><ACK=SND.UNA><CTL=ACK><LEN=5>'],
+    expect: { delivers: 10, sends: [WHERE_WE_ARE, '<SEQ=SND.NXT><ACK=RCV.NXT+10><CTL=ACK>'] },
+  },
+];
+
+const reset: Partial<Record<State, { state: State; signals: readonly string[] }>> = {
+  CLOSING: { state: 'CLOSED', signals: ['closed'] },
+  'LAST-ACK': { state: 'CLOSED', signals: ['closed'] },
+};
+
+export const rst: readonly EventRow[] = [
+  {
+    clause: '3.10.7.4 second (2): at RCV.NXT',
+    states: NOT_TIME_WAIT,
+    event: '<SEQ=RCV.NXT><CTL=RST>',
+    expect: { state: 'CLOSED', signals: ['reset'] },
+    but: reset,
+  },
+  {
+    clause: '3.10.7.4 second (2): whatever its ACK',
+    states: NOT_TIME_WAIT,
+    event: '<SEQ=RCV.NXT><ACK=SND.UNA-1><CTL=RST,ACK>',
+    expect: { state: 'CLOSED', signals: ['reset'] },
+    but: reset,
+  },
+  {
+    clause: '3.5.3 SHLD-2: with data',
+    states: NOT_TIME_WAIT,
+    event: '<SEQ=RCV.NXT><ACK=SND.NXT><CTL=RST,ACK><LEN=5>',
+    expect: { state: 'CLOSED', signals: ['reset'] },
+    but: reset,
+  },
+  {
+    clause: '3.10.7.4 second (2): with data in flight',
+    states: ['ESTABLISHED', 'CLOSE-WAIT'],
+    given: 'in flight',
+    event: '<SEQ=RCV.NXT><CTL=RST>',
+    expect: { state: 'CLOSED', signals: ['reset'] },
+  },
+  {
+    clause: '3.10.7.4 second (2), MUST-66: with the window shut',
+    states: RECEIVING,
+    given: 'RCV.WND=0',
+    event: '<SEQ=RCV.NXT><CTL=RST>',
+    expect: { state: 'CLOSED', signals: ['reset'] },
+  },
+  {
+    clause: '3.10.7.4 second, RFC 1337 section 3: a RST in TIME-WAIT',
+    states: ['TIME-WAIT'],
+    event: '<SEQ=RCV.NXT><CTL=RST>',
+    expect: {},
+    choice: 'A RST in TIME-WAIT',
+  },
+  {
+    clause: '3.10.7.4 second (3): inside the window',
+    states: NOT_TIME_WAIT,
+    event: '<SEQ=RCV.NXT+1><CTL=RST>',
+    expect: { sends: [WHERE_WE_ARE] },
+  },
+  {
+    clause: '3.10.7.4 second (3): at the last number of the window',
+    states: NOT_TIME_WAIT,
+    event: '<SEQ=RCV.NXT+RCV.WND-1><ACK=SND.NXT><CTL=RST,ACK>',
+    expect: { sends: [WHERE_WE_ARE] },
+  },
+  {
+    clause: '3.10.7.4 second (1): right of the window',
+    states: SYNCHRONISED,
+    event: '<SEQ=RCV.NXT+RCV.WND><CTL=RST>',
+    expect: {},
+  },
+  {
+    clause: '3.10.7.4 second (1): left of the window',
+    states: SYNCHRONISED,
+    event: '<SEQ=RCV.NXT-1><CTL=RST>',
+    expect: {},
+  },
+  {
+    clause: '3.10.7.4 second (1): behind a window that is shut',
+    states: RECEIVING,
+    given: 'RCV.WND=0',
+    event: '<SEQ=RCV.NXT+1><CTL=RST>',
+    expect: {},
+  },
+  {
+    clause: '3.10.7.4 second, as RFC 793 had it (net.inet.tcp.insecure_rst 1): inside the window',
+    states: NOT_TIME_WAIT,
+    knobs: { tcp_insecure_rst: 1 },
+    event: '<SEQ=RCV.NXT+1><CTL=RST>',
+    expect: { state: 'CLOSED', signals: ['reset'] },
+    but: reset,
+  },
+  {
+    clause: '3.10.7.4 second, as RFC 793 had it (net.inet.tcp.insecure_rst 1): the last number of the window',
+    states: NOT_TIME_WAIT,
+    knobs: { tcp_insecure_rst: 1 },
+    event: '<SEQ=RCV.NXT+RCV.WND-1><CTL=RST>',
+    expect: { state: 'CLOSED', signals: ['reset'] },
+    but: reset,
+  },
+  {
+    clause: '3.10.7.4 second, as RFC 793 had it (net.inet.tcp.insecure_rst 1): right of the window',
+    states: NOT_TIME_WAIT,
+    knobs: { tcp_insecure_rst: 1 },
+    event: '<SEQ=RCV.NXT+RCV.WND><CTL=RST>',
+    expect: {},
+  },
+  {
+    clause: '3.10.7.4 second, as RFC 793 had it (net.inet.tcp.insecure_rst 1): left of the window',
+    states: NOT_TIME_WAIT,
+    knobs: { tcp_insecure_rst: 1 },
+    event: '<SEQ=RCV.NXT-1><CTL=RST>',
+    expect: {},
+  },
+];
+
+export const syn: readonly EventRow[] = [
+  {
+    clause: '3.10.7.4 fourth: inside the window',
+    states: NOT_TIME_WAIT,
+    event: '<SEQ=RCV.NXT><CTL=SYN>',
+    expect: { sends: [WHERE_WE_ARE] },
+  },
+  {
+    clause: '3.10.7.4 fourth: left of the window',
+    states: SYNCHRONISED,
+    event: '<SEQ=RCV.NXT-10><CTL=SYN>',
+    expect: { sends: [WHERE_WE_ARE] },
+  },
+  {
+    clause: '3.10.7.4 fourth: right of the window',
+    states: NOT_TIME_WAIT,
+    event: '<SEQ=RCV.NXT+RCV.WND+10><CTL=SYN>',
+    expect: { sends: [WHERE_WE_ARE] },
+  },
+  {
+    clause: '3.10.7.4 fourth: a SYN,ACK that comes again',
+    states: SYNCHRONISED,
+    event: '<SEQ=0><ACK=SND.UNA><CTL=SYN,ACK>',
+    expect: { sends: [WHERE_WE_ARE] },
+  },
+  {
+    clause: '3.10.7.4 fourth: with text and FIN, which do not count',
+    states: NOT_TIME_WAIT,
+    event: '<SEQ=RCV.NXT><ACK=SND.NXT><CTL=SYN,FIN,ACK><LEN=5>',
+    expect: { sends: [WHERE_WE_ARE] },
+  },
+  {
+    clause: '3.10.7.4 fourth: with the window shut',
+    states: RECEIVING,
+    given: 'RCV.WND=0',
+    event: '<SEQ=RCV.NXT><CTL=SYN>',
+    expect: { sends: [WHERE_WE_ARE] },
+  },
+  {
+    clause: '3.10.7.4 fourth, MAY-2: a SYN beyond what was used ends TIME-WAIT',
+    states: ['TIME-WAIT'],
+    opened: 'passive',
+    event: '<SEQ=RCV.NXT+10><CTL=SYN>',
+    expect: { state: 'SYN-RECEIVED', sends: ['<SEQ=ISS><ACK=SEG.SEQ+1><CTL=SYN,ACK>'] },
+    choice: 'A SYN in TIME-WAIT',
+  },
+  {
+    clause: '3.10.7.4 fourth: where nobody listens a SYN does not end TIME-WAIT',
+    states: ['TIME-WAIT'],
+    opened: 'active',
+    event: '<SEQ=RCV.NXT+10><CTL=SYN>',
+    expect: { sends: [WHERE_WE_ARE] },
+  },
+  {
+    clause: '3.10.7.4 fourth: one that does not go beyond',
+    states: ['TIME-WAIT'],
+    event: '<SEQ=RCV.NXT><CTL=SYN>',
+    expect: { sends: [WHERE_WE_ARE] },
+  },
+  {
+    clause: '3.10.7.4 fourth, as RFC 793 had it (net.inet.tcp.insecure_syn 1): inside the window',
+    states: NOT_TIME_WAIT,
+    knobs: { tcp_insecure_syn: 1 },
+    event: '<SEQ=RCV.NXT><CTL=SYN>',
+    expect: { state: 'CLOSED', signals: ['reset'], sends: ['<SEQ=SND.NXT><ACK=RCV.NXT><CTL=RST,ACK>'] },
+    choice: 'What a RST carries',
+  },
+  {
+    clause: '3.10.7.4 fourth, as RFC 793 had it (net.inet.tcp.insecure_syn 1): the last number of the window',
+    states: NOT_TIME_WAIT,
+    knobs: { tcp_insecure_syn: 1 },
+    event: '<SEQ=RCV.NXT+RCV.WND-1><CTL=SYN>',
+    expect: { state: 'CLOSED', signals: ['reset'], sends: ['<SEQ=SND.NXT><ACK=RCV.NXT><CTL=RST,ACK>'] },
+    choice: 'What a RST carries',
+  },
+  {
+    clause: '3.10.7.4 first, as RFC 793 had it (net.inet.tcp.insecure_syn 1): outside of the window',
+    states: NOT_TIME_WAIT,
+    knobs: { tcp_insecure_syn: 1 },
+    event: '<SEQ=RCV.NXT+RCV.WND><CTL=SYN>',
+    expect: { sends: [WHERE_WE_ARE] },
+  },
+  {
+    clause: '3.10.7.4 first, as RFC 793 had it (net.inet.tcp.insecure_syn 1): left of the window',
+    states: NOT_TIME_WAIT,
+    knobs: { tcp_insecure_syn: 1 },
+    event: '<SEQ=RCV.NXT-1><CTL=SYN>',
+    expect: { sends: [WHERE_WE_ARE] },
+  },
+];
