@@ -7,7 +7,13 @@ import { connLines, ssFilter } from './conns.ts';
 import type { ControlHandlers } from './control.ts';
 import type { Daemon } from './daemon.ts';
 import { SystemError } from './errors.ts';
+import type { AddressOption } from './option-values.ts';
+import type { Plan } from './plan.ts';
 import { VERSION } from './version.ts';
+
+function addresses(plan: Plan): readonly AddressOption[] {
+  return plan.kind === 'unix' ? plan.links.flatMap((l) => l.addrs) : plan.addrs;
+}
 
 /** What the control server answers with. */
 export function controlHandlers(d: Daemon): ControlHandlers {
@@ -16,15 +22,16 @@ export function controlHandlers(d: Daemon): ControlHandlers {
     return d.counters;
   };
   // Started by `ip netns exec lab`, it is in lab as much as with --netns lab.
-  const netns = d.plan.dev.netns ?? netnsHandle(null).name;
+  const netns = d.plan.kind === 'unix' ? null : (d.plan.netns ?? netnsHandle(null).name);
   return {
     info: () => ({
       version: VERSION,
       pid: process.pid,
-      iface: d.plan.dev.name,
+      iface: d.plan.name,
+      ifaces: d.plan.kind === 'unix' ? d.plan.links.map((l) => l.name) : [d.plan.name],
       netns,
       queues: d.plan.queues,
-      addresses: d.plan.addrs.map((a) => `${inetNtoa(a.addr)}/${a.prefixLen}`),
+      addresses: addresses(d.plan).map((a) => `${inetNtoa(a.addr)}/${a.prefixLen}`),
       uptime: (Date.now() - d.startedAt) / 1000,
       ready: d.ready,
     }),

@@ -63,7 +63,7 @@ async function run(): Promise<void> {
     }
   });
   trimHeap();
-  shard.start();
+  await shard.start();
   post({ kind: 'ready' });
 }
 

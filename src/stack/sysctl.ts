@@ -8,6 +8,7 @@ export { SYSCTLS, type SysctlDecl, type SysctlNumber, type SysctlString } from '
  */
 export class Tunables {
   ip_ttl = 64;
+  ip_mtudisctimeout = 600;
   icmp_icmplim = 200;
   icmp_icmplim_echo = 10000;
   icmp_bmcastecho = 0;
@@ -31,6 +32,7 @@ export class Tunables {
   tcp_keepinit = 75000;
   tcp_keepcnt = 8;
   tcp_always_keepalive = 1;
+  tcp_maxunacktime = 0;
   tcp_msl = 30000;
   tcp_finwait2_timeout = 60000;
   tcp_rexmit_initial = 1000;
@@ -60,6 +62,8 @@ export class Tunables {
   tcp_ack_war_cnt = 5;
   tcp_path_mtu_discovery = 1;
   tcp_reass_maxqueuelen = 1536;
+  tcp_syncookies = 1;
+  tcp_syncookies_only = 0;
   tcp_syncache_hashsize = 512;
   tcp_syncache_bucketlimit = 30;
   tcp_syncache_cachelimit = 15360;

@@ -8,7 +8,7 @@ import type { Tunables } from '../../src/stack/sysctl.ts';
 import { setCcDefault } from '../../src/stack/tcp/cc/registry.ts';
 import { tcpInit } from '../../src/stack/tcp/tcp.ts';
 import { checksum, ether, ip4, ipv4, OUR_MAC, PEER_MAC, u16 } from './frames.ts';
-import { TestHost } from './memlink.ts';
+import { TestHost, type TestHostOptions } from './memlink.ts';
 import { Recorder } from './tcpuser.ts';
 
 const FLAG = { F: 1, S: 2, R: 4, P: 8, A: 16, U: 32, E: 64, W: 128 } as const;
@@ -71,8 +71,17 @@ export class ScriptedPeer {
   readonly accepted: Recorder[] = [];
   listener: Listener | null = null;
 
-  constructor(o: { tune?: Partial<Tunables>; sport?: number; dport?: number; mtu?: number; cc?: string } = {}) {
-    this.host = new TestHost({ frames: 1024, mtu: o.mtu ?? 1500, maxlen: 1023 });
+  constructor(
+    o: {
+      tune?: Partial<Tunables>;
+      sport?: number;
+      dport?: number;
+      mtu?: number;
+      cc?: string;
+      host?: TestHostOptions;
+    } = {},
+  ) {
+    this.host = new TestHost({ frames: 1024, mtu: o.mtu ?? 1500, maxlen: 1023, ...o.host });
     Object.assign(this.host.st.tune, o.tune ?? {});
     tcpInit(this.host.st);
     if (o.cc !== undefined) setCcDefault(this.host.st, o.cc);

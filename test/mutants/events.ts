@@ -55,8 +55,8 @@ export const eventMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-input.ts',
-    find: '    cnt[tcps.tcps_synchallenge]!++;\n    tcpChallengeAck(tp);\n',
-    replace: '    cnt[tcps.tcps_synchallenge]!++;\n',
+    find: 'if (!twReusable(st, tp, seq) || st.tcp.listeners.lookup(inp.l3, inp.lport) === null) {',
+    replace: 'if (!twReusable(st, tp, seq)) {',
     kills: of('SYN'),
   },
   {

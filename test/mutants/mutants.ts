@@ -4,7 +4,9 @@
  */
 import { ecnMutants } from './ecn.ts';
 import { eventMutants } from './events.ts';
+import { handshakeMutants } from './handshake.ts';
 import { pacingMutants } from './pacing.ts';
+import { pmtuMutants } from './pmtu.ts';
 import { rackMutants } from './rack.ts';
 import { recoveryMutants } from './recovery.ts';
 import { rfc9293Mutants } from './rfc9293.ts';
@@ -30,6 +32,8 @@ export const mutants: readonly Mutant[] = [
   ...windowMutants,
   ...ecnMutants,
   ...pacingMutants,
+  ...pmtuMutants,
   ...rfc9293Mutants,
   ...eventMutants,
+  ...handshakeMutants,
 ];

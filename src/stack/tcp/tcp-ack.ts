@@ -21,6 +21,7 @@ import {
   TCPS_SYN_RECEIVED,
 } from './tcp-fsm.ts';
 import { tcpDropWithReset } from './tcp-input.ts';
+import { pmtuAcked } from './tcp-pmtu.ts';
 import { rackDetectLoss, rackDsack, rackOn, rackWait, sackDetectLoss, tlpAcked, tlpSchedule } from './tcp-rack.ts';
 import { rateSampled } from './tcp-rate.ts';
 import { frtoAck, prrUpdate, recoveryEnter, recoveryExit, tryUndo } from './tcp-recovery.ts';
@@ -142,7 +143,7 @@ export function ackProcess(st: Stack, tp: Tcpcb, ack: number, dup: boolean, ece:
   const sackOn = (tp.t_flags & TF_SACK_PERMIT) !== 0;
   let dsack = false;
   if (sackOn && (to.flags & TOF_SACK) !== 0) {
-    dsack = sackReceived(st, tp, seqGt(ack, una) ? ack : una, a);
+    dsack = sackReceived(st, tp, ack, a);
   }
   let ourFinIsAcked = false;
   if (advanced) ourFinIsAcked = unaAdvances(st, tp, ack, a);
@@ -167,6 +168,7 @@ function unaAdvances(st: Stack, tp: Tcpcb, ack: number, a: CcAck): boolean {
   const so = tp.t_socket!;
   const acked = (ack - tp.snd_una) | 0;
   a.acked = acked;
+  pmtuAcked(tp, ack);
   cnt[tcps.tcps_rcvackpack]!++;
   cnt[tcps.tcps_rcvackbyte]! += acked;
   rtxAcked(tp, ack, a);
@@ -178,6 +180,7 @@ function unaAdvances(st: Stack, tp: Tcpcb, ack: number, a: CcAck): boolean {
   tp.snd_wnd = tp.snd_wnd >= bytes ? tp.snd_wnd - bytes : 0;
   tp.snd_una = ack;
   tp.snd_acked += acked;
+  tp.t_progtime = st.clock.ms;
   if (held === bytes) chronoSet(tp, CHRONO_IDLE);
   if (seqLt(tp.snd_nxt, ack)) tp.snd_nxt = ack;
   // Outside of recovery the mark moves along, so that it never is half the sequence space behind.
@@ -265,7 +268,9 @@ function findLosses(
   } else {
     renoLoss(st, tp, a, advanced);
   }
-  if (tp.snd_lost > 0 && (tp.t_flags & TF_FASTRECOVERY) === 0 && !tp.t_rtorecovery) recoveryEnter(tp, a);
+  // What waits because it was too big for the path is no loss.
+  const lost = tp.pmtu_resend ? a.lost : tp.snd_lost;
+  if (lost > 0 && (tp.t_flags & TF_FASTRECOVERY) === 0 && !tp.t_rtorecovery) recoveryEnter(tp, a);
   return false;
 }
 
@@ -305,7 +310,8 @@ function finAcked(st: Stack, tp: Tcpcb): boolean {
       tp.t_state = TCPS_FIN_WAIT_2;
       // Nobody will read what comes: do not wait for ever (BSD; RFC 9293 section 3.6 leaves it open).
       if (so.noFdRef) st.wheel.arm(tp.t_2msl, st.tune.tcp_finwait2_timeout * 1000);
-      break;
+      so.allAcked();
+      return tp.t_socket === so;
     case TCPS_CLOSING:
       tcpTwstart(tp);
       so.disconnected(0);

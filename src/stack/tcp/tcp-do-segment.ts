@@ -148,7 +148,8 @@ function ackInOrder(st: Stack, tp: Tcpcb, tlen: number): void {
     !tp.t_delack.armed &&
     (tp.t_flags & (TF_RXWIN0SENT | TF_ACKNOW)) === 0 &&
     tlen <= tp.t_maxseg &&
-    st.tune.tcp_delayed_ack !== 0
+    st.tune.tcp_delayed_ack !== 0 &&
+    !tp.t_socket!.opt.quickAck
   ) {
     tp.t_flags |= TF_DELACK;
     st.wheel.arm(tp.t_delack, st.tune.tcp_delacktime * 1000);
