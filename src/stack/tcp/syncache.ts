@@ -294,9 +294,9 @@ export class Syncache {
     this.#fill(e, l, m, seq, win);
     const scaled = (e.flags & TF_RCVD_SCALE) !== 0;
     e.iss = this.#cookies.make(k, seq, e.mss, scaled ? e.wscale : -1, (e.flags & TF_SACK_PERMIT) !== 0);
-    e.listener = null;
     if (this.#transmit(e, false)) st.cnt[tcps.tcps_sc_sendcookie]!++;
     else st.cnt[tcps.tcps_sc_dropped]!++;
+    e.listener = null;
   }
 
   /** The handshake that the cookie in an ACK stands for, or null. The options of the ACK are in `optIn`. */
