@@ -56,6 +56,8 @@ export class Tunables {
   tcp_blackhole = 0;
   tcp_drop_synfin = 0;
   tcp_insecure_rst = 0;
+  tcp_insecure_syn = 0;
+  tcp_insecure_ack = 0;
   tcp_ack_war_timewindow = 1000;
   tcp_ack_war_cnt = 5;
   tcp_path_mtu_discovery = 1;

@@ -3,6 +3,7 @@
  * name these tests.
  */
 import { ecnMutants } from './ecn.ts';
+import { eventMutants } from './events.ts';
 import { handshakeMutants } from './handshake.ts';
 import { pacingMutants } from './pacing.ts';
 import { pmtuMutants } from './pmtu.ts';
@@ -34,6 +35,7 @@ export const mutants: readonly Mutant[] = [
   ...pacingMutants,
   ...pmtuMutants,
   ...rfc9293Mutants,
+  ...eventMutants,
   ...handshakeMutants,
   ...sockoptMutants,
 ];

@@ -69,7 +69,7 @@ export function tcpAckReceived(
     tcpChallengeAck(tp);
     return false;
   }
-  if (seqLt(ack, (tp.snd_una - tp.max_sndwnd) | 0)) {
+  if (seqLt(ack, (tp.snd_una - tp.max_sndwnd) | 0) && st.tune.tcp_insecure_ack === 0) {
     // RFC 5961 section 5.2: older than any window we ever had.
     cnt[tcps.tcps_rcvacktooold]!++;
     tcpChallengeAck(tp);
