@@ -58,6 +58,8 @@ export class Tunables {
   tcp_ack_war_timewindow = 1000;
   tcp_ack_war_cnt = 5;
   tcp_path_mtu_discovery = 1;
+  tcp_pmtud_blackhole_detection = 0;
+  tcp_pmtud_blackhole_mss = 1200;
   tcp_reass_maxqueuelen = 1536;
   tcp_syncache_hashsize = 512;
   tcp_syncache_bucketlimit = 30;

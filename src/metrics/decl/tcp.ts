@@ -315,6 +315,27 @@ export const tcpGroup = declareGroup({ name: 'tcp', prefix: 'tcps_', extSection:
     help: 'ICMP fragmentation needed below a segment size that was acknowledged (RFC 5927 section 7.2)',
   },
   {
+    name: 'tcps_pmtud_blackhole_activated',
+    unit: 'events',
+    ext: true,
+    label: '\tN path MTU discovery black hole detection activation{s}',
+    help: 'Segment sizes reduced to net.inet.tcp.pmtud_blackhole_mss after timeouts',
+  },
+  {
+    name: 'tcps_pmtud_blackhole_activated_min_mss',
+    unit: 'events',
+    ext: true,
+    label: '\tN path MTU discovery black hole detection min MSS activation{s}',
+    help: 'Segment sizes reduced to net.inet.tcp.mssdflt after timeouts',
+  },
+  {
+    name: 'tcps_pmtud_blackhole_failed',
+    unit: 'events',
+    ext: true,
+    label: '\tN path MTU discovery black hole detection failure{s}',
+    help: 'Segment sizes restored since smaller segments did not get through either',
+  },
+  {
     name: 'tcps_pmtu_raised',
     unit: 'events',
     ext: true,

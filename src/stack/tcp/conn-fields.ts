@@ -7,6 +7,7 @@ import type { Listener, Socket } from '../socket/socket.ts';
 import type { Inpcb } from './tcb.ts';
 import { CHRONO_BUSY, CHRONO_RWND, CHRONO_SNDBUF, chronoTime } from './tcp-chrono.ts';
 import { haveEstablished, haveRcvdFin, TCPS_LISTEN, TCPS_TIME_WAIT } from './tcp-fsm.ts';
+import { TCPIP_HDRS } from './tcp-pmtu.ts';
 import { SEG_REXMIT, SEG_SACKED } from './tcp-rtxq.ts';
 import {
   TCP_MAXWINDOW,
@@ -21,6 +22,7 @@ import {
   TF_SACK_PERMIT,
   TF2_ECN_PERMIT,
   TF2_ECN_SND_ECE,
+  TF2_PLPMTU_BLACKHOLE,
 } from './tcpcb.ts';
 
 /** Kinds of timers, as ss(8) tells them apart. */
@@ -89,6 +91,7 @@ function routeMtu(tp: Tcpcb, inp: Inpcb): number {
 /** What is known of the path, else the MTU of the route. */
 function pathMtu(tp: Tcpcb, inp: Inpcb): number {
   const mtu = routeMtu(tp, inp);
+  if (tp.t_flags2 & TF2_PLPMTU_BLACKHOLE) return tp.t_maxseg + TCPIP_HDRS;
   return tp.t_pmtu !== 0 && tp.t_pmtu < mtu ? tp.t_pmtu : mtu;
 }
 
