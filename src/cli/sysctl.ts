@@ -21,7 +21,7 @@ export function sysctlCommand(): Command {
       const print = (row: SysctlRow): void => {
         process.stdout.write(renderSysctl(row, opts.describe === true, opts.values === true));
       };
-      if (words.length === 0) rows.forEach(print);
+      if (words.length === 0) rows.filter((r) => r.skip !== true).forEach(print);
       for (const word of words) {
         const eq = word.indexOf('=');
         if (eq > 0) {
@@ -34,7 +34,7 @@ export function sysctlCommand(): Command {
           if (change.error !== undefined) process.exitCode = 1;
           continue;
         }
-        const hits = rows.filter((r) => r.name === word || r.name.startsWith(`${word}.`));
+        const hits = rows.filter((r) => r.name === word || (r.skip !== true && r.name.startsWith(`${word}.`)));
         if (hits.length === 0) {
           process.stderr.write(`sysctl: unknown oid '${word}'\n`);
           process.exitCode = 1;

@@ -28,7 +28,11 @@ export function controlHandlers(d: Daemon): ControlHandlers {
       uptime: (Date.now() - d.startedAt) / 1000,
       ready: d.ready,
     }),
-    sysctlList: () => d.tuning.rows(),
+    sysctlList: async () => {
+      const lists = await Promise.all(d.shards.map((s) => s.request({ op: 'hostCache' })));
+      d.tuning.showHostCache(lists.join(''));
+      return d.tuning.rows();
+    },
     sysctlSet: (name, value) => d.tuning.set(name, value),
     dnctl: (words, quiet, files) => d.dummynet.run(words, quiet, (name) => files[name] ?? ''),
     kstat: (selectors) => renderKstat(counters().kstat(), selectors),

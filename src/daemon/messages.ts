@@ -22,6 +22,8 @@ export type ShardRequest =
   | { readonly op: 'conns'; readonly what: 'listen' | 'connected'; readonly cursor: number }
   /** Sets fields of `Tunables`. */
   | { readonly op: 'tune'; readonly fields: Readonly<Record<string, number>> }
+  /** Answers with the entries of the host cache, a line each. */
+  | { readonly op: 'hostCache' }
   /** Connections made from now on have that congestion control, unless they name one. */
   | { readonly op: 'cc'; readonly name: string }
   /** Links or unlinks the SIFTR hook; `enableUs` is the wall time of the enable line, µs. */

@@ -79,6 +79,7 @@ export class ShardPort {
   }
 
   request(req: { op: 'pcbs' }): Promise<PcbRow[]>;
+  request(req: { op: 'hostCache' }): Promise<string>;
   request(req: { op: 'dummynetReport' }): Promise<DummynetReport>;
   request(req: ShardRequest & { op: 'conns' }): Promise<ConnSlice>;
   request(req: ShardRequest): Promise<unknown>;

@@ -33,6 +33,8 @@ async function run(): Promise<void> {
         return shard.conns(req.what, req.cursor);
       case 'tune':
         return shard.setTunables(req.fields);
+      case 'hostCache':
+        return shard.hostCache();
       case 'cc':
         return shard.setCc(req.name);
       case 'siftr':

@@ -3,6 +3,7 @@
  * name these tests.
  */
 import { ecnMutants } from './ecn.ts';
+import { hostcacheMutants } from './hostcache.ts';
 import { pacingMutants } from './pacing.ts';
 import { pmtuMutants } from './pmtu.ts';
 import { rackMutants } from './rack.ts';
@@ -31,5 +32,6 @@ export const mutants: readonly Mutant[] = [
   ...ecnMutants,
   ...pacingMutants,
   ...pmtuMutants,
+  ...hostcacheMutants,
   ...rfc9293Mutants,
 ];
