@@ -27,7 +27,7 @@ import { exitCodeOf, isRefusal, SystemError, UserError } from './errors.ts';
 /** What the routes call; the daemon implements it. `UserError` becomes status 400. */
 export interface ControlHandlers {
   info(): object;
-  sysctlList(): SysctlRow[];
+  sysctlList(): SysctlRow[] | Promise<SysctlRow[]>;
   sysctlSet(name: string, value: string): Promise<SysctlChange>;
   /** @param files content of the files that `words` name */
   dnctl(words: readonly string[], quiet: boolean, files: Readonly<Record<string, string>>): Promise<DnctlReply>;

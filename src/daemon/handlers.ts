@@ -60,7 +60,11 @@ export function controlHandlers(d: Daemon): ControlHandlers {
       uptime: (Date.now() - d.startedAt) / 1000,
       ready: d.ready,
     }),
-    sysctlList: () => d.tuning.rows(),
+    sysctlList: async () => {
+      const lists = await Promise.all(d.shards.map((s) => s.request({ op: 'hostCache' })));
+      d.tuning.showHostCache(lists.join(''));
+      return d.tuning.rows();
+    },
     sysctlSet: async (name, value) => {
       if (!d.ready) throw new SystemError('the interface is being set up; try again');
       const change = await d.tuning.set(name, value);

@@ -37,6 +37,8 @@ async function run(): Promise<void> {
         return shard.dropFlow(req.laddr, req.lport, req.faddr, req.fport);
       case 'tune':
         return shard.setTunables(req.fields);
+      case 'hostCache':
+        return shard.hostCache();
       case 'cc':
         return shard.setCc(req.name);
       case 'siftr':

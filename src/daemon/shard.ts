@@ -291,6 +291,12 @@ export class Shard implements ShardWork {
   /** Sets fields of `Tunables`. */
   setTunables(fields: Readonly<Record<string, number>>): void {
     Object.assign(this.stack.tune, fields);
+    this.stack.tcp.hostcache.tuned();
+  }
+
+  /** Entries of the host cache, a line each. */
+  hostCache(): string {
+    return this.stack.tcp.hostcache.list();
   }
 
   /** Connections made from now on have that congestion control, unless they name one. */

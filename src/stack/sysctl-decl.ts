@@ -28,6 +28,8 @@ export interface SysctlString {
   readonly allowed?: () => readonly string[];
   readonly default: string;
   readonly rw: 'rw' | 'ro' | 'boot';
+  /** Shown only where it is named. */
+  readonly skip?: boolean;
   readonly unit?: string;
   readonly descr: string;
 }

@@ -61,6 +61,17 @@ export class Tunables {
   tcp_ack_war_timewindow = 1000;
   tcp_ack_war_cnt = 5;
   tcp_path_mtu_discovery = 1;
+  tcp_pmtud_blackhole_detection = 0;
+  tcp_pmtud_blackhole_mss = 1200;
+  tcp_hc_enable = 1;
+  tcp_hc_cachelimit = 15360;
+  tcp_hc_hashsize = 512;
+  tcp_hc_bucketlimit = 30;
+  tcp_hc_count = 0;
+  tcp_hc_expire = 3600;
+  tcp_hc_prune = 300;
+  tcp_hc_purge = 0;
+  tcp_hc_purgenow = 0;
   tcp_reass_maxqueuelen = 1536;
   tcp_syncookies = 1;
   tcp_syncookies_only = 0;

@@ -5,6 +5,7 @@
 import { ecnMutants } from './ecn.ts';
 import { eventMutants } from './events.ts';
 import { handshakeMutants } from './handshake.ts';
+import { hostcacheMutants } from './hostcache.ts';
 import { pacingMutants } from './pacing.ts';
 import { pmtuMutants } from './pmtu.ts';
 import { rackMutants } from './rack.ts';
@@ -34,6 +35,7 @@ export const mutants: readonly Mutant[] = [
   ...ecnMutants,
   ...pacingMutants,
   ...pmtuMutants,
+  ...hostcacheMutants,
   ...rfc9293Mutants,
   ...eventMutants,
   ...handshakeMutants,

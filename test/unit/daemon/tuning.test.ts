@@ -4,6 +4,28 @@ import type { SiftrControl } from '../../../src/siftr/control.ts';
 import { parseAssignment, SYSCTLS, type SysctlNumber } from '../../../src/stack/sysctl.ts';
 
 describe('the sysctl tree of a process', () => {
+  it('shows the host caches of the shards as net.inet.tcp.hostcache.count and list, the latter only where it is named', () => {
+    const t = new Tuning();
+    t.showHostCache('192.0.2.2 a\n192.0.2.3 b\n');
+    const row = (leaf: string) => t.rows().find((r) => r.name === `net.inet.tcp.hostcache.${leaf}`);
+    expect(row('count')!.value).toBe('2');
+    expect(row('list')).toMatchObject({
+      skip: true,
+      value: expect.stringMatching(/^\nIP address .* EXP\n192\.0\.2\.2 a\n/),
+    });
+    t.showHostCache('');
+    expect(row('count')!.value).toBe('0');
+  });
+
+  it('hands net.inet.tcp.hostcache.purge and purgenow to the shards and holds neither', async () => {
+    const t = new Tuning();
+    const sent: Record<string, number>[] = [];
+    t.connect(null as never, async (fields) => void sent.push(fields));
+    for (const leaf of ['purge', 'purgenow']) await t.set(`net.inet.tcp.hostcache.${leaf}`, '1');
+    expect(sent).toEqual([{ tcp_hc_purge: 1 }, { tcp_hc_purgenow: 1 }]);
+    expect([t.tune.tcp_hc_purge, t.tune.tcp_hc_purgenow]).toEqual([0, 0]);
+  });
+
   it('starts with the assignments of --sysctl and hands every field to the shards', () => {
     const t = new Tuning();
     t.boot([parseAssignment('net.inet.ip.ttl=33', 'boot'), parseAssignment('net.inet.siftr.logfile=/tmp/a', 'boot')]);

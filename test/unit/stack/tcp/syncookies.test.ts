@@ -315,7 +315,7 @@ describe('a flood of SYNs from addresses that never answer', () => {
     };
     const real: Recorder[] = [];
     for (let ms = 0; ms < 200; ms++) {
-      for (let i = 0; i < 100; i++) t.b.link.inbox.push(spoofed());
+      for (let i = 0; i < 100; i++) t.inject(t.b, spoofed());
       if (ms % 10 === 0) {
         const r = open(t.a, ADDR_B, 80);
         r.sendAll(pattern(5000), true);
