@@ -585,6 +585,7 @@ export const TCP_SYSCTLS = [
     max: 1,
     default: 0,
     rw: 'rw',
+    action: true,
     descr: 'Write 1 to empty the host cache at the next such search; reads 0',
   },
   {
@@ -595,6 +596,7 @@ export const TCP_SYSCTLS = [
     max: 1,
     default: 0,
     rw: 'rw',
+    action: true,
     descr: 'Write 1 to empty the host cache now; reads 0',
   },
   {
