@@ -73,6 +73,13 @@ export class TwoStacks {
     net.frames.give(f);
   }
 
+  /** A frame from somewhere else arrives at `side` now. */
+  inject(side: Side, frame: Uint8Array): void {
+    const f = this.net.frames.take();
+    f.copyFrom(frame, 0, frame.length);
+    side.arrive(f);
+  }
+
   /** Lets virtual time go on for `us`, or until `until` is true. Returns whether `until` became true. */
   run(us: number, until: () => boolean = () => false): boolean {
     const { net } = this;
