@@ -123,6 +123,17 @@ describe.skipIf(labMissing('curl') !== '')(`commands on a running instance ${lab
     await running.stop();
   });
 
+  it('kstat -w ends when nobody reads on, and waits as long as it is told', async () => {
+    const script = `set -o pipefail; ${XSIFTR} kstat -w 1 ix1::rxq:0 --control ${x.control} | head -1`;
+    expect(await run(['bash', '-c', script])).toMatchObject({ stdout: 'ix1:0:rxq:0', stderr: '' });
+    const long = lab.keep(new Running([XSIFTR, 'kstat', '-w', '4294967295', 'ix1::rxq:0', '--control', x.control]));
+    await long.waitLine(/dequeues/);
+    await run([XSIFTR, 'kstat', '--control', x.control]);
+    expect(long.lines.filter((l) => l === 'ix1:0:rxq:0')).toHaveLength(1);
+    expect(long.errorLines).toEqual([]);
+    await long.stop();
+  });
+
   it('netstat prints connections, listeners with -a, statistics with -s, and only what is not zero with -s -s', async () => {
     const an = (await x.command(['netstat', '-an'])).stdout;
     expect(an).toMatch(/^Active Internet connections \(including servers\)\nProto {3}Recv-Q Send-Q/);
