@@ -92,9 +92,10 @@ describe.skipIf(labMissing('curl') !== '')(`commands on a running instance ${lab
     expect(again).toEqual(all.map((l) => l.replace(/^(.*)=(.*)$/, '$1: $2 -> $2')));
   });
 
-  it('sysctl leaves a line of each change in the log of the instance', () => {
+  it('sysctl leaves a line of each change in the log of the instance, and none of what was refused', async () => {
+    await refused(['sysctl', 'net.inet.tcp.keepcnt=x', 'net.inet.ip.ttl=33', 'net.inet.ip.ttl=64']);
     const told = x.running.errorLines.map((l) => (JSON.parse(l) as { msg: string }).msg);
-    expect(told).toContain('sysctl net.inet.ip.ttl: 64 -> 77');
+    expect(told).toContain('sysctl net.inet.ip.ttl: 64 -> 33');
     expect(told.filter((l) => l.includes('keepcnt'))).toEqual([]);
   });
 
