@@ -5,6 +5,7 @@
 import { ecnMutants } from './ecn.ts';
 import { hostcacheMutants } from './hostcache.ts';
 import { pacingMutants } from './pacing.ts';
+import { plpmtudMutants } from './plpmtud.ts';
 import { pmtuMutants } from './pmtu.ts';
 import { rackMutants } from './rack.ts';
 import { recoveryMutants } from './recovery.ts';
@@ -33,5 +34,6 @@ export const mutants: readonly Mutant[] = [
   ...pacingMutants,
   ...pmtuMutants,
   ...hostcacheMutants,
+  ...plpmtudMutants,
   ...rfc9293Mutants,
 ];
