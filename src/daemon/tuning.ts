@@ -17,8 +17,6 @@ import { type SysctlChange, type SysctlRow, sysctlRows } from '../views/sysctl.t
 const SIFTR = 'net.inet.siftr.';
 export const CC_ALGORITHM = 'net.inet.tcp.cc.algorithm';
 const HC_LIST = 'net.inet.tcp.hostcache.list';
-/** Knobs that do something when 1 is written to them, and hold nothing. */
-const ACTIONS: readonly string[] = ['net.inet.tcp.hostcache.purge', 'net.inet.tcp.hostcache.purgenow'];
 
 /** The sysctl tree of a process: the main thread's copy rules, shards get what changes. */
 export class Tuning {
@@ -29,8 +27,11 @@ export class Tuning {
   #publish: (fields: Record<string, number>) => Promise<void>;
   /** Names the congestion control of new connections to every shard. */
   #publishCc: (name: string) => Promise<void>;
+  /** Knobs are set one after the other, so that all shards and what is shown end with the same value. */
+  #last: Promise<unknown>;
 
   constructor() {
+    this.#last = Promise.resolve();
     this.#publish = async () => {};
     this.#publishCc = async () => {};
   }
@@ -76,8 +77,16 @@ export class Tuning {
     this.#texts.set(HC_LIST, HC_LIST_HEAD + lines);
   }
 
-  /** Sets a knob of the running stack. A refusal comes back as `error`; an unknown name too. */
-  async set(name: string, text: string): Promise<SysctlChange> {
+  /**
+   * Sets a knob of the running stack; done when every shard has it. A refusal comes back as `error`; an unknown name too.
+   */
+  set(name: string, text: string): Promise<SysctlChange> {
+    const done = this.#last.then(() => this.#set(name, text));
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  async #set(name: string, text: string): Promise<SysctlChange> {
     this.#readSiftr();
     let old = '';
     try {
@@ -90,7 +99,7 @@ export class Tuning {
       } else if (decl.type !== 'string') {
         setTunable(this.tune, decl, Number(value));
         await this.#publish({ [decl.field]: Number(value) });
-        if (ACTIONS.includes(name)) setTunable(this.tune, decl, 0);
+        if (decl.action === true) setTunable(this.tune, decl, 0);
       } else if (name === CC_ALGORITHM) {
         await this.#publishCc(String(value));
       }

@@ -3,6 +3,8 @@
  * name these tests.
  */
 import { ecnMutants } from './ecn.ts';
+import { eventMutants } from './events.ts';
+import { handshakeMutants } from './handshake.ts';
 import { hostcacheMutants } from './hostcache.ts';
 import { pacingMutants } from './pacing.ts';
 import { plpmtudMutants } from './plpmtud.ts';
@@ -11,6 +13,7 @@ import { rackMutants } from './rack.ts';
 import { recoveryMutants } from './recovery.ts';
 import { rfc9293Mutants } from './rfc9293.ts';
 import { sackMutants } from './sack.ts';
+import { sockoptMutants } from './sockopt.ts';
 import { timerMutants } from './timer.ts';
 import { windowMutants } from './window.ts';
 
@@ -36,4 +39,7 @@ export const mutants: readonly Mutant[] = [
   ...hostcacheMutants,
   ...plpmtudMutants,
   ...rfc9293Mutants,
+  ...eventMutants,
+  ...handshakeMutants,
+  ...sockoptMutants,
 ];

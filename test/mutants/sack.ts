@@ -312,4 +312,12 @@ export const sackMutants: readonly Mutant[] = [
     replace: 's.flags |= SEG_SACKED;',
     kills: ['unit/stack/tcp/sack.test.ts › sends what was lost, then SACKed, then thrown away by the peer (section 8)'],
   },
+  {
+    file: 'src/stack/tcp/tcp-ack.ts',
+    find: 'dsack = sackReceived(st, tp, ack, a);',
+    replace: 'dsack = sackReceived(st, tp, advanced ? ack : una, a);',
+    kills: [
+      'unit/stack/tcp/sack.test.ts › is no block of an ACK that later ones have overtaken (section 4: below its own acknowledgment)',
+    ],
+  },
 ];

@@ -4,13 +4,14 @@
  */
 import { routeLookup } from '../net/route.ts';
 import type { Listener, Socket } from '../socket/socket.ts';
+import { TCP_MAXWINDOW } from './cc/cc.ts';
 import type { Inpcb } from './tcb.ts';
 import { CHRONO_BUSY, CHRONO_RWND, CHRONO_SNDBUF, chronoTime } from './tcp-chrono.ts';
 import { haveEstablished, haveRcvdFin, TCPS_LISTEN, TCPS_TIME_WAIT } from './tcp-fsm.ts';
 import { TCPIP_HDRS } from './tcp-pmtu.ts';
 import { SEG_REXMIT, SEG_SACKED } from './tcp-rtxq.ts';
+import { tcpKeepIdle, tcpKeepIntvl } from './tcp-timer.ts';
 import {
-  TCP_MAXWINDOW,
   TCP_RTT_SHIFT,
   TCP_RTTVAR_SHIFT,
   type Tcpcb,
@@ -110,7 +111,7 @@ function timerKind(tp: Tcpcb, so: Socket): number {
   if (tp.t_rexmt.armed || tp.t_rack.armed) return 1;
   if (tp.t_persist.armed) return 4;
   // The keepalive timer runs on every connection, probes are sent where they are wanted.
-  return tp.t_keep.armed && (so.keepAlive || tp.st.tune.tcp_always_keepalive !== 0) ? 2 : 0;
+  return tp.t_keep.armed && (so.opt.keepAlive || tp.st.tune.tcp_always_keepalive !== 0) ? 2 : 0;
 }
 
 function timerLeft(tp: Tcpcb, so: Socket): number {
@@ -141,8 +142,8 @@ function timerCount(tp: Tcpcb, so: Socket): number {
   const kind = timerKind(tp, so);
   if (kind === 1 || kind === 4) return backoff(tp);
   if (kind !== 2) return kind === 3 ? 0 : Number.NaN;
-  const silent = since(tp, tp.t_rcvtime) - (tp.t_keepidle !== 0 ? tp.t_keepidle : tp.st.tune.tcp_keepidle);
-  return silent < 0 ? 0 : 1 + Math.floor(silent / tp.st.tune.tcp_keepintvl);
+  const silent = since(tp, tp.t_rcvtime) - tcpKeepIdle(tp) / 1000;
+  return silent < 0 ? 0 : 1 + Math.floor(silent / tcpKeepIntvl(tp));
 }
 
 /** Every field, in the order of a row. A rename is a breaking change. */
@@ -203,6 +204,7 @@ export const CONN_FIELDS = [
     () => 0,
   ),
   flag('orphan', 'orphaned of -s', 'the application has closed the socket', (_tp, so) => bit(so.noFdRef)),
+  flag('queued', '', 'it waits in the queue of its listening socket to be accepted', (_tp, so) => bit(so.queued)),
   num(
     'rcvmem_bytes',
     'bytes',

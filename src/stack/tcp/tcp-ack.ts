@@ -70,7 +70,7 @@ export function tcpAckReceived(
     tcpChallengeAck(tp);
     return false;
   }
-  if (seqLt(ack, (tp.snd_una - tp.max_sndwnd) | 0)) {
+  if (seqLt(ack, (tp.snd_una - tp.max_sndwnd) | 0) && st.tune.tcp_insecure_ack === 0) {
     // RFC 5961 section 5.2: older than any window we ever had.
     cnt[tcps.tcps_rcvacktooold]!++;
     tcpChallengeAck(tp);
@@ -146,7 +146,7 @@ export function ackProcess(st: Stack, tp: Tcpcb, ack: number, dup: boolean, ece:
   const sackOn = (tp.t_flags & TF_SACK_PERMIT) !== 0;
   let dsack = false;
   if (sackOn && (to.flags & TOF_SACK) !== 0) {
-    dsack = sackReceived(st, tp, seqGt(ack, una) ? ack : una, a);
+    dsack = sackReceived(st, tp, ack, a);
   }
   let ourFinIsAcked = false;
   if (advanced) ourFinIsAcked = unaAdvances(st, tp, ack, a);
@@ -183,6 +183,7 @@ function unaAdvances(st: Stack, tp: Tcpcb, ack: number, a: CcAck): boolean {
   tp.snd_wnd = tp.snd_wnd >= bytes ? tp.snd_wnd - bytes : 0;
   tp.snd_una = ack;
   tp.snd_acked += acked;
+  tp.t_progtime = st.clock.ms;
   if (held === bytes) chronoSet(tp, CHRONO_IDLE);
   if (seqLt(tp.snd_nxt, ack)) tp.snd_nxt = ack;
   // Outside of recovery the mark moves along, so that it never is half the sequence space behind.
@@ -312,7 +313,8 @@ function finAcked(st: Stack, tp: Tcpcb): boolean {
       tp.t_state = TCPS_FIN_WAIT_2;
       // Nobody will read what comes: do not wait for ever (BSD; RFC 9293 section 3.6 leaves it open).
       if (so.noFdRef) st.wheel.arm(tp.t_2msl, st.tune.tcp_finwait2_timeout * 1000);
-      break;
+      so.allAcked();
+      return tp.t_socket === so;
     case TCPS_CLOSING:
       tcpTwstart(tp);
       so.disconnected(0);

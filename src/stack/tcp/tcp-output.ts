@@ -35,6 +35,7 @@ import { sendbufAutosize } from './tcp-autobuf.ts';
 import { CHRONO_BUSY, chronoSet, chronoUpdate } from './tcp-chrono.ts';
 import { ecnOutput, IPTOS_ECN_ECT0, IPTOS_ECN_MASK } from './tcp-ecn.ts';
 import { haveRcvdFin, TCPS_ESTABLISHED, TCPS_SYN_RECEIVED, TCPS_SYN_SENT, tcpOutflags } from './tcp-fsm.ts';
+import { nopushHolds } from './tcp-nopush.ts';
 import { paceAllows, paceSent } from './tcp-pacing.ts';
 import { PLP_DISABLED, plpProbe, plpSent } from './tcp-plpmtud.ts';
 import { pmtuExpire, pmtuHeld, pmtuRoute, pmtuSent } from './tcp-pmtu.ts';
@@ -43,6 +44,7 @@ import { rateAppLimited } from './tcp-rate.ts';
 import { undoNoteRexmit } from './tcp-recovery.ts';
 import { rtxAppend, rtxNextLost, rtxResent, rtxSplit, SEG_FIN, type SndSeg } from './tcp-rtxq.ts';
 import { tcpSetpersist } from './tcp-timer.ts';
+import { userTimeoutStart } from './tcp-user-timeout.ts';
 import {
   TA_OUTPUT,
   TA_OUTPUT_DONE,
@@ -54,6 +56,7 @@ import {
   TF_LASTIDLE,
   TF_MORETOCOME,
   TF_NODELAY,
+  TF_NOPUSH,
   TF_RCVD_SCALE,
   TF_RCVD_TSTMP,
   TF_REQ_SCALE,
@@ -72,7 +75,9 @@ const TSTMP = TF_RCVD_TSTMP | TF_REQ_TSTMP;
 export function tcpMssOffer(tp: Tcpcb): number {
   const inp = tp.t_inpcb!;
   const rt = routeLookup(tp.st, inp.f3, inp.ro);
-  return rt === null ? tp.st.tune.tcp_mssdflt : rt.mtu - 40;
+  const mss = rt === null ? tp.st.tune.tcp_mssdflt : rt.mtu - 40;
+  const most = tp.t_socket!.opt.maxSeg;
+  return most !== 0 && most < mss ? most : mss;
 }
 
 /** The timestamp that goes into a segment now: milliseconds plus the connection's own offset (RFC 7323 section 5.4). */
@@ -193,13 +198,17 @@ export function tcpOutput(tp: Tcpcb): number {
       send =
         len >= maxlen ||
         force ||
-        ((tp.t_flags & TF_MORETOCOME) === 0 && (idle || (tp.t_flags & TF_NODELAY) !== 0) && len + off >= snd.sb_cc) ||
+        ((tp.t_flags & (TF_MORETOCOME | TF_NOPUSH)) === 0 &&
+          (idle || (tp.t_flags & TF_NODELAY) !== 0) &&
+          len + off >= snd.sb_cc) ||
         (tp.max_sndwnd > 0 && len >= tp.max_sndwnd >> 1) ||
         seqLt(tp.snd_nxt, tp.snd_max);
     }
     const finDue =
       (flags & TH_FIN) !== 0 &&
       (rexmit || (tp.t_flags & TF_SENTFIN) === 0 || (seqLt(tp.snd_nxt, tp.snd_max) && off >= snd.sb_cc));
+    // What TCP_NOPUSH holds back does not go along with an ACK either.
+    if ((tp.t_flags & TF_NOPUSH) !== 0 && !send && !finDue) len = 0;
     if ((len > 0 && send) || (finDue && (rexmit || synced))) {
       // The pacer holds data back; what else is due goes without it.
       if (tp.t_pacing_rate > 0 && !force && !paceAllows(tp)) {
@@ -329,6 +338,7 @@ export function tcpOutput(tp: Tcpcb): number {
 /** Sequence numbers, scoreboard and timer after new data, SYN or FIN. */
 function advance(tp: Tcpcb, len: number, flags: number): void {
   const { wheel } = tp.st;
+  const fresh = tp.snd_max === tp.snd_una;
   let moved = len;
   if (flags & TH_FIN) {
     moved++;
@@ -352,7 +362,9 @@ function advance(tp: Tcpcb, len: number, flags: number): void {
   tp.snd_nxt = (tp.snd_nxt + moved) | 0;
   if (seqGt(tp.snd_nxt, tp.snd_max)) tp.snd_max = tp.snd_nxt;
   if (tp.snd_nxt === tp.snd_una) return;
+  if (tp.t_nopush.armed && ((tp.snd_nxt - tp.snd_una) | 0) >= tp.t_socket!.so_snd.sb_cc) wheel.cancel(tp.t_nopush);
   if (!tp.t_rexmt.armed) {
+    if (fresh || tp.t_persist.armed) userTimeoutStart(tp);
     if (tp.t_persist.armed) {
       wheel.cancel(tp.t_persist);
       tp.t_rxtshift = 0;
@@ -438,8 +450,10 @@ function queueFull(tp: Tcpcb): boolean {
 
 /** Arms the persist timer where data waits and no timer runs. */
 function persistIfIdle(tp: Tcpcb): void {
+  if ((tp.t_flags & TF_NOPUSH) !== 0 && nopushHolds(tp)) return;
   if (tp.t_rexmt.armed || tp.t_persist.armed || tp.t_state < TCPS_ESTABLISHED) return;
   tp.t_rxtshift = 0;
+  if (tp.snd_max === tp.snd_una) userTimeoutStart(tp);
   tcpSetpersist(tp);
 }
 

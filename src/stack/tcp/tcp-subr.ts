@@ -7,6 +7,7 @@ import type { FlowKey } from '../flow.ts';
 import { ipOutput } from '../net/ip-output.ts';
 import { RouteCache } from '../net/route.ts';
 import type { Socket } from '../socket/socket.ts';
+import { sockOptFlags } from '../socket/sockopt.ts';
 import type { Stack } from '../stack.ts';
 import { TCP_HDR_LEN, TH_ACK, TH_RST, TOF_TS, tcpAddoptions, tcpEmit } from '../wire/tcp.ts';
 import { ccAttach } from './cc/glue.ts';
@@ -61,6 +62,7 @@ export function tcpNewtcpcb(st: Stack, k: FlowKey, so: Socket): Tcpcb {
   const tune = st.tune;
   if (tune.tcp_rfc1323 !== 0) tp.t_flags |= TF_REQ_SCALE | TF_REQ_TSTMP;
   if (tune.tcp_sack_enable !== 0) tp.t_flags |= TF_SACK_PERMIT;
+  tp.t_flags |= sockOptFlags(so.opt);
   const inp = new Inpcb(new RouteCache());
   inp.inp_ttl = tune.ip_ttl;
   inp.tp = tp;
@@ -102,6 +104,8 @@ function cancelTimers(tp: Tcpcb): void {
   w.cancel(tp.t_delack);
   w.cancel(tp.t_rack);
   w.cancel(tp.t_pace);
+  w.cancel(tp.t_user);
+  w.cancel(tp.t_nopush);
 }
 
 /**
@@ -164,6 +168,8 @@ export function tcpTwstart(tp: Tcpcb): void {
     w.cancel(tp.t_keep);
     w.cancel(tp.t_rack);
     w.cancel(tp.t_pace);
+    w.cancel(tp.t_user);
+    w.cancel(tp.t_nopush);
     chronoSet(tp, CHRONO_IDLE);
     rtxFlush(tp);
     tp.t_socket!.so_snd.release();

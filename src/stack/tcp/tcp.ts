@@ -6,7 +6,7 @@ import { Timer } from '../timers.ts';
 import { TcpOpt } from '../wire/tcp.ts';
 import { CcAck, CcLost, type CcModule } from './cc/cc.ts';
 import { CC_DEFAULT, ccFind } from './cc/registry.ts';
-import { SipKey } from './siphash.ts';
+import { SipKey, sipKeyOf } from './siphash.ts';
 import { Syncache } from './syncache.ts';
 import { ListenTable, TcbTable } from './tcb.ts';
 import { tcpCtlinput } from './tcp-ctlinput.ts';
@@ -28,7 +28,7 @@ export class Tcp {
   readonly listeners: ListenTable;
   readonly syncache: Syncache;
   readonly hostcache: HostCache;
-  /** Secret of initial sequence numbers and timestamp offsets (RFC 6528, RFC 7323 section 5.4). */
+  /** Secret of initial sequence numbers and timestamp offsets (RFC 6528, RFC 7323 section 5.4), and root of those of cookies. */
   readonly secret: SipKey;
   /** Listener of the trace point for connections made from now on. */
   trace: TcpTraceFn | null;
@@ -77,7 +77,7 @@ export class Tcp {
     this.st = st;
     this.tcb = new TcbTable(st.random);
     this.listeners = new ListenTable();
-    this.secret = new SipKey(st.random);
+    this.secret = st.secret === null ? new SipKey(st.random) : sipKeyOf(st.secret);
     this.syncache = new Syncache(st);
     this.hostcache = new HostCache(st);
     this.trace = null;

@@ -182,5 +182,5 @@ export const TCPCB_FIELDS: readonly TcpcbField[] = [
   { name: 't_sndbuftime', type: 'f64', unit: 'ms', help: 'time limited by the send buffer' },
   { name: 't_challenges', type: 'u32', unit: 'count', help: 'challenge ACKs in the current window' },
   { name: 't_challenge_start', type: 'i32', unit: 'ms', help: 'when that window began' },
-  { name: 't_keepidle', type: 'u32', unit: 'ms', help: 'idle time before keepalive probes' },
+  { name: 't_progtime', type: 'i32', unit: 'ms', help: 'clock.ms since when what waits has made no progress' },
 ];

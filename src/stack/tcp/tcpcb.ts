@@ -6,7 +6,7 @@ import type { Mbuf } from '../../rings/mbuf.ts';
 import type { Socket } from '../socket/socket.ts';
 import type { Stack } from '../stack.ts';
 import { Timer } from '../timers.ts';
-import type { CcModule, CcVar, CongestionControl } from './cc/cc.ts';
+import { type CcModule, type CcVar, type CongestionControl, TCP_MAXWINDOW } from './cc/cc.ts';
 import { noCc } from './cc/none.ts';
 import type { Inpcb } from './tcb.ts';
 import { TCPS_CLOSED } from './tcp-fsm.ts';
@@ -23,6 +23,7 @@ export const TF_RCVD_SCALE = 0x00000040;
 export const TF_REQ_TSTMP = 0x00000080;
 export const TF_RCVD_TSTMP = 0x00000100;
 export const TF_SACK_PERMIT = 0x00000200;
+export const TF_NOPUSH = 0x00001000;
 export const TF_PREVVALID = 0x00002000;
 export const TF_MORETOCOME = 0x00010000;
 export const TF_LASTIDLE = 0x00040000;
@@ -42,9 +43,6 @@ export const TF2_ECN_SND_ECE = 0x00000080;
 /** t_srtt carries this many fraction bits, t_rttvar TCP_RTTVAR_SHIFT (RFC 6298 with gains 1/8 and 1/4). */
 export const TCP_RTT_SHIFT = 3;
 export const TCP_RTTVAR_SHIFT = 2;
-
-/** A window that no path fills: what ssthresh and cwnd hold before they are known (spec/siftr.md fields 7 and 8). */
-export const TCP_MAXWINDOW = 65535 << 14;
 
 /** Blocks of received data that the receiver reports (RFC 2018 section 3); FreeBSD keeps as many. */
 export const MAX_SACK_BLKS = 6;
@@ -288,8 +286,8 @@ export class Tcpcb implements CcVar {
   /** Challenge ACKs sent in the window that began at t_challenge_start (clock.ms). */
   t_challenges = 0;
   t_challenge_start = 0;
-  /** Idle time before keepalive probes, ms; 0 takes the sysctl. */
-  t_keepidle = 0;
+  /** clock.ms since when nothing new was acknowledged, with something in flight or kept back by the window. */
+  t_progtime = 0;
   /** On the list of connections whose ACK goes out at the end of the pass. */
   onAckq = false;
   /** On the list of connections that wait for room on the interface queue. */
@@ -303,6 +301,9 @@ export class Tcpcb implements CcVar {
   /** RACK's reordering window or the tail loss probe; and the pacer. */
   readonly t_rack: Timer;
   readonly t_pace: Timer;
+  /** The user timeout, and the ceiling of TCP_NOPUSH. */
+  readonly t_user: Timer;
+  readonly t_nopush: Timer;
   /** Free list. */
   nextFree: Tcpcb | null = null;
 
@@ -316,6 +317,8 @@ export class Tcpcb implements CcVar {
     this.t_delack = new Timer(timers.delack, this);
     this.t_rack = new Timer(timers.rack, this);
     this.t_pace = new Timer(timers.pace, this);
+    this.t_user = new Timer(timers.user, this);
+    this.t_nopush = new Timer(timers.nopush, this);
   }
 
   // What a congestion-control module reads (cc/cc.ts).
@@ -523,7 +526,7 @@ export class Tcpcb implements CcVar {
     this.t_sndbuftime = 0;
     this.t_challenges = 0;
     this.t_challenge_start = 0;
-    this.t_keepidle = 0;
+    this.t_progtime = st.clock.ms;
     this.nextFree = null;
   }
 }
@@ -542,7 +545,7 @@ export const TA_DROP = 7;
  * The trace point (DESIGN.md, "The way of a packet").
  * @param act TA_*
  * @param arg TA_INPUT, TA_OUTPUT and their DONE: TH_* flags; TA_TIMER: 0 rexmt, 1 persist, 2 keep, 3 2msl, 4 delack, 5 rack, 6 tail
- *            loss probe; TA_USER: 0 connect, 1 send, 2 shutdown, 3 close, 4 abort; TA_CONG: CC_*; TA_DROP: errno
+ *            loss probe, 7 user timeout, 8 TCP_NOPUSH; TA_USER: 0 connect, 1 send, 2 shutdown, 3 close, 4 abort; TA_CONG: CC_*; TA_DROP: errno
  * @param seq sequence number of the segment, 0 when there is none
  * @param len payload bytes, 0 when there is no segment
  */
@@ -557,4 +560,6 @@ export interface TcpTimerFns {
   delack(tp: Tcpcb): void;
   rack(tp: Tcpcb): void;
   pace(tp: Tcpcb): void;
+  user(tp: Tcpcb): void;
+  nopush(tp: Tcpcb): void;
 }

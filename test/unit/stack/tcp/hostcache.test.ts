@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { HC_LIST_HEAD } from '../../../../src/stack/sysctl-tcp.ts';
-import { TCP_MAXWINDOW, TCP_RTT_SHIFT, type Tcpcb } from '../../../../src/stack/tcp/tcpcb.ts';
+import { TCP_MAXWINDOW } from '../../../../src/stack/tcp/cc/cc.ts';
+import { TCP_RTT_SHIFT, type Tcpcb } from '../../../../src/stack/tcp/tcpcb.ts';
 import { needfrag } from '../../../lab/needfrag.ts';
 import type { Out, Seg } from '../../../lab/segments.ts';
 import { MS, Sender, type SenderOptions } from '../../../lab/sender.ts';
