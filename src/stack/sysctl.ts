@@ -63,6 +63,12 @@ export class Tunables {
   tcp_path_mtu_discovery = 1;
   tcp_pmtud_blackhole_detection = 0;
   tcp_pmtud_blackhole_mss = 1200;
+  tcp_plpmtud_enable = 0;
+  tcp_plpmtud_base = 1200;
+  tcp_plpmtud_max_probes = 3;
+  tcp_plpmtud_probe_interval = 1000;
+  tcp_plpmtud_raise_interval = 600;
+  tcp_plpmtud_threshold = 8;
   tcp_hc_enable = 1;
   tcp_hc_cachelimit = 15360;
   tcp_hc_hashsize = 512;

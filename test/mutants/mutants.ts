@@ -7,6 +7,7 @@ import { eventMutants } from './events.ts';
 import { handshakeMutants } from './handshake.ts';
 import { hostcacheMutants } from './hostcache.ts';
 import { pacingMutants } from './pacing.ts';
+import { plpmtudMutants } from './plpmtud.ts';
 import { pmtuMutants } from './pmtu.ts';
 import { rackMutants } from './rack.ts';
 import { recoveryMutants } from './recovery.ts';
@@ -36,6 +37,7 @@ export const mutants: readonly Mutant[] = [
   ...pacingMutants,
   ...pmtuMutants,
   ...hostcacheMutants,
+  ...plpmtudMutants,
   ...rfc9293Mutants,
   ...eventMutants,
   ...handshakeMutants,

@@ -274,7 +274,7 @@ export const rfc9293Mutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-output.ts',
-    find: '        len === maxlen ||\n',
+    find: '        len >= maxlen ||\n',
     replace: '        len > 0 ||\n',
     kills: [
       'unit/stack/tcp/requirements.test.ts › sends no small segment into a window that opens by little (SWS, MUST-38)',

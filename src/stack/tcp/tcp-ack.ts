@@ -21,6 +21,7 @@ import {
   TCPS_SYN_RECEIVED,
 } from './tcp-fsm.ts';
 import { tcpDropWithReset } from './tcp-input.ts';
+import { plpStart } from './tcp-plpmtud.ts';
 import { pmtuAcked } from './tcp-pmtu.ts';
 import { rackDetectLoss, rackDsack, rackOn, rackWait, sackDetectLoss, tlpAcked, tlpSchedule } from './tcp-rack.ts';
 import { rateSampled } from './tcp-rate.ts';
@@ -108,6 +109,7 @@ function establish(st: Stack, tp: Tcpcb, seq: number, ack: number, tiwin: number
   tp.snd_wl1 = (seq - 1) | 0;
   tp.snd_wl2 = ack;
   st.tcp.hostcache.seed(tp);
+  plpStart(tp);
   ccInit(tp);
   tcpHandshakeRto(tp);
   tp.t_state = tp.t_socket!.noFdRef || tp.t_socket!.cantSendMore ? TCPS_FIN_WAIT_1 : TCPS_ESTABLISHED;

@@ -11,6 +11,7 @@ import type { CcAck } from './cc/cc.ts';
 import { ccLost } from './cc/glue.ts';
 import { seqGt, seqLeq, seqLt } from './seq.ts';
 import type { Tcp } from './tcp.ts';
+import { plpAcked, plpLost } from './tcp-plpmtud.ts';
 import type { Tcpcb } from './tcpcb.ts';
 
 export const SEG_SACKED = 0x01;
@@ -24,6 +25,8 @@ export const SEG_EVER = 0x08;
 export const SEG_FIN = 0x10;
 /** Sent while the application had no more. */
 export const SEG_APPLIMITED = 0x20;
+/** A probe of the path MTU, sent once (tcp-plpmtud.ts). */
+export const SEG_PROBE = 0x40;
 
 /** Pieces grow to this much, so that splitting one stays cheap. */
 const SEG_MAX = 64 * 1024;
@@ -176,7 +179,7 @@ export function rtxResent(tp: Tcpcb, s: SndSeg): void {
   const waiting = (s.flags & (SEG_LOST | SEG_REXMIT)) === SEG_LOST;
   stamp(tp, s, len);
   if (waiting) tp.snd_lost -= len;
-  s.flags |= SEG_REXMIT | SEG_EVER;
+  s.flags = (s.flags & ~SEG_PROBE) | SEG_REXMIT | SEG_EVER;
   timeUnlink(tp, s);
   timeAppend(tp, s);
 }
@@ -185,6 +188,11 @@ export function rtxResent(tp: Tcpcb, s: SndSeg): void {
 export function rtxLost(tp: Tcpcb, s: SndSeg, ack: CcAck): void {
   if ((s.flags & SEG_SACKED) !== 0 || (s.flags & (SEG_LOST | SEG_REXMIT)) === SEG_LOST) return;
   rtxWaits(tp, s);
+  if ((s.flags & SEG_PROBE) !== 0) {
+    s.flags &= ~SEG_PROBE;
+    plpLost(tp, ack.lost > 0);
+    return;
+  }
   const len = (s.end - s.start) | 0;
   tp.t_lost += len;
   ack.lost += len;
@@ -229,6 +237,10 @@ function delivered(tp: Tcpcb, s: SndSeg, len: number, ack: CcAck): void {
   tp.t_delivered += len;
   tp.t_delivered_us = now;
   ack.delivered += len;
+  if ((s.flags & SEG_PROBE) !== 0) {
+    s.flags &= ~SEG_PROBE;
+    plpAcked(tp);
+  }
   const rs = tp.st.tcp.rate;
   if (!rs.valid || sentAfter(s.xmit, s.end, rs.xmit, rs.end)) {
     rs.valid = true;
@@ -378,6 +390,28 @@ export function rtxTooBig(tp: Tcpcb, maxseg: number): boolean {
     if ((s.flags & (SEG_LOST | SEG_REXMIT)) !== SEG_LOST) rtxWaits(tp, s);
   }
   return any;
+}
+
+/** The last piece, from `seq` on, is a probe of the path MTU: it stays by itself. */
+export function rtxMarkProbe(tp: Tcpcb, seq: number): void {
+  const tail = tp.rtx_tail;
+  if (tail === null) return;
+  if (tail.start !== seq) rtxSplit(tp, tail, seq);
+  tp.rtx_tail!.flags |= SEG_PROBE;
+}
+
+/** The probe is data like any other. */
+export function rtxUnmarkProbe(tp: Tcpcb): void {
+  for (let s = tp.rtx_head; s !== null; s = s.next) s.flags &= ~SEG_PROBE;
+}
+
+/** The probe did not get through, as is known without a loss: its data waits to be sent again. */
+export function rtxProbeWaits(tp: Tcpcb): void {
+  for (let s = tp.rtx_head; s !== null; s = s.next) {
+    if ((s.flags & SEG_PROBE) === 0) continue;
+    s.flags &= ~SEG_PROBE;
+    rtxWaits(tp, s);
+  }
 }
 
 /** What was marked lost is not: it is in flight as before (undo). */

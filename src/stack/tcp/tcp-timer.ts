@@ -6,6 +6,7 @@ import { haveEstablished, TCPS_CLOSE_WAIT, TCPS_CLOSING, TCPS_FIN_WAIT_2, TCPS_T
 import { nopushTimer } from './tcp-nopush.ts';
 import { tcpOutput } from './tcp-output.ts';
 import { paceTimer } from './tcp-pacing.ts';
+import { plpTimeout } from './tcp-plpmtud.ts';
 import { pmtuTimeout } from './tcp-pmtu.ts';
 import { rackTimer } from './tcp-rack-timer.ts';
 import { rtoEnter } from './tcp-recovery.ts';
@@ -145,7 +146,8 @@ function rexmt(tp: Tcpcb): void {
       tp.t_srtt = 0;
     }
     pmtuTimeout(tp);
-    blackholeTimeout(tp);
+    if (st.tune.tcp_plpmtud_enable !== 0) plpTimeout(tp);
+    else blackholeTimeout(tp);
     rtoEnter(tp);
     if (tp.snd_wnd === 0) {
       // The receiver took the window back, and all in flight was refused: from here on it is probed.

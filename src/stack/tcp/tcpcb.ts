@@ -195,6 +195,20 @@ export class Tcpcb implements CcVar {
   /** Black holes (tcp-blackhole.ts): segment size before one was suspected, and the timeout at which it is no longer. */
   t_saved_maxseg = 0;
   t_blackhole_exit = 0;
+  /** Probing for the path MTU (tcp-plpmtud.ts): PLP_*, the range of MTUs in doubt, and the largest that may be. */
+  plp_state = 0;
+  plp_low = 0;
+  plp_high = 0;
+  plp_max = 0;
+  /** Size of the last probe as an MTU, and its sequence number; plp_out: it is in flight. */
+  plp_size = 0;
+  plp_seq = 0;
+  plp_out = false;
+  /** Probes of that size that failed; plp_failed: the last one did, or told nothing. */
+  plp_count = 0;
+  plp_failed = false;
+  /** clock.ms of the last failure, or of the end of the search. */
+  plp_ms = 0;
   /** Bytes of options on every segment of this connection. */
   t_optlen = 0;
   t_dupacks = 0;
@@ -452,6 +466,16 @@ export class Tcpcb implements CcVar {
     this.t_nodf = false;
     this.t_saved_maxseg = 0;
     this.t_blackhole_exit = 0;
+    this.plp_state = 0;
+    this.plp_low = 0;
+    this.plp_high = 0;
+    this.plp_max = 0;
+    this.plp_size = 0;
+    this.plp_seq = 0;
+    this.plp_out = false;
+    this.plp_count = 0;
+    this.plp_failed = false;
+    this.plp_ms = 0;
     this.t_optlen = 0;
     this.t_dupacks = 0;
     this.t_rxtshift = 0;
