@@ -4,6 +4,8 @@
  */
 import { ecnMutants } from './ecn.ts';
 import { handshakeMutants } from './handshake.ts';
+import { knobMutants } from './knobs.ts';
+import { memoryMutants } from './memory.ts';
 import { pacingMutants } from './pacing.ts';
 import { pmtuMutants } from './pmtu.ts';
 import { rackMutants } from './rack.ts';
@@ -36,4 +38,6 @@ export const mutants: readonly Mutant[] = [
   ...rfc9293Mutants,
   ...handshakeMutants,
   ...sockoptMutants,
+  ...memoryMutants,
+  ...knobMutants,
 ];

@@ -91,8 +91,8 @@ export class Socket {
     this.handler = handler;
     this.ctx = null;
     this.tp = null;
-    this.so_snd = new SockBuf(snd);
-    this.so_rcv = new SockBuf(rcv);
+    this.so_snd = new SockBuf(snd, st.tcp.sockMem);
+    this.so_rcv = new SockBuf(rcv, st.tcp.sockMem);
     this.noFdRef = false;
     this.cantSendMore = false;
     this.opt = SOCKOPT_DEFAULTS;
@@ -310,6 +310,12 @@ export class Socket {
   /** SO_RCVLOWAT is less than it was: what waited may be enough now. */
   rcvLowatFell(): void {
     if (!this.#paused && this.#listener === null) this.resume();
+  }
+
+  /** Whether there is memory for `len` bytes more, or a user who takes them at once. */
+  canTake(len: number): boolean {
+    if (!this.#st.tcp.sockMem.tight || this.noFdRef || this.so_rcv.fits(len)) return true;
+    return !this.#paused && this.so_rcv.sb_cc === 0 && this.#listener === null && this.#enough(len);
   }
 
   /** Shows bytes to the handler; one that takes less pauses, unless it took some and has called `resume` meanwhile. */
