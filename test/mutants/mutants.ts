@@ -3,7 +3,9 @@
  * name these tests.
  */
 import { ecnMutants } from './ecn.ts';
+import { eventMutants } from './events.ts';
 import { handshakeMutants } from './handshake.ts';
+import { hostcacheMutants } from './hostcache.ts';
 import { knobMutants } from './knobs.ts';
 import { memoryMutants } from './memory.ts';
 import { pacingMutants } from './pacing.ts';
@@ -35,7 +37,9 @@ export const mutants: readonly Mutant[] = [
   ...ecnMutants,
   ...pacingMutants,
   ...pmtuMutants,
+  ...hostcacheMutants,
   ...rfc9293Mutants,
+  ...eventMutants,
   ...handshakeMutants,
   ...sockoptMutants,
   ...memoryMutants,

@@ -9,7 +9,7 @@ import type { Stack } from '../stack.ts';
 import type { CcModule } from '../tcp/cc/cc.ts';
 import { ccSwitch } from '../tcp/cc/glue.ts';
 import { ccFind, ccNames } from '../tcp/cc/registry.ts';
-import { haveEstablished, TCPS_CLOSE_WAIT, TCPS_ESTABLISHED, TCPS_FIN_WAIT_2, TCPS_TIME_WAIT } from '../tcp/tcp-fsm.ts';
+import { finIsAcked, haveEstablished, TCPS_CLOSE_WAIT, TCPS_ESTABLISHED, TCPS_TIME_WAIT } from '../tcp/tcp-fsm.ts';
 import { tcpOutput } from '../tcp/tcp-output.ts';
 import { tcpConnect, tcpUsrAbort, tcpUsrClose, tcpUsrShutdown } from '../tcp/tcp-usrreq.ts';
 import { TA_USER, type Tcpcb } from '../tcp/tcpcb.ts';
@@ -160,6 +160,11 @@ export class Socket {
     return this.#wantWrite;
   }
 
+  /** A passive connection that nobody has accepted yet. */
+  get queued(): boolean {
+    return this.#listener !== null;
+  }
+
   /**
    * Queues bytes for sending and sends what may go.
    * @returns bytes taken, 0..len (`writable` is called when there is room again), or -EPIPE after shutdown, close or the end
@@ -233,8 +238,7 @@ export class Socket {
       this.#tellEnd();
     }
     if (done === null) return;
-    const state = this.tp === null ? TCPS_TIME_WAIT : this.tp.t_state;
-    if (this.opt.linger <= 0 || state === TCPS_FIN_WAIT_2 || state === TCPS_TIME_WAIT) done(0);
+    if (this.opt.linger <= 0 || this.tp === null || finIsAcked(this.tp.t_state)) done(0);
     else this.#linger = new Linger(this.#st, this.opt.linger, done);
   }
 

@@ -25,7 +25,7 @@ import {
   tcpAddoptions,
   tcpEmit,
 } from '../wire/tcp.ts';
-import { seqGt, seqLeq, seqLt } from './seq.ts';
+import { seqGeq, seqGt, seqLeq, seqLt } from './seq.ts';
 import { ecnWanted } from './tcp-ecn.ts';
 import { TCPS_SYN_RECEIVED } from './tcp-fsm.ts';
 import { tcpRequestScale } from './tcp-output.ts';
@@ -70,6 +70,9 @@ class SyncacheEntry {
   dirHash = 0;
   /** The peer asked for ECN, and gets it (RFC 3168 section 6.1.1). */
   ecn = false;
+  /** Challenge ACKs sent since `challengeMs`, in clock.ms. */
+  challenges = 0;
+  challengeMs = 0;
 
   constructor(cache: Syncache) {
     this.cache = cache;
@@ -257,6 +260,8 @@ export class Syncache {
     e.irs = seq;
     e.wnd = win;
     e.rexmits = 0;
+    e.challenges = 0;
+    e.challengeMs = st.clock.ms;
     e.flags = 0;
     e.ecn = false;
     if (tune.tcp_rfc1323 !== 0) {
@@ -289,7 +294,6 @@ export class Syncache {
     this.#fill(e, l, m, seq, win);
     const scaled = (e.flags & TF_RCVD_SCALE) !== 0;
     e.iss = this.#cookies.make(k, seq, e.mss, scaled ? e.wscale : -1, (e.flags & TF_SACK_PERMIT) !== 0);
-    e.listener = l;
     const sent = this.#transmit(e, false);
     e.listener = null;
     if (sent) st.cnt[tcps.tcps_sc_sendcookie]!++;
@@ -341,8 +345,8 @@ export class Syncache {
       return tp;
     }
     if (e.listener !== l) return null;
-    // RFC 9293 section 3.10.7.4: the ACK of our SYN and nothing else, within the window that we offered.
-    if (ack !== ((e.iss + 1) | 0) || seqLeq(seq, e.irs) || seqGt(seq, (e.irs + 1 + e.rcvWnd) | 0)) {
+    // RFC 9293 section 3.10.7.4, fifth: the ACK of our SYN and nothing else. `outside` has looked at the sequence number.
+    if (ack !== ((e.iss + 1) | 0)) {
       cnt[tcps.tcps_sc_badack]!++;
       return null;
     }
@@ -405,17 +409,77 @@ export class Syncache {
     return tp;
   }
 
+  /**
+   * A segment of a handshake that lies outside of the window (RFC 9293 section 3.10.7.4, first): it is told where we are, and goes no
+   * further. One of no handshake does not.
+   */
+  outside(k: FlowKey, seq: number, len: number): boolean {
+    const e = this.#find(k);
+    if (e === null) return false;
+    const next = (e.irs + 1) | 0;
+    const edge = (next + e.rcvWnd) | 0;
+    const inside = len === 0 ? seqGeq(seq, next) && seqLeq(seq, edge) : seqGt(seq + len, next) && seqLt(seq, edge);
+    if (inside) return false;
+    this.#challenge(e);
+    return true;
+  }
+
+  /** An ACK that says where we are, a few in a while (RFC 5961 section 7). */
+  #challenge(e: SyncacheEntry): void {
+    const st = this.#st;
+    const most = st.tune.tcp_ack_war_cnt;
+    if (((st.clock.ms - e.challengeMs) | 0) >= st.tune.tcp_ack_war_timewindow) {
+      e.challengeMs = st.clock.ms;
+      e.challenges = 0;
+    }
+    if (e.challenges++ >= most && most !== 0) {
+      st.cnt[tcps.tcps_challengelimited]!++;
+      return;
+    }
+    const m = st.pool.get();
+    if (m === null) {
+      st.cnt[tcps.tcps_sndnobufs]!++;
+      return;
+    }
+    st.cnt[tcps.tcps_challengeack]!++;
+    const k = e.key;
+    let hlen = TCP_HDR_LEN;
+    if (e.flags & TF_RCVD_TSTMP) {
+      const to = st.tcp.optOut;
+      to.flags = TOF_TS;
+      to.tsval = (st.clock.ms + e.tsoff) | 0;
+      to.tsecr = e.tsrecent;
+      hlen += tcpAddoptions(st.pool.dv, m.pos, to, st.tcp.noSacks);
+    }
+    const win = e.flags & TF_RCVD_SCALE ? e.rcvWnd >> tcpRequestScale(st.tune.ipc_maxsockbuf) : e.rcvWnd;
+    const { dv } = st.pool;
+    tcpEmit(dv, m.pos, k.lport, k.fport, (e.iss + 1) | 0, (e.irs + 1) | 0, hlen, TH_ACK, win);
+    m.len = hlen;
+    m.l4 = m.pos;
+    m.flags = F_TX_L4CSUM;
+    m.flowid = e.flowid;
+    m.hashType = e.flowtype;
+    if (ipOutput(st, m, k.l3, k.f3, IPPROTO_TCP, 0, st.tune.ip_ttl, true, null, this.#ro) !== 0) return;
+    st.cnt[tcps.tcps_sndtotal]!++;
+    st.cnt[tcps.tcps_sndacks]!++;
+  }
+
   /** A RST for a handshake (RFC 5961 section 3 applied to the entry). */
   chkrst(k: FlowKey, seq: number): void {
     const e = this.#find(k);
-    const cnt = this.#st.cnt;
-    if (e === null || seqLt(seq, e.irs) || seqGt(seq, (e.irs + 1 + e.rcvWnd) | 0)) {
+    const { cnt, tune } = this.#st;
+    if (e === null) {
       cnt[tcps.tcps_badrst]!++;
       return;
     }
-    if (seq !== ((e.irs + 1) | 0) && seq !== e.irs) {
+    const next = (e.irs + 1) | 0;
+    if (seqLt(seq, next) || seqGeq(seq, (next + e.rcvWnd) | 0)) {
+      cnt[tcps.tcps_badrst]!++;
+      return;
+    }
+    if (seq !== next && tune.tcp_insecure_rst === 0) {
       cnt[tcps.tcps_badrstack]!++;
-      this.#respond(e);
+      this.#challenge(e);
       return;
     }
     cnt[tcps.tcps_sc_reset]!++;

@@ -69,7 +69,7 @@ export function tcpAckReceived(
     tcpChallengeAck(tp);
     return false;
   }
-  if (seqLt(ack, (tp.snd_una - tp.max_sndwnd) | 0)) {
+  if (seqLt(ack, (tp.snd_una - tp.max_sndwnd) | 0) && st.tune.tcp_insecure_ack === 0) {
     // RFC 5961 section 5.2: older than any window we ever had.
     cnt[tcps.tcps_rcvacktooold]!++;
     tcpChallengeAck(tp);
@@ -107,6 +107,7 @@ function establish(st: Stack, tp: Tcpcb, seq: number, ack: number, tiwin: number
   if (tiwin > tp.max_sndwnd) tp.max_sndwnd = tiwin;
   tp.snd_wl1 = (seq - 1) | 0;
   tp.snd_wl2 = ack;
+  st.tcp.hostcache.seed(tp);
   ccInit(tp);
   tcpHandshakeRto(tp);
   tp.t_state = tp.t_socket!.noFdRef || tp.t_socket!.cantSendMore ? TCPS_FIN_WAIT_1 : TCPS_ESTABLISHED;

@@ -174,7 +174,8 @@ export function tcpChallengeAck(tp: Tcpcb): void {
     tp.t_challenge_start = now;
     tp.t_challenges = 0;
   }
-  if (tp.t_challenges++ >= st.tune.tcp_ack_war_cnt) {
+  const most = st.tune.tcp_ack_war_cnt;
+  if (tp.t_challenges++ >= most && most !== 0) {
     st.cnt[tcps.tcps_challengelimited]!++;
     return;
   }
@@ -225,8 +226,7 @@ function slowPath(
       seq = (seq + 1) | 0;
     } else {
       if (st.tune.tcp_insecure_syn !== 0 && seqGeq(seq, tp.rcv_nxt) && seqLt(seq, (tp.rcv_nxt + tp.rcv_wnd) | 0)) {
-        // RFC 793: a SYN in the window is an error, and ends the connection with a RST.
-        cnt[tcps.tcps_badsyn]!++;
+        // As RFC 793 had it: inside the window it is an error.
         tcpDrop(tp, ECONNRESET);
       } else {
         cnt[tcps.tcps_synchallenge]!++;
@@ -257,8 +257,9 @@ function slowPath(
     }
   }
   if (tp.t_state === TCPS_SYN_RECEIVED && seqLt(seq, tp.irs)) {
+    // Of another connection. The answer is one of a few, so that two ends cannot go on answering each other (the LAND attack).
     cnt[tcps.tcps_badsyn]!++;
-    tcpDropWithReset(st, m, inp.f3, inp.l3, inp.fport, inp.lport, seq, ack, flags, tlen);
+    tcpChallengeAck(tp);
     st.pool.put(m);
     return;
   }
@@ -479,6 +480,7 @@ function rstReceived(st: Stack, tp: Tcpcb, seq: number): void {
 function dropAfterAck(st: Stack, tp: Tcpcb): void {
   if (tp.t_state === TCPS_SYN_RECEIVED) {
     st.cnt[tcps.tcps_badsyn]!++;
+    tcpChallengeAck(tp);
     return;
   }
   st.cnt[tcps.tcps_rcvoutwin]!++;

@@ -1,6 +1,7 @@
 /** Timers of a connection: retransmission (RFC 6298), persist (RFC 9293 3.8.6.1), keepalive (RFC 9293 3.8.4), 2 MSL, delayed ACK. */
 import { tcps } from '../../metrics/layout.ts';
 import { EHOSTUNREACH, ETIMEDOUT } from '../errno.ts';
+import { blackholeTimeout } from './tcp-blackhole.ts';
 import { haveEstablished, TCPS_CLOSE_WAIT, TCPS_CLOSING, TCPS_FIN_WAIT_2, TCPS_TIME_WAIT } from './tcp-fsm.ts';
 import { nopushTimer } from './tcp-nopush.ts';
 import { tcpOutput } from './tcp-output.ts';
@@ -144,6 +145,7 @@ function rexmt(tp: Tcpcb): void {
       tp.t_srtt = 0;
     }
     pmtuTimeout(tp);
+    blackholeTimeout(tp);
     rtoEnter(tp);
     if (tp.snd_wnd === 0) {
       // The receiver took the window back, and all in flight was refused: from here on it is probed.
@@ -237,7 +239,9 @@ function msl2(tp: Tcpcb): void {
       return;
     }
     st.cnt[tcps.tcps_finwait2_drops]!++;
-  } else if (tp.t_state !== TCPS_TIME_WAIT && tp.t_state <= TCPS_CLOSE_WAIT) return;
+  } else if (tp.t_state !== TCPS_TIME_WAIT && tp.t_state <= TCPS_CLOSE_WAIT) {
+    return;
+  }
   tcpClose(tp, 0);
 }
 
