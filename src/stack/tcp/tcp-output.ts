@@ -42,7 +42,7 @@ import { pmtuExpire, pmtuHeld, pmtuRoute, pmtuSent } from './tcp-pmtu.ts';
 import { tlpSchedule } from './tcp-rack.ts';
 import { rateAppLimited } from './tcp-rate.ts';
 import { undoNoteRexmit } from './tcp-recovery.ts';
-import { rtxAppend, rtxNextLost, rtxResent, rtxSplit, SEG_FIN, type SndSeg } from './tcp-rtxq.ts';
+import { rtxAppend, rtxFull, rtxNextLost, rtxResent, rtxSplit, SEG_FIN, type SndSeg } from './tcp-rtxq.ts';
 import { tcpSetpersist } from './tcp-timer.ts';
 import { userTimeoutStart } from './tcp-user-timeout.ts';
 import {
@@ -199,7 +199,7 @@ export function tcpOutput(tp: Tcpcb): number {
         len >= maxlen ||
         force ||
         ((tp.t_flags & (TF_MORETOCOME | TF_NOPUSH)) === 0 &&
-          (idle || (tp.t_flags & TF_NODELAY) !== 0) &&
+          (idle || ((tp.t_flags & TF_NODELAY) !== 0 && !rtxFull(tp))) &&
           len + off >= snd.sb_cc) ||
         (tp.max_sndwnd > 0 && len >= tp.max_sndwnd >> 1) ||
         seqLt(tp.snd_nxt, tp.snd_max);

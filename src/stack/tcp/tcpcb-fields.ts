@@ -32,6 +32,8 @@ export const TCPCB_FIELDS: readonly TcpcbField[] = [
   { name: 'snd_recover', type: 'u32', unit: 'seq', help: 'recovery ends when this is acknowledged' },
   { name: 'snd_sacked', type: 'u32', unit: 'bytes', help: 'bytes that the peer holds beyond a gap' },
   { name: 'snd_lost', type: 'u32', unit: 'bytes', help: 'bytes lost and not sent again yet' },
+  { name: 'snd_numsegs', type: 'u32', unit: 'count', help: 'pieces of the scoreboard' },
+  { name: 'snd_numholes', type: 'u32', unit: 'count', help: 'holes in it: runs of SACKed pieces' },
   { name: 'rack_xmit_us', type: 'i32', unit: 'us', help: 'when the latest sent of the delivered segments was sent' },
   { name: 'rack_end_seq', type: 'u32', unit: 'seq', help: 'its end' },
   { name: 'rack_rtt', type: 'u32', unit: 'us', help: 'its round-trip time' },

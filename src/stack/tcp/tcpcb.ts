@@ -88,6 +88,9 @@ export class Tcpcb implements CcVar {
   snd_sacked = 0;
   /** Bytes that are lost and not sent again yet. */
   snd_lost = 0;
+  /** Pieces of the scoreboard, and runs of SACKed ones among them: each has a hole before it. */
+  snd_numsegs = 0;
+  snd_numholes = 0;
 
   /** RACK (RFC 8985 section 5.2): the latest sent segment that was delivered, its round trip, the highest number delivered. */
   rack_xmit_us = 0;
@@ -242,6 +245,9 @@ export class Tcpcb implements CcVar {
   t_seglast: Mbuf | null = null;
   t_segqlen = 0;
   t_segqbytes = 0;
+  /** The list of connections that have such a queue. */
+  t_reassnext: Tcpcb | null = null;
+  t_reassprev: Tcpcb | null = null;
   /** A FIN that waits behind a gap: its sequence number, valid with t_finqueued. */
   t_finseq = 0;
   t_finqueued = false;
@@ -399,6 +405,8 @@ export class Tcpcb implements CcVar {
     this.rtx_hint = null;
     this.snd_sacked = 0;
     this.snd_lost = 0;
+    this.snd_numsegs = 0;
+    this.snd_numholes = 0;
     this.rack_xmit_us = 0;
     this.rack_end_seq = 0;
     this.rack_rtt = 0;
@@ -496,6 +504,8 @@ export class Tcpcb implements CcVar {
     this.t_seglast = null;
     this.t_segqlen = 0;
     this.t_segqbytes = 0;
+    this.t_reassnext = null;
+    this.t_reassprev = null;
     this.t_finseq = 0;
     this.t_finqueued = false;
     this.rcv_numsacks = 0;
