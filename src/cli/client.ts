@@ -9,6 +9,10 @@ import { CONTROL_LINK, RUN_DIR, trustedDir, USER_RUN_DIR } from '../daemon/paths
 export interface InstanceInfo {
   readonly version: string;
   readonly pid: number;
+  /** Name and number of the user that the process runs as, and its command name. */
+  readonly user: string;
+  readonly uid: number;
+  readonly command: string;
   readonly iface: string;
   /** All its interfaces, by which it is found. */
   readonly ifaces?: readonly string[];
@@ -206,17 +210,18 @@ function messageOf(reply: Reply): string {
 }
 
 /**
- * The lines of an answer as they come, refusals as `ask` has them.
+ * The lines of an answer as they come, refusals as `ask` has them. With a `body` it is a POST.
  * @throws SystemError when the answer breaks off
  */
-export async function* askLines(i: Instance, url: string): AsyncGenerator<string> {
+export async function* askLines(i: Instance, url: string, body?: unknown): AsyncGenerator<string> {
   const broken = (err: unknown): SystemError =>
     new SystemError(`${i.info.iface}: the instance at ${i.path} does not answer: ${(err as Error).message}`);
   const res = await new Promise<IncomingMessage>((resolve, reject) => {
-    const req = request({ socketPath: i.path, path: url, timeout: 10_000 }, resolve);
+    const post = body === undefined ? {} : { method: 'POST', headers: { 'content-type': 'application/json' } };
+    const req = request({ socketPath: i.path, path: url, timeout: 10_000, ...post }, resolve);
     req.on('timeout', () => req.destroy(new Error('no answer within 10 s')));
     req.on('error', (err) => reject(broken(err)));
-    req.end();
+    req.end(body === undefined ? undefined : JSON.stringify(body));
   });
   res.setEncoding('utf8');
   if (res.statusCode !== 200) {

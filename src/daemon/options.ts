@@ -248,7 +248,7 @@ export const runSchema = z.strictObject({
   siftr: option(
     {
       flags: '--no-siftr',
-      help: 'start with SIFTR off; xsiftr sysctl net.inet.siftr.enabled=1 turns it on',
+      help: 'start with SIFTR off, as Unix links do without --siftr-log; xsiftr sysctl net.inet.siftr.enabled=1 turns it on',
       group: 'SIFTR',
     },
     flag,
@@ -498,7 +498,9 @@ export function parseRunOptions(
     throw new UserError(`${where}${show(merged[key], fromFile)}: ${issue.message}`);
   }
   const { nic, links } = result.data.iface;
-  const opts: RunOptions = { ...result.data, iface: nic ?? links[0]!.name, links };
+  // The default log is root's to write, and a Unix link is anybody's: there SIFTR is off until it is asked for.
+  const siftr = result.data.siftr && (nic !== null || merged.siftr !== undefined || merged.siftrLog !== undefined);
+  const opts: RunOptions = { ...result.data, iface: nic ?? links[0]!.name, links, siftr };
   if (links.length > 0) checkLinkOptions(merged, links);
   if (opts.force.includes('ssh') && opts.duration === undefined) {
     throw new UserError(

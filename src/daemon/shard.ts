@@ -24,6 +24,7 @@ import { Tunables } from '../stack/sysctl.ts';
 import { setCcDefault } from '../stack/tcp/cc/registry.ts';
 import { tcpInit } from '../stack/tcp/tcp.ts';
 import { type ConnSlice, connSlice, listenSlice } from './conn-slice.ts';
+import { type DropSlice, type DropWanted, dropFlow, dropSlice } from './drop-slice.ts';
 import { Joint } from './joint.ts';
 import { LinkSync } from './link-sync.ts';
 import type { Broadcast, PcbRow } from './messages.ts';
@@ -290,6 +291,12 @@ export class Shard implements ShardWork {
   /** Sets fields of `Tunables`. */
   setTunables(fields: Readonly<Record<string, number>>): void {
     Object.assign(this.stack.tune, fields);
+    this.stack.tcp.hostcache.tuned();
+  }
+
+  /** Entries of the host cache, a line each. */
+  hostCache(): string {
+    return this.stack.tcp.hostcache.list();
   }
 
   /** Connections made from now on have that congestion control, unless they name one. */
@@ -315,6 +322,18 @@ export class Shard implements ShardWork {
     // Timers and ages are those of now, not of the last pass; what is due is not done here.
     this.enter();
     return what === 'listen' ? listenSlice(this.stack, cursor) : connSlice(this.stack, cursor);
+  }
+
+  /** Drops connections of a slice. */
+  drop(cursor: number, wanted: DropWanted): DropSlice {
+    this.enter();
+    return dropSlice(this.stack, cursor, wanted);
+  }
+
+  /** Drops one connection; false when it is not here. Addresses are int32. */
+  dropFlow(laddr: number, lport: number, faddr: number, fport: number): boolean {
+    this.enter();
+    return dropFlow(this.stack, laddr, lport, faddr, fport);
   }
 
   /** Connections and listeners, for netstat. */

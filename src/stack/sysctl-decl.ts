@@ -14,6 +14,8 @@ export interface SysctlNumber {
   /** rw: at any time; boot: only before the stack starts; ro: never. */
   readonly rw: 'rw' | 'ro' | 'boot';
   readonly unit?: string;
+  /** Writing 1 does something, once; it holds nothing and reads 0. */
+  readonly action?: true;
   readonly descr: string;
 }
 
@@ -28,6 +30,8 @@ export interface SysctlString {
   readonly allowed?: () => readonly string[];
   readonly default: string;
   readonly rw: 'rw' | 'ro' | 'boot';
+  /** Shown only where it is named. */
+  readonly skip?: boolean;
   readonly unit?: string;
   readonly descr: string;
 }

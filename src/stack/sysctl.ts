@@ -61,6 +61,17 @@ export class Tunables {
   tcp_ack_war_timewindow = 1000;
   tcp_ack_war_cnt = 5;
   tcp_path_mtu_discovery = 1;
+  tcp_pmtud_blackhole_detection = 0;
+  tcp_pmtud_blackhole_mss = 1200;
+  tcp_hc_enable = 1;
+  tcp_hc_cachelimit = 15360;
+  tcp_hc_hashsize = 512;
+  tcp_hc_bucketlimit = 30;
+  tcp_hc_count = 0;
+  tcp_hc_expire = 3600;
+  tcp_hc_prune = 300;
+  tcp_hc_purge = 0;
+  tcp_hc_purgenow = 0;
   tcp_reass_maxqueuelen = 1536;
   tcp_syncookies = 1;
   tcp_syncookies_only = 0;
@@ -91,11 +102,14 @@ export class SysctlError extends Error {
 
 const byName: ReadonlyMap<string, SysctlDecl> = new Map(SYSCTLS.map((d) => [d.name, d]));
 
-/** The declaration of a full name. Throws ENOENT. */
+/** The declaration of a full name. Throws ENOENT, or EINVAL for a node that has names below it. */
 export function findSysctl(name: string): SysctlDecl {
   const decl = byName.get(name);
-  if (decl === undefined) throw new SysctlError('ENOENT', `unknown oid '${name}'`);
-  return decl;
+  if (decl !== undefined) return decl;
+  if (SYSCTLS.some((d) => d.name.startsWith(`${name}.`))) {
+    throw new SysctlError('EINVAL', `oid '${name}' isn't a leaf node`);
+  }
+  throw new SysctlError('ENOENT', `unknown oid '${name}'`);
 }
 
 /**

@@ -4,6 +4,10 @@ import type { Mutant } from './mutants.ts';
 const FILE = 'src/stack/tcp/tcp-pmtu.ts';
 const TESTS = 'unit/stack/tcp/pmtud.test.ts › ';
 
+const HOLE = 'src/stack/tcp/tcp-blackhole.ts';
+const HOLE_TESTS = 'unit/stack/tcp/blackhole.test.ts › ';
+const LADDER = `${HOLE_TESTS}tries pmtud_blackhole_mss after two timeouts, mssdflt without DF after two more, and gives up after another two`;
+
 export const pmtuMutants: readonly Mutant[] = [
   {
     file: FILE,
@@ -136,5 +140,53 @@ export const pmtuMutants: readonly Mutant[] = [
     find: 'let mss = tp.t_peermss;',
     replace: 'let mss = 65535;',
     kills: [`${TESTS}of the peer still bounds segments when the estimate is given up`],
+  },
+  {
+    file: HOLE,
+    find: 'const ENTER = 2;',
+    replace: 'const ENTER = 1;',
+    kills: [LADDER],
+  },
+  {
+    file: HOLE,
+    find: '      tp.t_nodf = true;\n',
+    replace: '',
+    kills: [LADDER],
+  },
+  {
+    file: HOLE,
+    find: '    tp.t_maxseg = tp.t_saved_maxseg;\n',
+    replace: '',
+    kills: [LADDER],
+  },
+  {
+    file: HOLE,
+    find: 'if (mode === 0 || mode === ONLY_IP6) return;',
+    replace: 'if (mode === ONLY_IP6) return;',
+    kills: [`${HOLE_TESTS}is off by default, as in FreeBSD`],
+  },
+  {
+    file: HOLE,
+    find: 'if (mode === 0 || mode === ONLY_IP6) return;',
+    replace: 'if (mode === 0) return;',
+    kills: [`${HOLE_TESTS}set to %i tries packets of %i bytes here: 2 is IPv4 only, 3 IPv6 only`],
+  },
+  {
+    file: HOLE,
+    find: 'const suspect = tp.t_fullsent &&',
+    replace: 'const suspect =',
+    kills: [`${HOLE_TESTS}does not suspect a black hole where only a small segment is lost`],
+  },
+  {
+    file: HOLE,
+    find: '(tp.t_flags2 & TF2_PLPMTU_PMTUD) !== 0;',
+    replace: 'true;',
+    kills: [`${HOLE_TESTS}does not without path MTU discovery: routers fragment then`],
+  },
+  {
+    file: HOLE,
+    find: 'const mid = tune.tcp_pmtud_blackhole_mss;',
+    replace: 'const mid = 1200;',
+    kills: [`${HOLE_TESTS}takes the sizes of net.inet.tcp.pmtud_blackhole_mss and net.inet.tcp.mssdflt`],
   },
 ];

@@ -230,7 +230,7 @@ export const rfc9293Mutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-timer.ts',
-    find: 'haveEstablished(tp.t_state) ? tcpKeepIdle(tp) : tp.st.tune.tcp_keepinit * 1000',
+    find: 'haveEstablished(tp.t_state) ? tcpKeepIdle(tp) : keepInit(tp)',
     replace: 'tcpKeepIdle(tp)',
     kills: [
       'unit/stack/tcp/transfer.test.ts › gives up on a silent peer with ETIMEDOUT after the handshake limit of 75 s',
@@ -238,8 +238,8 @@ export const rfc9293Mutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-timer.ts',
-    find: 'if (idleMs >= idleLimit + tune.tcp_keepcnt * tune.tcp_keepintvl) {',
-    replace: 'if (idleMs >= idleLimit + tune.tcp_keepintvl) {',
+    find: 'if (idleMs >= keepLimit(tp, idleLimit)) {',
+    replace: 'if (idleMs >= idleLimit + tcpKeepIntvl(tp)) {',
     kills: [
       'unit/stack/tcp/robustness.test.ts › probes after keepidle with the number before the window, and drops after keepcnt probes without an answer',
     ],

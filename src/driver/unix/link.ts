@@ -218,7 +218,7 @@ export class UnixLink implements ShardLink {
     this.#count(UL.TX_PACKETS, n);
     this.#count(UL.TX_BYTES, bytes);
     this.#setQueued(this.#queued + n);
-    peer.socket.write(out, (err) => this.#written(n, err ?? null));
+    peer.socket.write(out, (err) => this.#written(peer, n, err ?? null));
     return n;
   }
 
@@ -278,9 +278,10 @@ export class UnixLink implements ShardLink {
     if (length > this.#kv[UL.RX_OVERSIZE_MAX]!) this.#kv[UL.RX_OVERSIZE_MAX] = length;
   }
 
-  #written(n: number, err: Error | null): void {
+  #written(peer: Peer, n: number, err: Error | null): void {
     const wasFull = this.#queued >= this.#slots;
-    if (err !== null) this.#count(UL.TX_LOST, n);
+    // A socket that is destroyed calls back without an error for what it was about to write.
+    if (err !== null || peer.ended) this.#count(UL.TX_LOST, n);
     this.#setQueued(this.#queued - n);
     // Packets that wait on the interface queue are sent by the next pass.
     if (wasFull) this.onReadable?.();

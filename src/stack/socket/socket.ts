@@ -3,7 +3,7 @@
  * services) stands on it.
  */
 import { tcps } from '../../metrics/layout.ts';
-import { EADDRINUSE, EADDRNOTAVAIL, EPIPE, errnoName } from '../errno.ts';
+import { EADDRINUSE, EADDRNOTAVAIL, EPIPE } from '../errno.ts';
 import { inetNtoa } from '../net/in-addr.ts';
 import type { Stack } from '../stack.ts';
 import type { CcModule } from '../tcp/cc/cc.ts';
@@ -18,6 +18,7 @@ import { DeferQueue } from './defer-accept.ts';
 import { Linger } from './linger.ts';
 import { OobMark } from './oobmark.ts';
 import { SockBuf } from './sockbuf.ts';
+import { SocketError } from './socket-error.ts';
 import {
   SOCKOPT_DEFAULTS,
   type SockOptName,
@@ -27,6 +28,8 @@ import {
   sockOptInForce,
   sockOptsChanged,
 } from './sockopt.ts';
+
+export { SocketError } from './socket-error.ts';
 
 /** What a user of a socket is told. Calls back into the socket are allowed from every one of these. */
 export interface SocketHandler {
@@ -54,21 +57,6 @@ export interface SocketHandler {
   end(so: Socket): void;
   /** Last event, exactly once: 0 for an orderly end, else an errno (ECONNRESET, ETIMEDOUT, ECONNREFUSED, …). */
   closed(so: Socket, errno: number): void;
-}
-
-/** Error with the fields that Node's network errors carry. */
-export class SocketError extends Error {
-  readonly code: string;
-  readonly errno: number;
-  readonly syscall: string;
-
-  constructor(errno: number, syscall: string, detail: string) {
-    super(`${syscall} ${errnoName(errno)} ${detail}`);
-    this.name = 'SocketError';
-    this.code = errnoName(errno);
-    this.errno = -errno;
-    this.syscall = syscall;
-  }
 }
 
 export class Socket {
@@ -196,6 +184,11 @@ export class Socket {
   /** `send` took less than it was given, and `writable` has not been called since. */
   get wantsRoom(): boolean {
     return this.#wantWrite;
+  }
+
+  /** A passive connection that nobody has accepted yet. */
+  get queued(): boolean {
+    return this.#listener !== null;
   }
 
   /**

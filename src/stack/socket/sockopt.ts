@@ -11,7 +11,8 @@ import { tcpPush, tcpUncork } from '../tcp/tcp-nopush.ts';
 import { tcpKeepRestart } from '../tcp/tcp-timer.ts';
 import { userTimeoutChanged } from '../tcp/tcp-user-timeout.ts';
 import { type Tcpcb, TF_NODELAY, TF_NOPUSH } from '../tcp/tcpcb.ts';
-import { type Socket, SocketError } from './socket.ts';
+import type { Socket } from './socket.ts';
+import { SocketError } from './socket-error.ts';
 
 /** The options and their values. */
 export interface SockOptValues {

@@ -8,6 +8,7 @@ import { TCP_MAXWINDOW } from './cc/cc.ts';
 import type { Inpcb } from './tcb.ts';
 import { CHRONO_BUSY, CHRONO_RWND, CHRONO_SNDBUF, chronoTime } from './tcp-chrono.ts';
 import { haveEstablished, haveRcvdFin, TCPS_LISTEN, TCPS_TIME_WAIT } from './tcp-fsm.ts';
+import { TCPIP_HDRS } from './tcp-pmtu.ts';
 import { SEG_REXMIT, SEG_SACKED } from './tcp-rtxq.ts';
 import { tcpKeepIdle, tcpKeepIntvl } from './tcp-timer.ts';
 import {
@@ -22,6 +23,7 @@ import {
   TF_SACK_PERMIT,
   TF2_ECN_PERMIT,
   TF2_ECN_SND_ECE,
+  TF2_PLPMTU_BLACKHOLE,
 } from './tcpcb.ts';
 
 /** Kinds of timers, as ss(8) tells them apart. */
@@ -90,6 +92,7 @@ function routeMtu(tp: Tcpcb, inp: Inpcb): number {
 /** What is known of the path, else the MTU of the route. */
 function pathMtu(tp: Tcpcb, inp: Inpcb): number {
   const mtu = routeMtu(tp, inp);
+  if (tp.t_flags2 & TF2_PLPMTU_BLACKHOLE) return tp.t_maxseg + TCPIP_HDRS;
   return tp.t_pmtu !== 0 && tp.t_pmtu < mtu ? tp.t_pmtu : mtu;
 }
 
@@ -201,6 +204,7 @@ export const CONN_FIELDS = [
     () => 0,
   ),
   flag('orphan', 'orphaned of -s', 'the application has closed the socket', (_tp, so) => bit(so.noFdRef)),
+  flag('queued', '', 'it waits in the queue of its listening socket to be accepted', (_tp, so) => bit(so.queued)),
   num(
     'rcvmem_bytes',
     'bytes',

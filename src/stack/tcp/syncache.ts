@@ -294,9 +294,10 @@ export class Syncache {
     this.#fill(e, l, m, seq, win);
     const scaled = (e.flags & TF_RCVD_SCALE) !== 0;
     e.iss = this.#cookies.make(k, seq, e.mss, scaled ? e.wscale : -1, (e.flags & TF_SACK_PERMIT) !== 0);
-    if (this.#transmit(e, false)) st.cnt[tcps.tcps_sc_sendcookie]!++;
-    else st.cnt[tcps.tcps_sc_dropped]!++;
+    const sent = this.#transmit(e, false);
     e.listener = null;
+    if (sent) st.cnt[tcps.tcps_sc_sendcookie]!++;
+    else st.cnt[tcps.tcps_sc_dropped]!++;
   }
 
   /** The handshake that the cookie in an ACK stands for, or null. The options of the ACK are in `optIn`. */

@@ -107,6 +107,7 @@ function establish(st: Stack, tp: Tcpcb, seq: number, ack: number, tiwin: number
   if (tiwin > tp.max_sndwnd) tp.max_sndwnd = tiwin;
   tp.snd_wl1 = (seq - 1) | 0;
   tp.snd_wl2 = ack;
+  st.tcp.hostcache.seed(tp);
   ccInit(tp);
   tcpHandshakeRto(tp);
   tp.t_state = tp.t_socket!.noFdRef || tp.t_socket!.cantSendMore ? TCPS_FIN_WAIT_1 : TCPS_ESTABLISHED;

@@ -72,6 +72,7 @@ export function tcpNeedfrag(st: Stack, tp: Tcpcb, mtu: number, seq: number): voi
   }
   st.cnt[tcps.tcps_mtudisc]!++;
   pmtuSet(tp, mtu);
+  st.tcp.hostcache.updateMtu(tp.t_inpcb!, mtu);
   if (tp.t_state < TCPS_ESTABLISHED) return;
   resendSmaller(tp);
   tcpOutput(tp);
@@ -161,6 +162,7 @@ export function pmtuTimeout(tp: Tcpcb): void {
   if (mtu - TCPIP_HDRS >= tp.t_maxseg) return;
   tp.st.cnt[tcps.tcps_mtudisc]!++;
   pmtuSet(tp, mtu);
+  tp.st.tcp.hostcache.updateMtu(tp.t_inpcb!, mtu);
 }
 
 /** The estimate is old: the path may have changed, and the first hop's MTU is tried again (RFC 1191 section 6.3). */

@@ -17,6 +17,7 @@ import { Inpcb } from './tcb.ts';
 import { CHRONO_IDLE, chronoSet } from './tcp-chrono.ts';
 import { haveRcvdSyn, TCPS_CLOSED, TCPS_TIME_WAIT } from './tcp-fsm.ts';
 import { tcpMssOffer, tcpOutput, tcpRecwin, tcpTsval } from './tcp-output.ts';
+import { TCPIP_HDRS } from './tcp-pmtu.ts';
 import { tcpReassFlush } from './tcp-reass.ts';
 import { rtxFlush } from './tcp-rtxq.ts';
 import { tcp2Msl, tcpTimers } from './tcp-timer.ts';
@@ -116,6 +117,7 @@ export function tcpClose(tp: Tcpcb, errno: number): void {
   if (inp === null) return;
   const st = tp.st;
   const so = tp.t_socket!;
+  st.tcp.hostcache.update(tp);
   cancelTimers(tp);
   tcpReassFlush(tp);
   rtxFlush(tp);
@@ -189,6 +191,8 @@ export function tcpMss(tp: Tcpcb, offer: number): void {
   }
   tp.t_peermss = mss;
   if (mss > ours) mss = ours;
+  tp.st.tcp.hostcache.takeMtu(tp);
+  if (tp.t_pmtu !== 0 && mss > tp.t_pmtu - TCPIP_HDRS) mss = tp.t_pmtu - TCPIP_HDRS;
   tp.t_maxseg = mss;
   tp.t_optlen = tp.t_flags & TF_RCVD_TSTMP && tp.t_flags & TF_REQ_TSTMP ? 12 : 0;
   const so = tp.t_socket!;

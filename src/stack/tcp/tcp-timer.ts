@@ -2,6 +2,7 @@
 import { tcps } from '../../metrics/layout.ts';
 import { EHOSTUNREACH, ETIMEDOUT } from '../errno.ts';
 import { routeLookup } from '../net/route.ts';
+import { blackholeTimeout } from './tcp-blackhole.ts';
 import { haveEstablished, TCPS_CLOSE_WAIT, TCPS_CLOSING, TCPS_FIN_WAIT_2, TCPS_TIME_WAIT } from './tcp-fsm.ts';
 import { nopushTimer } from './tcp-nopush.ts';
 import { tcpOutput } from './tcp-output.ts';
@@ -162,6 +163,7 @@ function rexmt(tp: Tcpcb): void {
       tp.t_srtt = 0;
     }
     pmtuTimeout(tp);
+    blackholeTimeout(tp);
     rtoEnter(tp);
     if (tp.snd_wnd === 0) {
       // The receiver took the window back, and all in flight was refused: from here on it is probed.

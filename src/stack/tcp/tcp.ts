@@ -10,6 +10,7 @@ import { SipKey, sipKeyOf } from './siphash.ts';
 import { Syncache } from './syncache.ts';
 import { ListenTable, TcbTable } from './tcb.ts';
 import { tcpCtlinput } from './tcp-ctlinput.ts';
+import { HostCache } from './tcp-hostcache.ts';
 import { tcpHasLocalFlow, tcpInput } from './tcp-input.ts';
 import { tcpOutput } from './tcp-output.ts';
 import { RateSample } from './tcp-rate.ts';
@@ -26,6 +27,7 @@ export class Tcp {
   readonly tcb: TcbTable;
   readonly listeners: ListenTable;
   readonly syncache: Syncache;
+  readonly hostcache: HostCache;
   /** Secret of initial sequence numbers and timestamp offsets (RFC 6528, RFC 7323 section 5.4), and root of those of cookies. */
   readonly secret: SipKey;
   /** Listener of the trace point for connections made from now on. */
@@ -77,6 +79,7 @@ export class Tcp {
     this.listeners = new ListenTable();
     this.secret = st.secret === null ? new SipKey(st.random) : sipKeyOf(st.secret);
     this.syncache = new Syncache(st);
+    this.hostcache = new HostCache(st);
     this.trace = null;
     this.optIn = new TcpOpt();
     this.optOut = new TcpOpt();

@@ -24,7 +24,12 @@ export const TCPCB_FIELDS: readonly TcpcbField[] = [
   { name: 'snd_wl1', type: 'u32', unit: 'seq', help: 'sequence number of the last window update' },
   { name: 'snd_wl2', type: 'u32', unit: 'seq', help: 'acknowledgment number of the last window update' },
   { name: 'snd_up', type: 'u32', unit: 'seq', help: 'number behind the last urgent byte, in urgent mode' },
-  { name: 't_urgent', type: 'bool', unit: 'bits', help: 'in urgent mode: segments before snd_up carry the urgent pointer' },
+  {
+    name: 't_urgent',
+    type: 'bool',
+    unit: 'bits',
+    help: 'in urgent mode: segments before snd_up carry the urgent pointer',
+  },
   {
     name: 't_urgdue',
     type: 'bool',
@@ -115,6 +120,8 @@ export const TCPCB_FIELDS: readonly TcpcbField[] = [
   { name: 'pmtu_recover', type: 'u32', unit: 'seq', help: 'it has when this is acknowledged' },
   { name: 't_fullsent', type: 'bool', unit: 'bits', help: 'the last segment with data was full' },
   { name: 't_nodf', type: 'bool', unit: 'bits', help: "don't-fragment is not set" },
+  { name: 't_saved_maxseg', type: 'u32', unit: 'bytes', help: 'segment size before a black hole was suspected' },
+  { name: 't_blackhole_exit', type: 'u32', unit: 'count', help: 'timeouts in a row after which it is no longer' },
   { name: 't_optlen', type: 'u32', unit: 'bytes', help: 'bytes of options on every segment' },
   { name: 't_dupacks', type: 'u32', unit: 'count', help: 'duplicate ACKs in a row' },
   { name: 't_rxtshift', type: 'u32', unit: 'shift', help: 'back-off of the retransmission timeout' },

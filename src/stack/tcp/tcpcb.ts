@@ -196,6 +196,9 @@ export class Tcpcb implements CcVar {
   t_fullsent = false;
   /** Segments may be fragmented on their way, whatever net.inet.tcp.path_mtu_discovery says. */
   t_nodf = false;
+  /** Black holes (tcp-blackhole.ts): segment size before one was suspected, and the timeout at which it is no longer. */
+  t_saved_maxseg = 0;
+  t_blackhole_exit = 0;
   /** Bytes of options on every segment of this connection. */
   t_optlen = 0;
   t_dupacks = 0;
@@ -454,6 +457,8 @@ export class Tcpcb implements CcVar {
     this.pmtu_recover = 0;
     this.t_fullsent = false;
     this.t_nodf = false;
+    this.t_saved_maxseg = 0;
+    this.t_blackhole_exit = 0;
     this.t_optlen = 0;
     this.t_dupacks = 0;
     this.t_rxtshift = 0;

@@ -90,6 +90,16 @@ describe('the user timeout (RFC 9293 MUST-21, RFC 5482; TCP_USER_TIMEOUT)', () =
     expect(rec.events.at(-1)).toBe(GIVEN_UP);
   });
 
+  it('ends one whose window never opened', () => {
+    const { p, rec, write } = connection(30_000, { win: 0 });
+    p.advance(60_000 * MS);
+    write(100);
+    p.advance(29_900 * MS);
+    expect(rec.events).toEqual(['connected']);
+    p.advance(200 * MS);
+    expect(rec.events.at(-1)).toBe(GIVEN_UP);
+  });
+
   it('counts anew when the window opens', () => {
     const { p, rec, write } = connection(30_000, { win: 0 });
     write(100);
