@@ -317,8 +317,8 @@ export const rfc9293Mutants: readonly Mutant[] = [
     ],
   },
   {
-    file: 'src/stack/tcp/tcp-subr.ts',
-    find: 'inp.inp_ttl = tune.ip_ttl;',
+    file: 'src/stack/socket/sockopt.ts',
+    find: 'inp.inp_ttl = o.ttl || tune.ip_ttl;',
     replace: '',
     kills: ['unit/stack/tcp/requirements.test.ts › segments have the time to live of net.inet.ip.ttl (MUST-49)'],
   },

@@ -201,6 +201,18 @@ export class ArpTable {
     }
   }
 
+  /**
+   * A transport gets no answer through this neighbour (RFC 1122 section 3.3.1.4): it is asked whether it is still there, and forgotten where it
+   * does not say so.
+   */
+  suspect(addr: number): void {
+    const e = this.lookup(addr);
+    if (e === null || e.state !== ARP_REACHABLE) return;
+    e.state = ARP_PROBE;
+    e.used = true;
+    this.#probe(e);
+  }
+
   /** Forgets an entry and drops what waits for it. */
   remove(e: ArpEntry): void {
     this.#st.wheel.cancel(e.timer);

@@ -30,6 +30,7 @@ import { cleanSackReport, noteDsack, tcpReassFlush, tcpReassInsert, tcpReassNext
 import { tcpClose, tcpDrop, tcpResetByPeer, tcpRespond, tcpTwstart } from './tcp-subr.ts';
 import { tcpSynSentInput } from './tcp-syn-sent.ts';
 import { tcpKeepIdle } from './tcp-timer.ts';
+import { urgentReceived } from './tcp-urgent.ts';
 import {
   type Tcpcb,
   TF_ACKNOW,
@@ -354,6 +355,13 @@ function slowPath(
 
   if (tp.snd_una !== una) {
     so.sowwakeup();
+    if (tp.t_socket !== so) {
+      st.pool.put(m);
+      return;
+    }
+  }
+  if (flags & TH_URG && haveEstablished(tp.t_state) && !haveRcvdFin(tp.t_state)) {
+    urgentReceived(tp, m, seqIn);
     if (tp.t_socket !== so) {
       st.pool.put(m);
       return;

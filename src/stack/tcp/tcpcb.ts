@@ -64,6 +64,10 @@ export class Tcpcb implements CcVar {
   /** Sequence number, acknowledgment and window of the segment that last updated the send window. */
   snd_wl1 = 0;
   snd_wl2 = 0;
+  /** The number behind what is urgent, valid in urgent mode (t_urgent); the next segment tells it also without data while t_urgdue. */
+  snd_up = 0;
+  t_urgent = false;
+  t_urgdue = false;
   iss = 0;
   snd_wnd = 0;
   max_sndwnd = 0;
@@ -389,6 +393,9 @@ export class Tcpcb implements CcVar {
     this.snd_max = 0;
     this.snd_wl1 = 0;
     this.snd_wl2 = 0;
+    this.snd_up = 0;
+    this.t_urgent = false;
+    this.t_urgdue = false;
     this.iss = 0;
     this.snd_wnd = 0;
     this.max_sndwnd = 0;
