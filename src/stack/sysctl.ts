@@ -90,7 +90,7 @@ export class Tunables {
   ipc_maxsockbuf = 2097152;
   tcp_fast_finwait2_recycle = 0;
   tcp_reass_maxsegments = 0;
-  tcp_sack_maxholes = 128;
+  tcp_sack_maxholes = 1024;
   tcp_sack_globalmaxholes = 65536;
   ipc_sockbuf_waste_factor = 8;
   ipc_maxmbufmem = 268435456;

@@ -69,7 +69,6 @@ test.each([
   ['net.inet.tcp.blackhole', 0],
   ['net.inet.tcp.rfc1323', 1],
   ['net.inet.tcp.sack.enable', 1],
-  ['net.inet.tcp.sack.maxholes', 128],
   ['net.inet.tcp.sack.globalmaxholes', 65536],
   ['net.inet.tcp.keepinit', 75000],
   ['kern.ipc.maxsockbuf', 2097152],
