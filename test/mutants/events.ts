@@ -88,8 +88,8 @@ export const eventMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-timer.ts',
-    find: '  else if (tp.t_state !== TCPS_TIME_WAIT && tp.t_state <= TCPS_CLOSE_WAIT) return;\n',
-    replace: '  else return;\n',
+    find: '  } else if (tp.t_state !== TCPS_TIME_WAIT && tp.t_state <= TCPS_CLOSE_WAIT) {\n',
+    replace: '  } else {\n',
     kills: of('timeouts (3.10.8)'),
   },
   {

@@ -9,7 +9,7 @@ import type { Stack } from '../stack.ts';
 import type { CcModule } from '../tcp/cc/cc.ts';
 import { ccSwitch } from '../tcp/cc/glue.ts';
 import { ccFind, ccNames } from '../tcp/cc/registry.ts';
-import { haveEstablished, TCPS_CLOSE_WAIT, TCPS_ESTABLISHED, TCPS_FIN_WAIT_2, TCPS_TIME_WAIT } from '../tcp/tcp-fsm.ts';
+import { finIsAcked, haveEstablished, TCPS_CLOSE_WAIT, TCPS_ESTABLISHED, TCPS_TIME_WAIT } from '../tcp/tcp-fsm.ts';
 import { tcpOutput } from '../tcp/tcp-output.ts';
 import { urgentSend } from '../tcp/tcp-urgent.ts';
 import { tcpConnect, tcpUsrAbort, tcpUsrClose, tcpUsrShutdown } from '../tcp/tcp-usrreq.ts';
@@ -106,8 +106,8 @@ export class Socket {
     this.handler = handler;
     this.ctx = null;
     this.tp = null;
-    this.so_snd = new SockBuf(snd);
-    this.so_rcv = new SockBuf(rcv);
+    this.so_snd = new SockBuf(snd, st.tcp.sockMem);
+    this.so_rcv = new SockBuf(rcv, st.tcp.sockMem);
     this.noFdRef = false;
     this.cantSendMore = false;
     this.opt = SOCKOPT_DEFAULTS;
@@ -266,8 +266,7 @@ export class Socket {
       this.#tellEnd();
     }
     if (done === null) return;
-    const state = this.tp === null ? TCPS_TIME_WAIT : this.tp.t_state;
-    if (this.opt.linger <= 0 || state === TCPS_FIN_WAIT_2 || state === TCPS_TIME_WAIT) done(0);
+    if (this.opt.linger <= 0 || this.tp === null || finIsAcked(this.tp.t_state)) done(0);
     else this.#linger = new Linger(this.#st, this.opt.linger, done);
   }
 
@@ -343,6 +342,12 @@ export class Socket {
   /** SO_RCVLOWAT is less than it was: what waited may be enough now. */
   rcvLowatFell(): void {
     if (!this.#paused && this.#listener === null) this.resume();
+  }
+
+  /** Whether there is memory for `len` bytes more, or a user who takes them at once. */
+  canTake(len: number): boolean {
+    if (!this.#st.tcp.sockMem.tight || this.noFdRef || this.so_rcv.fits(len)) return true;
+    return !this.#paused && this.so_rcv.sb_cc === 0 && this.#listener === null && this.#enough(len);
   }
 
   /** Shows bytes to the handler; one that takes less pauses, unless it took some and has called `resume` meanwhile. */

@@ -10,6 +10,7 @@ import { ecnWanted } from './tcp-ecn.ts';
 import { TCPS_ESTABLISHED, TCPS_FIN_WAIT_1, TCPS_SYN_RECEIVED } from './tcp-fsm.ts';
 import { tcpDropWithReset } from './tcp-input.ts';
 import { tcpOutput, tcpRequestScale } from './tcp-output.ts';
+import { plpStart } from './tcp-plpmtud.ts';
 import { tcpMss, tcpResetByPeer } from './tcp-subr.ts';
 import { tcpHandshakeRto, tcpKeepIdle, tcpXmitTimer } from './tcp-timer.ts';
 import { urgentReceived } from './tcp-urgent.ts';
@@ -102,6 +103,7 @@ export function tcpSynSentInput(
     if (tp.t_rtttiming && tp.t_rxtshift === 0) tcpXmitTimer(tp, (st.clock.us - tp.t_rtttime) | 0);
     tp.t_rtttiming = false;
     st.tcp.hostcache.seed(tp);
+    plpStart(tp);
     ccInit(tp);
     tcpHandshakeRto(tp);
     tp.snd_recover = tp.iss;

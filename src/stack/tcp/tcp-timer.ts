@@ -8,6 +8,7 @@ import { haveEstablished, TCPS_CLOSE_WAIT, TCPS_CLOSING, TCPS_FIN_WAIT_2, TCPS_T
 import { nopushTimer } from './tcp-nopush.ts';
 import { tcpOutput } from './tcp-output.ts';
 import { paceTimer } from './tcp-pacing.ts';
+import { plpTimeout } from './tcp-plpmtud.ts';
 import { pmtuTimeout } from './tcp-pmtu.ts';
 import { rackTimer } from './tcp-rack-timer.ts';
 import { rtoEnter } from './tcp-recovery.ts';
@@ -179,7 +180,8 @@ function rexmt(tp: Tcpcb): void {
       tp.t_srtt = 0;
     }
     pmtuTimeout(tp);
-    blackholeTimeout(tp);
+    if (st.tune.tcp_plpmtud_enable !== 0) plpTimeout(tp);
+    else blackholeTimeout(tp);
     rtoEnter(tp);
     if (tp.snd_wnd === 0) {
       // The receiver took the window back, and all in flight was refused: from here on it is probed.
@@ -249,10 +251,33 @@ function keep(tp: Tcpcb): void {
   st.wheel.arm(tp.t_keep, tcpKeepIntvl(tp) * 1000);
 }
 
+/** Silence in FIN_WAIT_2 after which the peer is given up, ms, where nobody reads any more: that of all keepalive probes (BSD's tcp_maxidle). */
+function maxIdle(tp: Tcpcb): number {
+  const { keepCnt } = tp.t_socket!.opt;
+  return (keepCnt !== 0 ? keepCnt : tp.st.tune.tcp_keepcnt) * tcpKeepIntvl(tp);
+}
+
+/**
+ * The user has closed and the peer has not: what it has to say will not be read, so it is not waited for without end (BSD; RFC 9293 section 3.6
+ * leaves it open). With net.inet.tcp.fast_finwait2_recycle the time is net.inet.tcp.finwait2_timeout, whatever comes meanwhile.
+ */
+export function tcpFinWait2(tp: Tcpcb): void {
+  const { tune, wheel } = tp.st;
+  wheel.arm(tp.t_2msl, (tune.tcp_fast_finwait2_recycle !== 0 ? tune.tcp_finwait2_timeout : maxIdle(tp)) * 1000);
+}
+
 function msl2(tp: Tcpcb): void {
+  const { st } = tp;
   if (tp.t_trace !== null) tp.t_trace(tp, TA_TIMER, 3, 0, 0);
-  if (tp.t_state === TCPS_FIN_WAIT_2) tp.st.cnt[tcps.tcps_finwait2_drops]!++;
-  else if (tp.t_state !== TCPS_TIME_WAIT && tp.t_state <= TCPS_CLOSE_WAIT) return;
+  if (tp.t_state === TCPS_FIN_WAIT_2) {
+    if (st.tune.tcp_fast_finwait2_recycle === 0 && ((st.clock.ms - tp.t_rcvtime) | 0) <= maxIdle(tp)) {
+      st.wheel.arm(tp.t_2msl, tcpKeepIntvl(tp) * 1000);
+      return;
+    }
+    st.cnt[tcps.tcps_finwait2_drops]!++;
+  } else if (tp.t_state !== TCPS_TIME_WAIT && tp.t_state <= TCPS_CLOSE_WAIT) {
+    return;
+  }
   tcpClose(tp, 0);
 }
 
