@@ -128,6 +128,10 @@ export class Tcpcb implements CcVar {
   undo_una = 0;
   undo_cwnd = 0;
   undo_ssthresh = 0;
+  /** The estimators then, and how many samples they had taken. */
+  undo_srtt = 0;
+  undo_rttvar = 0;
+  undo_samples = 0;
   /** Segments sent again since then that no DSACK has called unnecessary. */
   undo_rexmits = 0;
   /** There was one, and its TSval (RFC 3522). */
@@ -138,6 +142,8 @@ export class Tcpcb implements CcVar {
 
   /** snd_max at the last answer to an ECN echo: the next comes a window later. */
   ecn_recover = 0;
+  /** A window of one segment was marked: nothing new goes until the retransmission timer runs out. */
+  t_ecnhold = false;
 
   /** Receive buffer autotuning: bytes that came since rfbuf_us, in clock.ms rfbuf_ts. */
   rfbuf_cnt = 0;
@@ -232,6 +238,8 @@ export class Tcpcb implements CcVar {
   /** Least sample since the connection began, µs; 0 until the first. */
   t_rttmin = 0;
   t_rttsamples = 0;
+  /** The last of them, µs. */
+  t_rttlast = 0;
   t_softerror = 0;
 
   ts_recent = 0;
@@ -436,11 +444,15 @@ export class Tcpcb implements CcVar {
     this.undo_una = 0;
     this.undo_cwnd = 0;
     this.undo_ssthresh = 0;
+    this.undo_srtt = 0;
+    this.undo_rttvar = 0;
+    this.undo_samples = 0;
     this.undo_rexmits = 0;
     this.undo_ts = 0;
     this.undo_sent = false;
     this.undo_eifel = false;
     this.ecn_recover = 0;
+    this.t_ecnhold = false;
     this.rfbuf_cnt = 0;
     this.rfbuf_us = st.clock.us;
     this.rfbuf_ts = st.clock.ms;
@@ -501,6 +513,7 @@ export class Tcpcb implements CcVar {
     this.t_rtttiming = false;
     this.t_rttmin = 0;
     this.t_rttsamples = 0;
+    this.t_rttlast = 0;
     this.t_softerror = 0;
     this.ts_recent = 0;
     this.ts_recent_age = 0;
