@@ -173,14 +173,14 @@ export const pmtuMutants: readonly Mutant[] = [
   },
   {
     file: HOLE,
-    find: 'const suspect = tp.t_fullsent &&',
-    replace: 'const suspect =',
+    find: ' && rtxHeadLen(tp) > (toMid ? mid : least) - tp.t_optlen;',
+    replace: ';',
     kills: [`${HOLE_TESTS}does not suspect a black hole where only a small segment is lost`],
   },
   {
     file: HOLE,
-    find: '(tp.t_flags2 & TF2_PLPMTU_PMTUD) !== 0;',
-    replace: 'true;',
+    find: 'const suspect = (tp.t_flags2 & TF2_PLPMTU_PMTUD) !== 0 &&',
+    replace: 'const suspect =',
     kills: [`${HOLE_TESTS}does not without path MTU discovery: routers fragment then`],
   },
   {

@@ -3,6 +3,7 @@
  * way. FreeBSD's answer, net.inet.tcp.pmtud_blackhole_detection: after two timeouts of full segments in a row smaller ones are tried.
  */
 import { tcps } from '../../metrics/layout.ts';
+import { rtxHeadLen } from './tcp-rtxq.ts';
 import { type Tcpcb, TF2_PLPMTU_BLACKHOLE, TF2_PLPMTU_PMTUD } from './tcpcb.ts';
 
 /** The timeout at which the first smaller size is tried; each has two. */
@@ -24,14 +25,15 @@ export function blackholeTimeout(tp: Tcpcb): void {
     if (tp.t_maxseg > mid) tp.t_blackhole_exit += TRIES;
     if (tp.t_maxseg > least && mid > least) tp.t_blackhole_exit += TRIES;
   }
-  // Where no full segment with DF was lost, size is not what kills it.
-  const suspect = tp.t_fullsent && (tp.t_flags2 & TF2_PLPMTU_PMTUD) !== 0;
+  const toMid = tp.t_maxseg > mid && mid > least;
+  // Size is what kills a segment only if it has DF and is larger than what would be tried. (FreeBSD asks whether the last one sent was full.)
+  const suspect = (tp.t_flags2 & TF2_PLPMTU_PMTUD) !== 0 && rtxHeadLen(tp) > (toMid ? mid : least) - tp.t_optlen;
   if (suspect && shift >= ENTER && shift < tp.t_blackhole_exit && (shift - ENTER) % TRIES === 0) {
     if ((tp.t_flags2 & TF2_PLPMTU_BLACKHOLE) === 0) {
       tp.t_flags2 |= TF2_PLPMTU_BLACKHOLE;
       tp.t_saved_maxseg = tp.t_maxseg;
     }
-    if (tp.t_maxseg > mid && mid > least) {
+    if (toMid) {
       tp.t_maxseg = mid;
       cnt[tcps.tcps_pmtud_blackhole_activated]!++;
     } else {

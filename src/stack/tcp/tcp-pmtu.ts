@@ -135,7 +135,6 @@ export function pmtuHeld(tp: Tcpcb): boolean {
 /** A segment with `len` bytes of payload from `seq` on was sent. */
 export function pmtuSent(tp: Tcpcb, seq: number, len: number, full: boolean, rexmit: boolean): void {
   if (rexmit && tp.pmtu_hold === HOLD_ONE) tp.pmtu_hold = HOLD_ALL;
-  tp.t_fullsent = full;
   if (!full || tp.pmtu_timed || tp.pmtu_acked >= tp.t_maxseg) return;
   tp.pmtu_timed = true;
   tp.pmtu_seq = (seq + len) | 0;
