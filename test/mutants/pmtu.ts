@@ -161,13 +161,13 @@ export const pmtuMutants: readonly Mutant[] = [
   },
   {
     file: HOLE,
-    find: 'if (mode === 0 || mode === ONLY_IP6) return;',
+    find: 'if (mode === 0 || mode === (ip6 ? ONLY_IP4 : ONLY_IP6)) return;',
     replace: 'if (mode === ONLY_IP6) return;',
     kills: [`${HOLE_TESTS}is off by default, as in FreeBSD`],
   },
   {
     file: HOLE,
-    find: 'if (mode === 0 || mode === ONLY_IP6) return;',
+    find: 'if (mode === 0 || mode === (ip6 ? ONLY_IP4 : ONLY_IP6)) return;',
     replace: 'if (mode === 0) return;',
     kills: [`${HOLE_TESTS}set to %i tries packets of %i bytes here: 2 is IPv4 only, 3 IPv6 only`],
   },
@@ -185,8 +185,8 @@ export const pmtuMutants: readonly Mutant[] = [
   },
   {
     file: HOLE,
-    find: 'const mid = tune.tcp_pmtud_blackhole_mss;',
-    replace: 'const mid = 1200;',
+    find: ': tune.tcp_pmtud_blackhole_mss;',
+    replace: ': 1200;',
     kills: [`${HOLE_TESTS}takes the sizes of net.inet.tcp.pmtud_blackhole_mss and net.inet.tcp.mssdflt`],
   },
 ];

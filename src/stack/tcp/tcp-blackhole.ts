@@ -3,6 +3,7 @@
  * way. FreeBSD's answer, net.inet.tcp.pmtud_blackhole_detection: after two timeouts of full segments in a row smaller ones are tried.
  */
 import { tcps } from '../../metrics/layout.ts';
+import { isIp6 } from './tcp-pmtu.ts';
 import { rtxHeadLen } from './tcp-rtxq.ts';
 import { type Tcpcb, TF2_PLPMTU_BLACKHOLE, TF2_PLPMTU_PMTUD } from './tcpcb.ts';
 
@@ -10,15 +11,17 @@ import { type Tcpcb, TF2_PLPMTU_BLACKHOLE, TF2_PLPMTU_PMTUD } from './tcpcb.ts';
 const ENTER = 2;
 const TRIES = 2;
 /** net.inet.tcp.pmtud_blackhole_detection: 1 all, 2 IPv4, 3 IPv6 connections. */
+const ONLY_IP4 = 2;
 const ONLY_IP6 = 3;
 
 /** The retransmission timer has run out for the t_rxtshift-th time in a row; what is in flight is not marked lost yet. */
 export function blackholeTimeout(tp: Tcpcb): void {
   const { tune, cnt } = tp.st;
   const mode = tune.tcp_pmtud_blackhole_detection;
-  if (mode === 0 || mode === ONLY_IP6) return;
-  const mid = tune.tcp_pmtud_blackhole_mss;
-  const least = tune.tcp_mssdflt;
+  const ip6 = isIp6(tp.t_inpcb!);
+  if (mode === 0 || mode === (ip6 ? ONLY_IP4 : ONLY_IP6)) return;
+  const mid = ip6 ? tune.tcp_v6pmtud_blackhole_mss : tune.tcp_pmtud_blackhole_mss;
+  const least = ip6 ? tune.tcp_v6mssdflt : tune.tcp_mssdflt;
   const shift = tp.t_rxtshift;
   if (shift === 1) {
     tp.t_blackhole_exit = ENTER;
