@@ -27,7 +27,7 @@ import { parseAssignment, type SysctlAssignment, SysctlError, type Tunables } fr
 import { CC_DEFAULT, checkCc } from './cc.ts';
 import { SimError } from './error.ts';
 import { type ExperimentOptions, type FlowOptions, flagOf } from './options.ts';
-import { STDOUT } from './output.ts';
+import { STDOUT, sameFile } from './output.ts';
 
 export interface FlowPlan {
   readonly cc: string;
@@ -357,9 +357,7 @@ export function planExperiment(o: ExperimentOptions): Plan {
       Number(v),
     );
   }
-  if (o.siftrLog === STDOUT && o.pcap === STDOUT) {
-    throw new SimError('--pcap -: standard output takes --siftr-log already');
-  }
+  checkOutputs(o);
   return {
     seed,
     timeUs,
@@ -381,6 +379,26 @@ export function planExperiment(o: ExperimentOptions): Plan {
     pcap: o.pcap ?? null,
     snaplen: whole('snaplen', o.snaplen, '128', 0, 65535),
   };
+}
+
+/** Files are written from their beginning: none may be another one's, or one that is read. */
+function checkOutputs(o: ExperimentOptions): void {
+  const { siftrLog, pcap } = o;
+  if (siftrLog === STDOUT && pcap === STDOUT) {
+    throw new SimError('--pcap -: standard output takes --siftr-log already');
+  }
+  if (siftrLog !== undefined && pcap !== undefined && sameFile(siftrLog, pcap)) {
+    throw new SimError(`--pcap ${pcap}: --siftr-log is written there; give each a file of its own`);
+  }
+  const ccFiles = ccsOf(o).filter((cc) => /[/\\]|\.[cm]?[jt]s$/.test(cc));
+  const read = [...(o.trace === undefined ? [] : [['--trace', o.trace]]), ...ccFiles.map((cc) => ['--cc', cc])];
+  for (const [option, path] of [
+    ['--siftr-log', siftrLog],
+    ['--pcap', pcap],
+  ]) {
+    const of = read.find(([, file]) => path !== undefined && path !== STDOUT && sameFile(path, file!));
+    if (of !== undefined) throw new SimError(`${option} ${path}: ${of[0]} is read from there; give another file`);
+  }
 }
 
 /** The MTU of the link behind the bottleneck, and what becomes of messages about it. */

@@ -59,6 +59,7 @@ export class Tunables {
   tcp_insecure_rst = 0;
   tcp_insecure_syn = 0;
   tcp_insecure_ack = 0;
+  tcp_tolerate_missing_ts = 1;
   tcp_ack_war_timewindow = 1000;
   tcp_ack_war_cnt = 5;
   tcp_path_mtu_discovery = 1;
@@ -89,6 +90,12 @@ export class Tunables {
   tcp_syncache_rexmtlimit = 3;
   ipc_soacceptqueue = 128;
   ipc_maxsockbuf = 2097152;
+  tcp_fast_finwait2_recycle = 0;
+  tcp_reass_maxsegments = 0;
+  tcp_sack_maxholes = 128;
+  tcp_sack_globalmaxholes = 65536;
+  ipc_sockbuf_waste_factor = 8;
+  ipc_maxmbufmem = 268435456;
   siftr_enabled = 0;
   siftr_ppl = 1;
   siftr_port_filter = 0;

@@ -6,6 +6,8 @@ import { ecnMutants } from './ecn.ts';
 import { eventMutants } from './events.ts';
 import { handshakeMutants } from './handshake.ts';
 import { hostcacheMutants } from './hostcache.ts';
+import { knobMutants } from './knobs.ts';
+import { memoryMutants } from './memory.ts';
 import { pacingMutants } from './pacing.ts';
 import { plpmtudMutants } from './plpmtud.ts';
 import { pmtuMutants } from './pmtu.ts';
@@ -42,4 +44,6 @@ export const mutants: readonly Mutant[] = [
   ...eventMutants,
   ...handshakeMutants,
   ...sockoptMutants,
+  ...memoryMutants,
+  ...knobMutants,
 ];

@@ -20,6 +20,7 @@ import {
   TH_PUSH,
   TH_RST,
   TH_SYN,
+  TH_URG,
   TOF_MSS,
   TOF_SACK,
   TOF_SACKPERM,
@@ -27,6 +28,7 @@ import {
   TOF_TS,
   tcpAddoptions,
   tcpEmit,
+  thSetUrp,
 } from '../wire/tcp.ts';
 import { ccAfterIdle, ccOwnsRecovery, ccSent } from './cc/glue.ts';
 import { seqGt, seqLt } from './seq.ts';
@@ -42,8 +44,9 @@ import { pmtuExpire, pmtuHeld, pmtuRoute, pmtuSent } from './tcp-pmtu.ts';
 import { tlpSchedule } from './tcp-rack.ts';
 import { rateAppLimited } from './tcp-rate.ts';
 import { undoNoteRexmit } from './tcp-recovery.ts';
-import { rtxAppend, rtxNextLost, rtxResent, rtxSplit, SEG_FIN, type SndSeg } from './tcp-rtxq.ts';
+import { rtxAppend, rtxFull, rtxNextLost, rtxResent, rtxSplit, SEG_FIN, type SndSeg } from './tcp-rtxq.ts';
 import { tcpSetpersist } from './tcp-timer.ts';
+import { urgentPointer } from './tcp-urgent.ts';
 import { userTimeoutStart } from './tcp-user-timeout.ts';
 import {
   TA_OUTPUT,
@@ -198,8 +201,9 @@ export function tcpOutput(tp: Tcpcb): number {
       send =
         len >= maxlen ||
         force ||
+        tp.t_urgdue ||
         ((tp.t_flags & (TF_MORETOCOME | TF_NOPUSH)) === 0 &&
-          (idle || (tp.t_flags & TF_NODELAY) !== 0) &&
+          (idle || ((tp.t_flags & TF_NODELAY) !== 0 && !rtxFull(tp))) &&
           len + off >= snd.sb_cc) ||
         (tp.max_sndwnd > 0 && len >= tp.max_sndwnd >> 1) ||
         seqLt(tp.snd_nxt, tp.snd_max);
@@ -235,6 +239,7 @@ export function tcpOutput(tp: Tcpcb): number {
     ) {
       send = windowUpdateDue(tp, recwin);
     }
+    send ||= tp.t_urgdue && synced;
     send ||= (tp.t_flags & TF_ACKNOW) !== 0 || isSyn || (flags & TH_RST) !== 0 || (finDue && (flags & TH_FIN) !== 0);
     if (!send) {
       if (synced) nothingSent(tp);
@@ -267,12 +272,15 @@ export function tcpOutput(tp: Tcpcb): number {
       if (newData && tp.t_flags2 & TF2_ECN_PERMIT) tos = (tos & ~IPTOS_ECN_MASK) | IPTOS_ECN_ECT0;
     }
 
+    const urp = tp.t_urgent && synced ? urgentPointer(tp, seq) : 0;
+    if (urp > 0) flags |= TH_URG;
     let win = recwin >> tp.rcv_scale;
     if (isSyn) win = recwin > TCP_MAXWIN ? TCP_MAXWIN : recwin;
     if (recwin === 0) tp.t_flags |= TF_RXWIN0SENT;
     else tp.t_flags &= ~TF_RXWIN0SENT;
 
     tcpEmit(st.pool.dv, m.pos, inp.lport, inp.fport, seq, flags & TH_ACK ? tp.rcv_nxt : 0, hlen, flags, win);
+    if (urp > 0) thSetUrp(st.pool.dv, m.pos, urp);
     m.len = hlen + len;
     m.l4 = m.pos;
     m.flags = F_TX_L4CSUM;
@@ -576,6 +584,8 @@ function countSent(
     cnt[tcps.tcps_sndacks]!++;
   } else if (flags & (TH_SYN | TH_FIN | TH_RST)) {
     cnt[tcps.tcps_sndctrl]!++;
+  } else if (flags & TH_URG) {
+    cnt[tcps.tcps_sndurg]!++;
   } else {
     cnt[tcps.tcps_sndwinup]!++;
   }

@@ -2,7 +2,7 @@
 import { tcps } from '../../metrics/layout.ts';
 import type { Mbuf } from '../../rings/mbuf.ts';
 import type { Stack } from '../stack.ts';
-import { TH_ACK, TH_FIN, TH_RST, TH_SYN, TOF_MSS, TOF_SACKPERM, TOF_SCALE, TOF_TS } from '../wire/tcp.ts';
+import { TH_ACK, TH_FIN, TH_RST, TH_SYN, TH_URG, TOF_MSS, TOF_SACKPERM, TOF_SCALE, TOF_TS } from '../wire/tcp.ts';
 import { ccInit } from './cc/glue.ts';
 import { seqGt, seqLeq } from './seq.ts';
 import { tcpDataReceived } from './tcp-do-segment.ts';
@@ -13,6 +13,7 @@ import { tcpOutput, tcpRequestScale } from './tcp-output.ts';
 import { plpStart } from './tcp-plpmtud.ts';
 import { tcpMss, tcpResetByPeer } from './tcp-subr.ts';
 import { tcpHandshakeRto, tcpKeepIdle, tcpXmitTimer } from './tcp-timer.ts';
+import { urgentReceived } from './tcp-urgent.ts';
 import {
   type Tcpcb,
   TF_ACKNOW,
@@ -134,6 +135,13 @@ export function tcpSynSentInput(
   if (tp.t_socket !== so) {
     st.pool.put(m);
     return;
+  }
+  if (flags & TH_URG) {
+    urgentReceived(tp, m, seq);
+    if (tp.t_socket !== so) {
+      st.pool.put(m);
+      return;
+    }
   }
   if (tlen > 0 || flags & TH_FIN) tcpDataReceived(st, tp, m, tp.rcv_nxt, flags, tlen);
   else st.pool.put(m);

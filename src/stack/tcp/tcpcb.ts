@@ -64,6 +64,10 @@ export class Tcpcb implements CcVar {
   /** Sequence number, acknowledgment and window of the segment that last updated the send window. */
   snd_wl1 = 0;
   snd_wl2 = 0;
+  /** The number behind what is urgent, valid in urgent mode (t_urgent); the next segment tells it also without data while t_urgdue. */
+  snd_up = 0;
+  t_urgent = false;
+  t_urgdue = false;
   iss = 0;
   snd_wnd = 0;
   max_sndwnd = 0;
@@ -88,6 +92,9 @@ export class Tcpcb implements CcVar {
   snd_sacked = 0;
   /** Bytes that are lost and not sent again yet. */
   snd_lost = 0;
+  /** Pieces of the scoreboard, and runs of SACKed ones among them: each has a hole before it. */
+  snd_numsegs = 0;
+  snd_numholes = 0;
 
   /** RACK (RFC 8985 section 5.2): the latest sent segment that was delivered, its round trip, the highest number delivered. */
   rack_xmit_us = 0;
@@ -240,6 +247,9 @@ export class Tcpcb implements CcVar {
   t_seglast: Mbuf | null = null;
   t_segqlen = 0;
   t_segqbytes = 0;
+  /** The list of connections that have such a queue. */
+  t_reassnext: Tcpcb | null = null;
+  t_reassprev: Tcpcb | null = null;
   /** A FIN that waits behind a gap: its sequence number, valid with t_finqueued. */
   t_finseq = 0;
   t_finqueued = false;
@@ -381,6 +391,9 @@ export class Tcpcb implements CcVar {
     this.snd_max = 0;
     this.snd_wl1 = 0;
     this.snd_wl2 = 0;
+    this.snd_up = 0;
+    this.t_urgent = false;
+    this.t_urgdue = false;
     this.iss = 0;
     this.snd_wnd = 0;
     this.max_sndwnd = 0;
@@ -397,6 +410,8 @@ export class Tcpcb implements CcVar {
     this.rtx_hint = null;
     this.snd_sacked = 0;
     this.snd_lost = 0;
+    this.snd_numsegs = 0;
+    this.snd_numholes = 0;
     this.rack_xmit_us = 0;
     this.rack_end_seq = 0;
     this.rack_rtt = 0;
@@ -493,6 +508,8 @@ export class Tcpcb implements CcVar {
     this.t_seglast = null;
     this.t_segqlen = 0;
     this.t_segqbytes = 0;
+    this.t_reassnext = null;
+    this.t_reassprev = null;
     this.t_finseq = 0;
     this.t_finqueued = false;
     this.rcv_numsacks = 0;
