@@ -129,7 +129,6 @@ export const TCPCB_FIELDS: readonly TcpcbField[] = [
   { name: 'pmtu_hold', type: 'u32', unit: 'count', help: 'of what was too big one segment goes again 1, has gone 2' },
   { name: 'pmtu_resend', type: 'bool', unit: 'bits', help: 'what was too big is going again' },
   { name: 'pmtu_recover', type: 'u32', unit: 'seq', help: 'it has when this is acknowledged' },
-  { name: 't_fullsent', type: 'bool', unit: 'bits', help: 'the last segment with data was full' },
   { name: 't_nodf', type: 'bool', unit: 'bits', help: "don't-fragment is not set" },
   { name: 't_saved_maxseg', type: 'u32', unit: 'bytes', help: 'segment size before a black hole was suspected' },
   { name: 't_blackhole_exit', type: 'u32', unit: 'count', help: 'timeouts in a row after which it is no longer' },

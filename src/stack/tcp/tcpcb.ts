@@ -201,8 +201,6 @@ export class Tcpcb implements CcVar {
   pmtu_hold = 0;
   pmtu_resend = false;
   pmtu_recover = 0;
-  /** The last segment with data was full. */
-  t_fullsent = false;
   /** Segments may be fragmented on their way, whatever net.inet.tcp.path_mtu_discovery says. */
   t_nodf = false;
   /** Black holes (tcp-blackhole.ts): segment size before one was suspected, and the timeout at which it is no longer. */
@@ -489,7 +487,6 @@ export class Tcpcb implements CcVar {
     this.pmtu_hold = 0;
     this.pmtu_resend = false;
     this.pmtu_recover = 0;
-    this.t_fullsent = false;
     this.t_nodf = false;
     this.t_saved_maxseg = 0;
     this.t_blackhole_exit = 0;

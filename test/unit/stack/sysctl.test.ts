@@ -41,6 +41,8 @@ test.each([
   ['net.inet.tcp.path_mtu_discovery', 1],
   ['net.inet.tcp.pmtud_blackhole_detection', 0],
   ['net.inet.tcp.pmtud_blackhole_mss', 1200],
+  ['net.inet.tcp.v6pmtud_blackhole_mss', 1220],
+  ['net.inet.tcp.v6mssdflt', 1220],
   ['net.inet.tcp.hostcache.enable', 1],
   ['net.inet.tcp.hostcache.cachelimit', 15360],
   ['net.inet.tcp.hostcache.hashsize', 512],
