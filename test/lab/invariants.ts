@@ -38,8 +38,6 @@ export function checkTcb(tp: Tcpcb): void {
 
 /** What came and is not the user's yet: in order, within its bounds, and all of what is SACKed is held. */
 function checkReceiver(tp: Tcpcb): void {
-  const { so_rcv } = tp.t_socket!;
-  if (so_rcv.sb_cc > so_rcv.sb_hiwat) fail(tp, `${so_rcv.sb_cc} bytes in a receive buffer of ${so_rcv.sb_hiwat}`);
   if ((tp.t_flags & (TF_DELACK | TF_ACKNOW)) === TF_DELACK && !tp.t_delack.armed) fail(tp, 'an ACK delayed for ever');
   let frames = 0;
   let bytes = 0;
