@@ -1,7 +1,7 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
 import { SystemError, UserError } from '../daemon/errors.ts';
-import { CONTROL_LINK, RUN_DIR } from '../daemon/paths.ts';
+import { CONTROL_LINK, RUN_DIR, trustedDir, USER_RUN_DIR } from '../daemon/paths.ts';
 
 /** How commands find a running xsiftr and talk to it: HTTP on its control socket (DESIGN.md, "Control"). */
 
@@ -14,6 +14,8 @@ export interface InstanceInfo {
   readonly uid: number;
   readonly command: string;
   readonly iface: string;
+  /** All its interfaces, by which it is found. */
+  readonly ifaces?: readonly string[];
   /** Name of the network namespace that the interface lives in, null where it has none. */
   readonly netns: string | null;
   readonly queues: number;
@@ -73,11 +75,14 @@ export async function probe(path: string): Promise<Instance | null> {
   }
 }
 
-/** The sockets of the run directory, and those elsewhere that a link of it leads to. */
+/** Where instances may be: those of root, and the user's own. */
+const RUN_DIRS: readonly string[] = [...new Set([RUN_DIR, USER_RUN_DIR])];
+
+/** The sockets of a run directory, and those elsewhere that a link of it leads to. */
 function sockets(dir: string): string[] {
   let names: string[];
   try {
-    names = readdirSync(dir);
+    names = trustedDir(dir) ? readdirSync(dir) : [];
   } catch {
     return [];
   }
@@ -92,9 +97,9 @@ function sockets(dir: string): string[] {
   });
 }
 
-/** Every instance that the run directory knows of and that answers, by interface name. */
-export async function instances(dir: string = RUN_DIR): Promise<Instance[]> {
-  const found = await Promise.all([...new Set(sockets(dir))].map(probe));
+/** Every instance that the run directories know of and that answers, by interface name. */
+export async function instances(dirs: string | readonly string[] = RUN_DIRS): Promise<Instance[]> {
+  const found = await Promise.all([...new Set([dirs].flat().flatMap(sockets))].map(probe));
   return found.filter((i) => i !== null).sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
 }
 
@@ -123,10 +128,11 @@ export function controlOf(opts: ClientOptions, env: NodeJS.ProcessEnv = process.
 export async function lookUp(
   opts: ClientOptions,
   env: NodeJS.ProcessEnv = process.env,
-  dir: string = RUN_DIR,
+  dirs: string | readonly string[] = RUN_DIRS,
 ): Promise<Instance | null> {
   const fits = ({ info }: Instance): boolean =>
-    (opts.iface === undefined || info.iface === opts.iface) && (opts.netns === undefined || info.netns === opts.netns);
+    (opts.iface === undefined || (info.ifaces ?? [info.iface]).includes(opts.iface)) &&
+    (opts.netns === undefined || info.netns === opts.netns);
   const path = controlOf(opts, env);
   if (path !== undefined) {
     const there = await probe(path);
@@ -135,7 +141,7 @@ export async function lookUp(
     }
     return there;
   }
-  const all = (await instances(dir)).filter(fits);
+  const all = (await instances(dirs)).filter(fits);
   if (all.length < 2) return all[0] ?? null;
   const what = given(opts);
   const choices = all.map((i) => `${choice(i, all)} (pid ${i.info.pid})`);

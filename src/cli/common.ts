@@ -11,9 +11,11 @@ export function clientOptions(cmd: Command, short = true): Command {
 
 /** The options that name the instance, given after the command or before it. */
 export function instanceOptions(cmd: Command): ClientOptions {
-  const { iface, netns, control } = cmd.optsWithGlobals<ClientOptions>();
+  const { iface, netns, control } = cmd.optsWithGlobals<Omit<ClientOptions, 'iface'> & { iface?: string | string[] }>();
+  // Given before the command it is the option of a run, which can be repeated.
+  const name = Array.isArray(iface) ? iface.at(-1) : iface;
   return {
-    ...(iface === undefined ? {} : { iface }),
+    ...(name === undefined ? {} : { iface: name }),
     ...(netns === undefined ? {} : { netns }),
     ...(control === undefined ? {} : { control }),
   };

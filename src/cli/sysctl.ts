@@ -57,7 +57,7 @@ class Sysctl {
 
   /** Does what the words say, in their order, also after one that failed. */
   async run(words: readonly string[]): Promise<void> {
-    if (words.length === 0) await this.#print(await this.#list());
+    if (words.length === 0) await this.#print((await this.#list()).filter((r) => r.skip !== true));
     for (const word of words) {
       const { name, value } = assignmentOf(word);
       if (value !== undefined && !this.#flags.describe) await this.#set(word, name, value);
@@ -71,7 +71,9 @@ class Sysctl {
   }
 
   async #show(name: string): Promise<void> {
-    const hits = (await this.#list()).filter((r) => r.name === name || r.name.startsWith(`${name}.`));
+    const hits = (await this.#list()).filter(
+      (r) => r.name === name || (r.skip !== true && r.name.startsWith(`${name}.`)),
+    );
     if (hits.length === 0) this.#failed(`sysctl: unknown oid '${name}'\n`);
     else await this.#print(hits);
   }

@@ -1,9 +1,9 @@
-import { chmodSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs';
-import { connect } from 'node:net';
+import { chmodSync, mkdirSync, unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import { lookAt } from '../driver/unix/socket-file.ts';
 import type { DnctlReply } from '../dummynet/control.ts';
 import type { SsWanted } from '../views/ss-filter.ts';
 import type { SysctlChange, SysctlRow } from '../views/sysctl.ts';
@@ -27,7 +27,7 @@ import { exitCodeOf, isRefusal, SystemError, UserError } from './errors.ts';
 /** What the routes call; the daemon implements it. `UserError` becomes status 400. */
 export interface ControlHandlers {
   info(): object;
-  sysctlList(): SysctlRow[];
+  sysctlList(): SysctlRow[] | Promise<SysctlRow[]>;
   sysctlSet(name: string, value: string): Promise<SysctlChange>;
   /** @param files content of the files that `words` name */
   dnctl(words: readonly string[], quiet: boolean, files: Readonly<Record<string, string>>): Promise<DnctlReply>;
@@ -119,25 +119,6 @@ export async function controlServer(handlers: ControlHandlers): Promise<FastifyI
     return reply.type('text/plain').send(await handlers.netstat(Number(q.s), q.a === '1', q.p ?? null));
   });
   return app;
-}
-
-/** What lies at the path of a control socket: nothing, a socket that somebody listens on or that a dead process left, or another file. */
-async function lookAt(path: string): Promise<'nothing' | 'live' | 'stale' | 'file'> {
-  try {
-    if (!lstatSync(path).isSocket()) return 'file';
-  } catch {
-    // What else is wrong with the path, listening tells.
-    return 'nothing';
-  }
-  return new Promise((resolve) => {
-    const s = connect(path);
-    s.on('connect', () => {
-      s.destroy();
-      resolve('live');
-    });
-    // Only this says that nobody listens: a process that is too busy to accept answers with EAGAIN (unix(7)).
-    s.on('error', (err: NodeJS.ErrnoException) => resolve(err.code === 'ECONNREFUSED' ? 'stale' : 'live'));
-  });
 }
 
 /**

@@ -10,8 +10,14 @@ import { connLines, ssFilter } from './conns.ts';
 import type { ControlHandlers } from './control.ts';
 import type { Daemon } from './daemon.ts';
 import { SystemError, UserError } from './errors.ts';
+import type { AddressOption } from './option-values.ts';
+import type { Plan } from './plan.ts';
 import { dropLines, dropOne } from './tcpdrop.ts';
 import { VERSION } from './version.ts';
+
+function addresses(plan: Plan): readonly AddressOption[] {
+  return plan.kind === 'unix' ? plan.links.flatMap((l) => l.addrs) : plan.addrs;
+}
 
 /** Name of the user that this process runs as; its number where it has none. */
 function userName(): string {
@@ -38,7 +44,7 @@ export function controlHandlers(d: Daemon): ControlHandlers {
     return d.counters;
   };
   // Started by `ip netns exec lab`, it is in lab as much as with --netns lab.
-  const netns = d.plan.dev.netns ?? netnsHandle(null).name;
+  const netns = d.plan.kind === 'unix' ? null : (d.plan.netns ?? netnsHandle(null).name);
   return {
     info: () => ({
       version: VERSION,
@@ -46,14 +52,19 @@ export function controlHandlers(d: Daemon): ControlHandlers {
       user: userName(),
       uid: process.geteuid?.() ?? 0,
       command: commandName(),
-      iface: d.plan.dev.name,
+      iface: d.plan.name,
+      ifaces: d.plan.kind === 'unix' ? d.plan.links.map((l) => l.name) : [d.plan.name],
       netns,
       queues: d.plan.queues,
-      addresses: d.plan.addrs.map((a) => `${inetNtoa(a.addr)}/${a.prefixLen}`),
+      addresses: addresses(d.plan).map((a) => `${inetNtoa(a.addr)}/${a.prefixLen}`),
       uptime: (Date.now() - d.startedAt) / 1000,
       ready: d.ready,
     }),
-    sysctlList: () => d.tuning.rows(),
+    sysctlList: async () => {
+      const lists = await Promise.all(d.shards.map((s) => s.request({ op: 'hostCache' })));
+      d.tuning.showHostCache(lists.join(''));
+      return d.tuning.rows();
+    },
     sysctlSet: async (name, value) => {
       if (!d.ready) throw new SystemError('the interface is being set up; try again');
       const change = await d.tuning.set(name, value);

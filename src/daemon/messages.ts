@@ -33,6 +33,8 @@ export type ShardRequest =
     }
   /** Sets fields of `Tunables`. */
   | { readonly op: 'tune'; readonly fields: Readonly<Record<string, number>> }
+  /** Answers with the entries of the host cache, a line each. */
+  | { readonly op: 'hostCache' }
   /** Connections made from now on have that congestion control, unless they name one. */
   | { readonly op: 'cc'; readonly name: string }
   /** Links or unlinks the SIFTR hook; `enableUs` is the wall time of the enable line, µs. */

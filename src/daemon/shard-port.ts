@@ -80,6 +80,7 @@ export class ShardPort {
   }
 
   request(req: { op: 'pcbs' }): Promise<PcbRow[]>;
+  request(req: { op: 'hostCache' }): Promise<string>;
   request(req: { op: 'dummynetReport' }): Promise<DummynetReport>;
   request(req: ShardRequest & { op: 'conns' }): Promise<ConnSlice>;
   request(req: ShardRequest & { op: 'drop' }): Promise<DropSlice>;

@@ -37,6 +37,8 @@ async function run(): Promise<void> {
         return shard.dropFlow(req.laddr, req.lport, req.faddr, req.fport);
       case 'tune':
         return shard.setTunables(req.fields);
+      case 'hostCache':
+        return shard.hostCache();
       case 'cc':
         return shard.setCc(req.name);
       case 'siftr':
@@ -67,7 +69,7 @@ async function run(): Promise<void> {
     }
   });
   trimHeap();
-  shard.start();
+  await shard.start();
   post({ kind: 'ready' });
 }
 

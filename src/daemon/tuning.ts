@@ -10,11 +10,13 @@ import {
   setTunable,
   Tunables,
 } from '../stack/sysctl.ts';
+import { HC_LIST_HEAD } from '../stack/sysctl-tcp.ts';
 import { ccNames } from '../stack/tcp/cc/registry.ts';
 import { type SysctlChange, type SysctlRow, sysctlRows } from '../views/sysctl.ts';
 
 const SIFTR = 'net.inet.siftr.';
 export const CC_ALGORITHM = 'net.inet.tcp.cc.algorithm';
+const HC_LIST = 'net.inet.tcp.hostcache.list';
 
 /** The sysctl tree of a process: the main thread's copy rules, shards get what changes. */
 export class Tuning {
@@ -69,6 +71,12 @@ export class Tuning {
     return sysctlRows(this.tune, this.#texts);
   }
 
+  /** @param lines the entries of all shards' host caches, as their knobs are to show them */
+  showHostCache(lines: string): void {
+    this.tune.tcp_hc_count = lines === '' ? 0 : lines.split('\n').length - 1;
+    this.#texts.set(HC_LIST, HC_LIST_HEAD + lines);
+  }
+
   /**
    * Sets a knob of the running stack; done when every shard has it. A refusal comes back as `error`; an unknown name too.
    */
@@ -91,6 +99,7 @@ export class Tuning {
       } else if (decl.type !== 'string') {
         setTunable(this.tune, decl, Number(value));
         await this.#publish({ [decl.field]: Number(value) });
+        if (decl.action === true) setTunable(this.tune, decl, 0);
       } else if (name === CC_ALGORITHM) {
         await this.#publishCc(String(value));
       }

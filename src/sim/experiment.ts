@@ -41,6 +41,7 @@ export function runPlan(options: ExperimentOptions, plan: Plan, hooks: Experimen
     ack: plan.ack,
     accessUs: plan.flows.map((f) => f.accessUs),
     separateReceivers: plan.separateReceivers,
+    ...(plan.path === null ? {} : { path: plan.path }),
     tune: plan.tune,
     receiverFrames: plan.receiverFrames,
   });

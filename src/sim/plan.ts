@@ -47,6 +47,8 @@ export interface Plan {
   /** The report counts from here on. */
   readonly warmupUs: number;
   readonly mtu: number;
+  /** The link behind the bottleneck, where it takes less. */
+  readonly path: { readonly mtu: number; readonly icmp: boolean } | null;
   readonly data: PipeConfig;
   readonly ack: PipeConfig;
   /** Rate of the bottleneck, of a trace its mean; bits a second. */
@@ -68,6 +70,8 @@ export interface Plan {
 }
 
 const MTU_MIN = 576;
+/** What any link of the Internet takes (RFC 791). */
+const PATH_MTU_MIN = 68;
 const MTU_MAX = 3822;
 const SECOND = 1e6;
 /** Room for a window of the path and its queue, twice, and how much at the most (RFC 7323 section 2.3). */
@@ -294,6 +298,7 @@ export function planExperiment(o: ExperimentOptions): Plan {
   const warmupUs = value('warmup', o.warmup, '0', seconds);
   if (warmupUs >= timeUs) throw new SimError(`--warmup ${o.warmup}: before the end of --time`);
   const mtu = whole('mtu', o.mtu, '1500', MTU_MIN, MTU_MAX);
+  const path = pathOf(o, mtu);
   const delayUs = delayOf(o);
   const given = o.flow === undefined || o.flow.length === 0 ? [''] : o.flow;
   if (given.length > MAX_SENDERS)
@@ -358,6 +363,7 @@ export function planExperiment(o: ExperimentOptions): Plan {
     timeUs,
     warmupUs,
     mtu,
+    path,
     data,
     ack,
     rate,
@@ -393,6 +399,17 @@ function checkOutputs(o: ExperimentOptions): void {
     const of = read.find(([, file]) => path !== undefined && path !== STDOUT && sameFile(path, file!));
     if (of !== undefined) throw new SimError(`${option} ${path}: ${of[0]} is read from there; give another file`);
   }
+}
+
+/** The MTU of the link behind the bottleneck, and what becomes of messages about it. */
+function pathOf(o: ExperimentOptions, mtu: number): Plan['path'] {
+  const icmp = o.icmp ?? 'on';
+  if (icmp !== 'on' && icmp !== 'off') throw new SimError(`--icmp ${icmp}: allowed are on and off`);
+  if (o.pathMtu === undefined) {
+    if (o.icmp !== undefined) throw new SimError(`--icmp ${icmp}: only with --path-mtu`);
+    return null;
+  }
+  return { mtu: whole('pathMtu', o.pathMtu, '', PATH_MTU_MIN, mtu), icmp: icmp === 'on' };
 }
 
 /**

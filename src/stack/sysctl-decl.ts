@@ -1,3 +1,4 @@
+import { LIMIT_SYSCTLS } from './sysctl-limits.ts';
 import { TCP_SYSCTLS } from './sysctl-tcp.ts';
 
 /** A knob with a number: `bool` is 0 or 1, as sysctl(8) shows it. */
@@ -14,6 +15,8 @@ export interface SysctlNumber {
   /** rw: at any time; boot: only before the stack starts; ro: never. */
   readonly rw: 'rw' | 'ro' | 'boot';
   readonly unit?: string;
+  /** Writing 1 does something, once; it holds nothing and reads 0. */
+  readonly action?: true;
   readonly descr: string;
 }
 
@@ -28,6 +31,8 @@ export interface SysctlString {
   readonly allowed?: () => readonly string[];
   readonly default: string;
   readonly rw: 'rw' | 'ro' | 'boot';
+  /** Shown only where it is named. */
+  readonly skip?: boolean;
   readonly unit?: string;
   readonly descr: string;
 }
@@ -49,6 +54,17 @@ export const SYSCTLS = [
     default: 64,
     rw: 'rw',
     descr: 'Time to live of packets that this host originates',
+  },
+  {
+    name: 'net.inet.ip.mtudisctimeout',
+    field: 'ip_mtudisctimeout',
+    type: 'uint',
+    min: 0,
+    max: 86400,
+    default: 600,
+    rw: 'rw',
+    unit: 's',
+    descr: 'Age at which a path MTU that ICMP told is given up and a larger one tried; 0 is never (an OpenBSD name)',
   },
   {
     name: 'net.inet.icmp.icmplim',
@@ -127,6 +143,7 @@ export const SYSCTLS = [
     descr: 'Packets that wait for one ARP answer',
   },
   ...TCP_SYSCTLS,
+  ...LIMIT_SYSCTLS,
   {
     name: 'kern.ipc.soacceptqueue',
     field: 'ipc_soacceptqueue',

@@ -5,6 +5,8 @@ export interface SysctlRow {
   readonly name: string;
   readonly value: string;
   readonly description: string;
+  /** Not part of a list of all, or of a node. */
+  readonly skip?: boolean;
 }
 
 /** What an assignment did: the value before, then the new one or why it was refused. */
@@ -29,6 +31,7 @@ export function sysctlRows(tune: Tunables, texts: ReadonlyMap<string, string>, n
     name: decl.name,
     value: sysctlValue(decl, tune, texts),
     description: decl.descr,
+    ...(decl.type === 'string' && decl.skip === true ? { skip: true } : {}),
   }));
 }
 

@@ -7,8 +7,8 @@ import { connect, type Listener, listen, type Socket } from '../../src/stack/soc
 import type { Tunables } from '../../src/stack/sysctl.ts';
 import { setCcDefault } from '../../src/stack/tcp/cc/registry.ts';
 import { tcpInit } from '../../src/stack/tcp/tcp.ts';
-import { checksum, ether, ip4, ipv4, OUR_MAC, PEER_MAC, u16 } from './frames.ts';
-import { TestHost } from './memlink.ts';
+import { arpReply, checksum, ether, ip4, ipv4, OUR_MAC, PEER_MAC, u16 } from './frames.ts';
+import { TestHost, type TestHostOptions } from './memlink.ts';
 import { Recorder } from './tcpuser.ts';
 
 const FLAG = { F: 1, S: 2, R: 4, P: 8, A: 16, U: 32, E: 64, W: 128 } as const;
@@ -19,6 +19,8 @@ export interface Seg {
   seq?: number;
   ack?: number;
   win?: number;
+  /** Urgent pointer, the field as it stands in the header. */
+  up?: number;
   data?: number[] | Uint8Array;
   mss?: number;
   wscale?: number;
@@ -44,6 +46,8 @@ export interface Out {
   seq: number;
   ack: number;
   win: number;
+  /** Urgent pointer. */
+  up: number;
   len: number;
   data: Uint8Array;
   optionKinds: number[];
@@ -67,8 +71,17 @@ export class ScriptedPeer {
   readonly accepted: Recorder[] = [];
   listener: Listener | null = null;
 
-  constructor(o: { tune?: Partial<Tunables>; sport?: number; dport?: number; mtu?: number; cc?: string } = {}) {
-    this.host = new TestHost({ frames: 1024, mtu: o.mtu ?? 1500, maxlen: 1023 });
+  constructor(
+    o: {
+      tune?: Partial<Tunables>;
+      sport?: number;
+      dport?: number;
+      mtu?: number;
+      cc?: string;
+      host?: TestHostOptions;
+    } = {},
+  ) {
+    this.host = new TestHost({ frames: 1024, mtu: o.mtu ?? 1500, maxlen: 1023, ...o.host });
     Object.assign(this.host.st.tune, o.tune ?? {});
     tcpInit(this.host.st);
     if (o.cc !== undefined) setCcDefault(this.host.st, o.cc);
@@ -133,8 +146,7 @@ export class ScriptedPeer {
       ...u16(s.win ?? 65535),
       0,
       0,
-      0,
-      0,
+      ...u16(s.up ?? 0),
       ...opts,
       ...(s.data ?? []),
     ];
@@ -151,9 +163,22 @@ export class ScriptedPeer {
       const step = d < 0 || d > left ? left : Math.max(d, 1);
       this.host.clock.advance(step);
       this.host.pass();
+      this.#answerArp();
       left -= step;
     }
     return this;
+  }
+
+  /** The peer's interface answers for it, however silent the peer is. */
+  #answerArp(): void {
+    const { sent } = this.host.link;
+    for (let i = sent.length - 1; i >= 0; i--) {
+      const { bytes } = sent[i]!;
+      if (bytes[12] !== 8 || bytes[13] !== 6) continue;
+      sent.splice(i, 1);
+      this.host.link.inject(arpReply());
+      this.host.pass();
+    }
   }
 
   /** Takes what the stack has sent since the last call. */
@@ -183,6 +208,7 @@ export class ScriptedPeer {
       seq: (v.getUint32(4) - this.iss) | 0,
       ack: bits & FLAG.A ? (v.getUint32(8) - PEER_ISS) | 0 : 0,
       win: v.getUint16(14),
+      up: v.getUint16(18),
       len: t.length - off,
       data: t.slice(off),
       optionKinds: [],

@@ -3,11 +3,19 @@
  * name these tests.
  */
 import { ecnMutants } from './ecn.ts';
+import { eventMutants } from './events.ts';
+import { handshakeMutants } from './handshake.ts';
+import { hostcacheMutants } from './hostcache.ts';
+import { knobMutants } from './knobs.ts';
+import { memoryMutants } from './memory.ts';
 import { pacingMutants } from './pacing.ts';
+import { plpmtudMutants } from './plpmtud.ts';
+import { pmtuMutants } from './pmtu.ts';
 import { rackMutants } from './rack.ts';
 import { recoveryMutants } from './recovery.ts';
 import { rfc9293Mutants } from './rfc9293.ts';
 import { sackMutants } from './sack.ts';
+import { sockoptMutants } from './sockopt.ts';
 import { timerMutants } from './timer.ts';
 import { windowMutants } from './window.ts';
 
@@ -29,5 +37,13 @@ export const mutants: readonly Mutant[] = [
   ...windowMutants,
   ...ecnMutants,
   ...pacingMutants,
+  ...pmtuMutants,
+  ...hostcacheMutants,
+  ...plpmtudMutants,
   ...rfc9293Mutants,
+  ...eventMutants,
+  ...handshakeMutants,
+  ...sockoptMutants,
+  ...memoryMutants,
+  ...knobMutants,
 ];

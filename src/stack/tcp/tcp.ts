@@ -1,15 +1,17 @@
 /** What one shard's TCP holds besides its connections, and how it is joined to the stack. */
 import { FlowKey } from '../flow.ts';
 import { RouteCache } from '../net/route.ts';
+import { SockMem } from '../socket/sockmem.ts';
 import type { Stack } from '../stack.ts';
 import { Timer } from '../timers.ts';
 import { TcpOpt } from '../wire/tcp.ts';
 import { CcAck, CcLost, type CcModule } from './cc/cc.ts';
 import { CC_DEFAULT, ccFind } from './cc/registry.ts';
-import { SipKey } from './siphash.ts';
+import { SipKey, sipKeyOf } from './siphash.ts';
 import { Syncache } from './syncache.ts';
 import { ListenTable, TcbTable } from './tcb.ts';
 import { tcpCtlinput } from './tcp-ctlinput.ts';
+import { HostCache } from './tcp-hostcache.ts';
 import { tcpHasLocalFlow, tcpInput } from './tcp-input.ts';
 import { tcpOutput } from './tcp-output.ts';
 import { RateSample } from './tcp-rate.ts';
@@ -26,7 +28,8 @@ export class Tcp {
   readonly tcb: TcbTable;
   readonly listeners: ListenTable;
   readonly syncache: Syncache;
-  /** Secret of initial sequence numbers and timestamp offsets (RFC 6528, RFC 7323 section 5.4). */
+  readonly hostcache: HostCache;
+  /** Secret of initial sequence numbers and timestamp offsets (RFC 6528, RFC 7323 section 5.4), and root of those of cookies. */
   readonly secret: SipKey;
   /** Listener of the trace point for connections made from now on. */
   trace: TcpTraceFn | null;
@@ -51,6 +54,13 @@ export class Tcp {
   readonly respondRo: RouteCache;
   /** Frames in reassembly queues, all connections together. */
   reassFrames: number;
+  /** Connections with such a queue, the one that has had it longest first. */
+  reassHead: Tcpcb | null;
+  reassTail: Tcpcb | null;
+  /** Runs of SACKed data in all scoreboards together. */
+  sackHoles: number;
+  /** What the socket buffers take. */
+  readonly sockMem: SockMem;
   /** RSTs sent in the second that began at `rstSecond` (clock.ms), for their rate limit. */
   rstCount: number;
   rstSecond: number;
@@ -75,8 +85,9 @@ export class Tcp {
     this.st = st;
     this.tcb = new TcbTable(st.random);
     this.listeners = new ListenTable();
-    this.secret = new SipKey(st.random);
+    this.secret = st.secret === null ? new SipKey(st.random) : sipKeyOf(st.secret);
     this.syncache = new Syncache(st);
+    this.hostcache = new HostCache(st);
     this.trace = null;
     this.optIn = new TcpOpt();
     this.optOut = new TcpOpt();
@@ -90,6 +101,10 @@ export class Tcp {
     this.flowids = new Set();
     this.respondRo = new RouteCache();
     this.reassFrames = 0;
+    this.reassHead = null;
+    this.reassTail = null;
+    this.sackHoles = 0;
+    this.sockMem = new SockMem(st.tune, st.cnt);
     this.rstCount = 0;
     this.rstSecond = st.clock.ms;
     this.nextPort = st.random.next32() & 0x3fff;

@@ -4,6 +4,28 @@ import type { SiftrControl } from '../../../src/siftr/control.ts';
 import { parseAssignment, SYSCTLS, type SysctlNumber } from '../../../src/stack/sysctl.ts';
 
 describe('the sysctl tree of a process', () => {
+  it('shows the host caches of the shards as net.inet.tcp.hostcache.count and list, the latter only where it is named', () => {
+    const t = new Tuning();
+    t.showHostCache('192.0.2.2 a\n192.0.2.3 b\n');
+    const row = (leaf: string) => t.rows().find((r) => r.name === `net.inet.tcp.hostcache.${leaf}`);
+    expect(row('count')!.value).toBe('2');
+    expect(row('list')).toMatchObject({
+      skip: true,
+      value: expect.stringMatching(/^\nIP address .* EXP\n192\.0\.2\.2 a\n/),
+    });
+    t.showHostCache('');
+    expect(row('count')!.value).toBe('0');
+  });
+
+  it('hands net.inet.tcp.hostcache.purge and purgenow to the shards and holds neither', async () => {
+    const t = new Tuning();
+    const sent: Record<string, number>[] = [];
+    t.connect(null as never, async (fields) => void sent.push(fields));
+    for (const leaf of ['purge', 'purgenow']) await t.set(`net.inet.tcp.hostcache.${leaf}`, '1');
+    expect(sent).toEqual([{ tcp_hc_purge: 1 }, { tcp_hc_purgenow: 1 }]);
+    expect([t.tune.tcp_hc_purge, t.tune.tcp_hc_purgenow]).toEqual([0, 0]);
+  });
+
   it('starts with the assignments of --sysctl and hands every field to the shards', () => {
     const t = new Tuning();
     t.boot([parseAssignment('net.inet.ip.ttl=33', 'boot'), parseAssignment('net.inet.siftr.logfile=/tmp/a', 'boot')]);
@@ -101,7 +123,7 @@ describe('the sysctl tree of a process', () => {
     for (const value of [decl.min, decl.max]) {
       expect(await t.set(name, String(value))).toMatchObject({ name, new: String(value) });
       expect(sent.at(-1)).toEqual({ [decl.field]: value });
-      expect(t.rows().find((r) => r.name === name)?.value).toBe(String(value));
+      expect(t.rows().find((r) => r.name === name)?.value).toBe(String(decl.action === true ? 0 : value));
     }
     for (const text of [String(decl.min - 1), String(decl.max + 1), '', 'x', '1 2', '1e3', '1.5']) {
       expect((await t.set(name, text)).error).toMatch(/; allowed: /);
