@@ -52,6 +52,11 @@ export class Socket {
   handler: SocketHandler;
   /** For the user; the stack does not look at it. */
   ctx: unknown;
+  /**
+   * `so_upcall` of BSD: once set, the handler is told nothing any more. This is called instead whenever the state of the socket may have
+   * changed (`tp`, `eof`, `error`, `so_rcv`, `sendSpace` say how), what comes waits for `receive`, and stays there on an error.
+   */
+  upcall: ((so: Socket) => void) | null;
   /** Control block, null before it exists and after the connection has ended. */
   tp: Tcpcb | null;
   readonly so_snd: SockBuf;
@@ -89,6 +94,7 @@ export class Socket {
     this.#st = st;
     this.handler = handler;
     this.ctx = null;
+    this.upcall = null;
     this.tp = null;
     this.so_snd = new SockBuf(snd);
     this.so_rcv = new SockBuf(rcv);
@@ -130,6 +136,16 @@ export class Socket {
     return this.tp === null ? null : this.tp.t_inpcb;
   }
 
+  /** The peer's FIN has come, or the end. */
+  get eof(): boolean {
+    return this.#eof;
+  }
+
+  /** How the connection ended: 0 in order, an errno, -1 not yet. */
+  get error(): number {
+    return this.#pendingClose;
+  }
+
   /** Bytes that `send` would take now. */
   get sendSpace(): number {
     return this.tp === null || this.cantSendMore ? 0 : this.so_snd.space;
@@ -168,6 +184,7 @@ export class Socket {
    * inside `data` it offers the rest after that call, if that took anything.
    */
   resume(): void {
+    if (this.upcall !== null) return;
     if (this.#offering > 0) {
       this.#resumed = true;
       return;
@@ -187,6 +204,22 @@ export class Socket {
     const tp = this.tp;
     if (took > 0 && tp !== null && haveEstablished(tp.t_state) && tp.t_state !== TCPS_TIME_WAIT) tcpOutput(tp);
     this.#tellEnd();
+  }
+
+  /**
+   * Takes bytes from the receive buffer, of a socket with an upcall, and opens the window by them (`soreceive`, `tcp_usr_rcvd`).
+   * @param skip  bytes to pass over; 0 unless `peek`
+   * @param dst   where they are copied, or null to throw them away
+   * @param len   at most what is held beyond `skip`
+   * @param peek  they stay
+   */
+  receive(skip: number, dst: Uint8Array | null, at: number, len: number, peek: boolean): void {
+    const rcv = this.so_rcv;
+    if (dst !== null && len > 0) rcv.peek(skip, dst, at, len);
+    if (peek || len === 0) return;
+    rcv.drop(len);
+    const tp = this.tp;
+    if (tp !== null && haveEstablished(tp.t_state) && tp.t_state !== TCPS_TIME_WAIT) tcpOutput(tp);
   }
 
   /** Sends FIN after what is queued; receiving goes on. */
@@ -265,6 +298,11 @@ export class Socket {
   /** Payload in sequence. */
   deliver(u8: Uint8Array, off: number, len: number): void {
     if (this.noFdRef) return;
+    if (this.upcall !== null) {
+      this.so_rcv.append(u8, off, len);
+      this.upcall(this);
+      return;
+    }
     let taken = 0;
     if (!this.#paused && this.so_rcv.sb_cc === 0 && this.#listener === null) {
       taken = this.#offer(u8, off, len);
@@ -289,6 +327,10 @@ export class Socket {
    * sent: where most of it is in flight the sender would run dry.
    */
   sowwakeup(): void {
+    if (this.upcall !== null) {
+      this.upcall(this);
+      return;
+    }
     if (!this.#wantWrite || this.cantSendMore) return;
     const snd = this.so_snd;
     const { space, sb_cc } = snd;
@@ -308,6 +350,7 @@ export class Socket {
   /** The handshake is complete (`soisconnected`): a passive socket goes to its listener first. */
   connected(): void {
     if (this.#listener !== null) this.#listener.accepted(this);
+    else if (this.upcall !== null) this.upcall(this);
     else if (!this.noFdRef) this.handler.connected(this);
   }
 
@@ -320,14 +363,14 @@ export class Socket {
   accept(handler: SocketHandler): void {
     this.#listener = null;
     this.handler = handler;
-    if (!this.noFdRef) handler.connected(this);
+    if (!this.noFdRef && this.upcall === null) handler.connected(this);
     this.resume();
   }
 
   /** Nothing will come or go any more, though the block may live on in TIME_WAIT (`soisdisconnected`). */
   disconnected(errno: number): void {
     if (this.#pendingClose < 0) this.#pendingClose = errno;
-    if (errno !== 0) this.so_rcv.release();
+    if (errno !== 0 && this.upcall === null) this.so_rcv.release();
     this.cantSendMore = true;
     this.#eof = true;
     this.#tellEnd();
@@ -343,6 +386,10 @@ export class Socket {
 
   #tellEnd(): void {
     if (this.#listener !== null) return;
+    if (this.upcall !== null) {
+      this.upcall(this);
+      return;
+    }
     if (this.#eof && this.so_rcv.sb_cc === 0) {
       if (!this.#endTold) {
         this.#endTold = true;
@@ -362,12 +409,16 @@ export class Listener {
   readonly addr: number;
   readonly port: number;
   /** Connections that may wait to be accepted. */
-  readonly backlog: number;
+  backlog: number;
   /** Buffer sizes of the connections. */
   readonly sndBuf: number;
   readonly rcvBuf: number;
   /** Congestion control of the connections; null takes the stack's default of the moment. */
   readonly cc: CcModule | null;
+  /** Connections that the accept function has taken and that nobody has asked for yet; they count as waiting. */
+  held: number;
+  /** More than this many may not wait: one and a half backlogs (listen(2) of FreeBSD). */
+  limit: number;
   readonly #st: Stack;
   readonly #accept: AcceptFn;
   readonly #queue: Socket[];
@@ -381,6 +432,8 @@ export class Listener {
     this.sndBuf = st.tune.tcp_sendspace;
     this.rcvBuf = st.tune.tcp_recvspace;
     this.cc = cc;
+    this.held = 0;
+    this.limit = (backlog * 3) >> 1;
     this.#accept = accept;
     this.#queue = [];
     this.#closed = false;
@@ -388,12 +441,11 @@ export class Listener {
 
   /** Connections that wait to be accepted. */
   get qlen(): number {
-    return this.#queue.length;
+    return this.#queue.length + this.held;
   }
 
-  /** No more may wait: one and a half backlogs do (listen(2) of FreeBSD). */
   get full(): boolean {
-    return this.qlen > (this.backlog * 3) >> 1;
+    return this.qlen > this.limit;
   }
 
   /** Socket for a handshake that has just ended. */
