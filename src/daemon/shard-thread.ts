@@ -1,11 +1,24 @@
 import { getHeapStatistics } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
 import { loadNative } from '../driver/native.ts';
+import type { CoreReply } from '../endpoint/operations.ts';
 import { loadCcUrls } from '../load/cc-load.ts';
 import { trimHeap } from '../siftr/heap.ts';
-import type { FromShard, ShardRequest, ToShard } from './messages.ts';
+import type { EndpointAsks, FromShard, ShardRequest, ToShard } from './messages.ts';
 import { Shard } from './shard.ts';
 import type { ShardSetup } from './shard-setup.ts';
+
+/** Hands an operation of the socket endpoint on. */
+function askEndpoint(shard: Shard, msg: EndpointAsks, post: (msg: FromShard) => void): void {
+  const { endpoint } = shard;
+  if (endpoint === null) return;
+  shard.enter();
+  const { id } = msg;
+  const done = (reply: CoreReply): void => post({ kind: 'socketReply', id, reply });
+  if (msg.kind === 'socket') endpoint.request(id, msg.request, done);
+  else if (msg.kind === 'poll') endpoint.poll(id, msg.items, msg.us, done);
+  else endpoint.cancel(id);
+}
 
 /** The thread of a shard: makes it and passes messages between it and the main thread. */
 async function run(): Promise<void> {
@@ -52,9 +65,17 @@ async function run(): Promise<void> {
     }
   };
   port.on('message', (msg: ToShard) => {
-    if (msg.kind !== 'request') {
-      shard.receive(msg);
-      return;
+    switch (msg.kind) {
+      case 'request':
+        break;
+      case 'socket':
+      case 'poll':
+      case 'cancel':
+        askEndpoint(shard, msg, post);
+        return;
+      default:
+        shard.receive(msg);
+        return;
     }
     try {
       post({ kind: 'reply', seq: msg.seq, value: answer(msg) });

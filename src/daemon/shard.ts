@@ -3,6 +3,7 @@ import { CLK, CLOCK_WORDS, type Native } from '../driver/native.ts';
 import { XskLink } from '../driver/xsk.ts';
 import type { DummynetChange } from '../dummynet/control.ts';
 import { Dummynet, type DummynetReport } from '../dummynet/dummynet.ts';
+import { Core, type CoreMessage } from '../endpoint/core.ts';
 import { counterBlock, stks, tcps } from '../metrics/layout.ts';
 import { rxqBlock, txqBlock } from '../metrics/queuekv.ts';
 import { parseIPv4 } from '../net/address.ts';
@@ -71,6 +72,8 @@ export class Shard implements ShardWork {
   readonly stack: Stack;
   readonly transport: StackTransport;
   readonly clock = new ShardClock();
+  /** The sockets of the endpoint on this shard; null where there is no endpoint. */
+  readonly endpoint: Core | null;
   readonly #setup: ShardSetup;
   readonly #outside: ShardOutside;
   readonly #links: XskLink[] = [];
@@ -152,7 +155,16 @@ export class Shard implements ShardWork {
     });
     this.#loop.onError = (err) => outside.failed(err);
     this.transport = new StackTransport(st, () => this.enter());
+    this.endpoint = setup.endpoint ? this.#openEndpoint() : null;
     for (const name of setup.services) this.#services.push(findService(name)!.start(this.#host()));
+  }
+
+  #openEndpoint(): Core {
+    const { shard, nshards } = this.#setup;
+    const { bus } = this.#host();
+    const core = new Core(this.stack, { shard, nshards, publish: (msg) => bus.publish('endpoint', msg) });
+    bus.subscribe('endpoint', (msg) => core.receive(msg as CoreMessage));
+    return core;
   }
 
   /** Begins to forward; shard 0 announces the addresses. */
@@ -313,6 +325,7 @@ export class Shard implements ShardWork {
     // What is sent from here on would not come out of a pipe in time.
     this.#dummynet.flush();
     for (const s of this.#services.splice(0)) s.stop();
+    this.endpoint?.close();
     for (const l of this.stack.tcp.listeners.all()) l.close();
     const open: Socket[] = [];
     this.stack.tcp.tcb.forEach((inp) => {

@@ -88,7 +88,7 @@ const NEVER = -1;
 
 export class Core implements SockHost {
   readonly st: Stack;
-  readonly ports = new PortTable<Sock>();
+  readonly ports = new PortTable();
   readonly own = new Set<Listener>();
   readonly #shard: number;
   readonly #nshards: number;

@@ -10,14 +10,14 @@ export interface PortOwner {
   readonly listening: boolean;
 }
 
-export class PortTable<O extends PortOwner> {
-  readonly #byPort = new Map<number, Set<O>>();
+export class PortTable {
+  readonly #byPort = new Map<number, Set<PortOwner>>();
 
   /**
    * True when `who` cannot have the port: another is bound to an address that is the same or any, and not both allow to share it.
    * Sockets with SO_REUSEADDR share a port as long as none listens, those with SO_REUSEPORT always.
    */
-  conflicts(who: O, port: number): boolean {
+  conflicts(who: PortOwner, port: number): boolean {
     for (const o of this.#byPort.get(port) ?? []) {
       if (o === who || (o.rcvAddr !== 0 && who.rcvAddr !== 0 && o.rcvAddr !== who.rcvAddr)) continue;
       if (who.reuseAddr && o.reuseAddr && !o.listening) continue;
@@ -27,13 +27,13 @@ export class PortTable<O extends PortOwner> {
     return false;
   }
 
-  take(who: O, port: number): void {
+  take(who: PortOwner, port: number): void {
     const set = this.#byPort.get(port);
     if (set === undefined) this.#byPort.set(port, new Set([who]));
     else set.add(who);
   }
 
-  release(who: O, port: number): void {
+  release(who: PortOwner, port: number): void {
     const set = this.#byPort.get(port);
     if (set === undefined) return;
     set.delete(who);

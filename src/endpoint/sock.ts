@@ -81,7 +81,7 @@ export interface Child {
 /** What a socket needs of the shard's endpoint. */
 export interface SockHost {
   readonly st: Stack;
-  readonly ports: PortTable<Sock>;
+  readonly ports: PortTable;
   /** Listeners of the endpoint's sockets. */
   readonly own: Set<Listener>;
   /** The socket may now be able to do what somebody waits for. */
@@ -407,7 +407,7 @@ export class Sock implements PortOwner {
       if (this.o.lingerOn !== 0 && this.o.lingerTime === 0 && !this.#ended) so.abort();
       else so.close();
     }
-    if (so === null || so.tp === null) this.#putPort();
+    if (so === null || so.tp === null || this.#ended) this.#putPort();
   }
 
   /** What a close with SO_LINGER waits for has come: all is sent and acknowledged, or the connection is gone. */
@@ -419,8 +419,8 @@ export class Sock implements PortOwner {
   /** The stack says that something has changed. */
   changed(so: Socket): void {
     if (so !== this.so) return;
-    if (so.tp === null && (this.closed || !this.#portLock)) this.#putPort();
     if (this.closed) {
+      if (so.tp === null) this.#putPort();
       this.host.wake(this);
       return;
     }
@@ -452,6 +452,25 @@ export class Sock implements PortOwner {
   #end(): void {
     this.#ended = true;
     this.shut = SHUTDOWN_MASK;
+    this.#leaveTimeWait(this.so!);
+    if (!this.#portLock) this.#putPort();
+  }
+
+  /** A connection in TIME_WAIT is no socket's any more, and holds its port by itself. */
+  #leaveTimeWait(so: Socket): void {
+    const port = this.lport;
+    if (so.tp === null) return;
+    const { ports } = this.host;
+    const ghost: PortOwner = {
+      rcvAddr: this.rcvAddr,
+      reuseAddr: this.reuseAddr,
+      reusePort: this.reusePort,
+      listening: false,
+    };
+    ports.take(ghost, port);
+    so.upcall = () => {
+      if (so.tp === null) ports.release(ghost, port);
+    };
   }
 
   /** What poll(2) reports (tcp_poll). */

@@ -2,7 +2,7 @@ import { beforeEach, describe, expect, test } from 'vitest';
 import * as C from '../../../src/endpoint/codec.ts';
 import * as L from '../../../src/endpoint/linux.ts';
 import { sockaddrIn } from '../../../src/endpoint/sockaddr.ts';
-import { bytes, type EpClient, EpLab, pollfds, text } from '../../lab/endpoint.ts';
+import { bytes, type EpClient, EpLab, pollfds, text } from '../../lab/epclient.ts';
 import { ADDR_A, ADDR_B } from '../../lab/twostacks.ts';
 
 // errno(3) of Linux; the expected values of this file are those of its manual pages, and of test/veth/endpoint.test.ts's comparison.
