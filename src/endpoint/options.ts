@@ -332,6 +332,8 @@ export function setOption(s: Sock, level: number, name: number, raw: Uint8Array)
 /** getsockopt(2). @returns the value cut to `buflen`, or an errno */
 export function getOption(s: Sock, level: number, name: number, buflen: number): Uint8Array | number {
   if (buflen < 0) return EINVAL;
+  // Reading and setting differ in what they say of a level that is none (do_ip_getsockopt).
+  if (level !== L.SOL_SOCKET && level !== L.SOL_TCP && level !== L.SOL_IP) return L.EOPNOTSUPP;
   const row = rowOf(level, name);
   if (row?.get === undefined) return L.ENOPROTOOPT;
   const value = row.get(s);

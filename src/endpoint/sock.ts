@@ -128,6 +128,8 @@ export class Sock implements PortOwner {
   /** The user has chosen address and port by himself. */
   #addrLock = false;
   #portLock = false;
+  /** Bytes that had come when both directions were shut down. */
+  #heard = 0;
   /** What the end of the connection means has been taken in. */
   #ended = true;
 
@@ -390,6 +392,7 @@ export class Sock implements PortOwner {
     } else {
       if (state === LX_CLOSE) e = ENOTCONN;
       this.shut |= bits;
+      if (this.shut === SHUTDOWN_MASK) this.#heard = this.so?.tp?.rcv_bytes ?? 0;
       if (bits & SEND_SHUTDOWN && state !== LX_CLOSE) this.so!.shutdown();
     }
     this.host.wake(this);
@@ -434,7 +437,7 @@ export class Sock implements PortOwner {
       this.done = true;
       this.shut |= RCV_SHUTDOWN;
       if (so.error === 0) this.#end();
-    } else if (this.shut === SHUTDOWN_MASK && so.so_rcv.sb_cc > 0 && so.tp !== null && this.#unwanted()) {
+    } else if (this.shut === SHUTDOWN_MASK && so.tp !== null && so.tp.rcv_bytes !== this.#heard && this.#unwanted()) {
       this.err = ECONNRESET;
       this.#end();
       so.abort();

@@ -159,6 +159,7 @@ class World:
         self.sockets = {}
         self.ports = {"L": PEER_LISTENER, "closed": PEER_CLOSED, "0": 0}
         self.waiting = {}
+        self.others = []
         enter(far)
         self.listener = socket.socket()
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -227,20 +228,21 @@ class World:
     def show(self, value):
         if value is None:
             return "ok"
-        if isinstance(value, tuple):
+        if isinstance(value, tuple) and len(value) == 2:
             return self.shown(value)
         return repr(value)
 
     def do(self, who, call, args, other):
         if call == "socket":
-            self.sockets[who] = self.new(who, *args)
+            self.put(who, self.new(who, *args))
             return None
         s = self.sockets.get(who)
         if s is None:
             return "none"
         if other and isinstance(s, xs.Socket):
             # A call that blocks has a connection to the endpoint of its own.
-            s = xs.Socket(xs.Endpoint(self.path), s.fd)
+            self.others.append(xs.Endpoint(self.path))
+            s = xs.Socket(self.others[-1], s.fd)
         if call in ("bind", "connect"):
             return getattr(s, call)(self.where(args[0]))
         if call == "sendto":
@@ -249,7 +251,7 @@ class World:
             made, peer = s.accept(*args[1:])
             if isinstance(made, xs.Socket):
                 made.endpoint = self.ep
-            self.sockets[args[0]] = made
+            self.put(args[0], made)
             return peer
         if call == "close":
             del self.sockets[who]
@@ -263,6 +265,12 @@ class World:
             del self.sockets[who]
             return s.close()
         return getattr(s, call)(*args)
+
+    def put(self, who, made):
+        """Gives a socket a name; who had it before is closed."""
+        old, self.sockets[who] = self.sockets.get(who), made
+        if old:
+            old.close()
 
     def poll(self, s, events=0x7FFF, timeout=0):
         if isinstance(s, xs.Socket):
@@ -279,7 +287,7 @@ class World:
         except OSError as e:
             return errno.errorcode[e.errno]
         made.setblocking(True)
-        self.sockets[who] = LinuxSocket(made)
+        self.put(who, LinuxSocket(made))
         fcntl.fcntl(made.fileno(), fcntl.F_SETFL, os.O_NONBLOCK)
         return "ok"
 
@@ -291,8 +299,11 @@ class World:
                 s.close()
             except OSError:
                 pass
+        for ep in self.others:
+            ep.close()
         self.sockets.clear()
         self.waiting.clear()
+        self.others.clear()
         while self.peer_accept("rest") == "ok":
             s = self.sockets.pop("rest")
             s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
