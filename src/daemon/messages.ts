@@ -1,6 +1,7 @@
 import type { DummynetChange } from '../dummynet/control.ts';
 import type { CoreRequest } from '../endpoint/core.ts';
 import type { CoreReply } from '../endpoint/operations.ts';
+import type { DropWanted } from './drop-slice.ts';
 
 /** What the main thread and a shard's worker say to each other. Every request gets exactly one reply with its `seq`. */
 
@@ -22,8 +23,20 @@ export type ShardRequest =
   | { readonly op: 'pcbs' }
   /** A slice of the connections, or of the listening sockets, from `cursor` on (conn-slice.ts). */
   | { readonly op: 'conns'; readonly what: 'listen' | 'connected'; readonly cursor: number }
+  /** Drops connections of a slice (drop-slice.ts). */
+  | ({ readonly op: 'drop'; readonly cursor: number } & DropWanted)
+  /** Drops one connection, where it is here; addresses are int32. */
+  | {
+      readonly op: 'dropFlow';
+      readonly laddr: number;
+      readonly lport: number;
+      readonly faddr: number;
+      readonly fport: number;
+    }
   /** Sets fields of `Tunables`. */
   | { readonly op: 'tune'; readonly fields: Readonly<Record<string, number>> }
+  /** Answers with the entries of the host cache, a line each. */
+  | { readonly op: 'hostCache' }
   /** Connections made from now on have that congestion control, unless they name one. */
   | { readonly op: 'cc'; readonly name: string }
   /** Links or unlinks the SIFTR hook; `enableUs` is the wall time of the enable line, µs. */
@@ -62,13 +75,15 @@ export type EndpointAsks =
       /** How long it may wait, -1 for ever. */
       readonly us: number;
     }
-  | { readonly kind: 'cancel'; readonly id: number };
+  | { readonly kind: 'cancel'; readonly id: number }
+  | { readonly kind: 'linksync'; readonly id: number; readonly index: number; readonly count: number }
+  | { readonly kind: 'clock'; readonly id: number; readonly what: number; readonly us: number };
 
 export type ToShard = ({ readonly kind: 'request'; readonly seq: number } & ShardRequest) | EndpointAsks | Broadcast;
 
 export type FromShard =
   | { readonly kind: 'reply'; readonly seq: number; readonly value?: unknown; readonly error?: string }
-  /** The answer to a `socket` or `poll`. */
+  /** The answer to one of `EndpointAsks`; a `cancel` has none. */
   | { readonly kind: 'socketReply'; readonly id: number; readonly reply: CoreReply }
   /** The shard forwards packets. */
   | { readonly kind: 'ready' }

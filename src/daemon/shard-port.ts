@@ -4,6 +4,7 @@ import type { CoreRequest } from '../endpoint/core.ts';
 import type { CorePort } from '../endpoint/endpoint.ts';
 import type { CoreReply } from '../endpoint/operations.ts';
 import type { ConnSlice } from './conn-slice.ts';
+import type { DropSlice } from './drop-slice.ts';
 import { SystemError } from './errors.ts';
 import type { Broadcast, FromShard, PcbRow, ShardRequest, ToShard } from './messages.ts';
 import { workerFile } from './paths.ts';
@@ -41,6 +42,14 @@ export class ShardPort {
       this.post({ kind: 'poll', id, items, us });
     },
     cancel: (id) => this.post({ kind: 'cancel', id }),
+    linkSync: (id, index, count, done) => {
+      this.#asked.set(id, done);
+      this.post({ kind: 'linksync', id, index, count });
+    },
+    clock: (id, what, us, done) => {
+      this.#asked.set(id, done);
+      this.post({ kind: 'clock', id, what, us });
+    },
   };
   readonly shard: number;
   readonly #worker: Worker;
@@ -95,8 +104,11 @@ export class ShardPort {
   }
 
   request(req: { op: 'pcbs' }): Promise<PcbRow[]>;
+  request(req: { op: 'hostCache' }): Promise<string>;
   request(req: { op: 'dummynetReport' }): Promise<DummynetReport>;
   request(req: ShardRequest & { op: 'conns' }): Promise<ConnSlice>;
+  request(req: ShardRequest & { op: 'drop' }): Promise<DropSlice>;
+  request(req: ShardRequest & { op: 'dropFlow' }): Promise<boolean>;
   request(req: ShardRequest): Promise<unknown>;
   /** Sends a request and waits for its answer. Rejects when the shard died or does not answer within 10 s. */
   request(req: ShardRequest): Promise<unknown> {

@@ -1,24 +1,12 @@
 import { getHeapStatistics } from 'node:v8';
 import { parentPort, workerData } from 'node:worker_threads';
 import { loadNative } from '../driver/native.ts';
-import type { CoreReply } from '../endpoint/operations.ts';
 import { loadCcUrls } from '../load/cc-load.ts';
 import { trimHeap } from '../siftr/heap.ts';
-import type { EndpointAsks, FromShard, ShardRequest, ToShard } from './messages.ts';
+import { askEndpoint } from './endpoint-shard.ts';
+import type { FromShard, ShardRequest, ToShard } from './messages.ts';
 import { Shard } from './shard.ts';
 import type { ShardSetup } from './shard-setup.ts';
-
-/** Hands an operation of the socket endpoint on. */
-function askEndpoint(shard: Shard, msg: EndpointAsks, post: (msg: FromShard) => void): void {
-  const { endpoint } = shard;
-  if (endpoint === null) return;
-  shard.enter();
-  const { id } = msg;
-  const done = (reply: CoreReply): void => post({ kind: 'socketReply', id, reply });
-  if (msg.kind === 'socket') endpoint.request(id, msg.request, done);
-  else if (msg.kind === 'poll') endpoint.poll(id, msg.items, msg.us, done);
-  else endpoint.cancel(id);
-}
 
 /** The thread of a shard: makes it and passes messages between it and the main thread. */
 async function run(): Promise<void> {
@@ -44,8 +32,14 @@ async function run(): Promise<void> {
         return shard.pcbs();
       case 'conns':
         return shard.conns(req.what, req.cursor);
+      case 'drop':
+        return shard.drop(req.cursor, req);
+      case 'dropFlow':
+        return shard.dropFlow(req.laddr, req.lport, req.faddr, req.fport);
       case 'tune':
         return shard.setTunables(req.fields);
+      case 'hostCache':
+        return shard.hostCache();
       case 'cc':
         return shard.setCc(req.name);
       case 'siftr':
@@ -71,6 +65,8 @@ async function run(): Promise<void> {
       case 'socket':
       case 'poll':
       case 'cancel':
+      case 'linksync':
+      case 'clock':
         askEndpoint(shard, msg, post);
         return;
       default:
@@ -84,7 +80,7 @@ async function run(): Promise<void> {
     }
   });
   trimHeap();
-  shard.start();
+  await shard.start();
   post({ kind: 'ready' });
 }
 

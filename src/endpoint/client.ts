@@ -1,7 +1,7 @@
 /** One connection to the endpoint: its requests in their order, one at a time, and the answers. Knows nothing of the transport. */
 import { eps } from '../metrics/layout.ts';
 import * as C from './codec.ts';
-import { encodeReply, failure, type Reply, type Request, RequestReader, success } from './codec.ts';
+import { encodeReply, failure, type Reply, type Request, RequestReader } from './codec.ts';
 import type { Endpoint } from './endpoint.ts';
 import * as L from './linux.ts';
 import type { CoreReply } from './operations.ts';
@@ -117,10 +117,10 @@ export class Client {
         this.#cancel = pollDescriptors(ep, req, done);
         return;
       case C.OP_LINKSYNC:
-        ep.links.sync(req.b, req.a).then((e) => done(e === 0 ? success() : failure(e)));
+        this.#shardOnly(ep.cores[0]!.linkSync?.bind(ep.cores[0], ep.nextId(), req.b, req.a));
         return;
       case C.OP_CLOCK:
-        ep.clock(req.a, req.b).then(done);
+        this.#shardOnly(ep.cores[0]!.clock?.bind(ep.cores[0], ep.nextId(), req.a, req.b));
         return;
     }
     const d = ep.fds.get(req.fd);
@@ -134,6 +134,12 @@ export class Client {
     }
     if (req.op === C.OP_CLOSE) ep.forget(req.fd);
     this.#ask(req, d.shard, d.sid, done);
+  }
+
+  /** Time and links are those of the first shard; a stack that has several of its own has none that can be set. */
+  #shardOnly(ask: ((done: (r: Reply) => void) => void) | undefined): void {
+    if (ask === undefined) this.#done(failure(L.EOPNOTSUPP));
+    else ask(this.#done);
   }
 
   #ask(req: Request, shard: number, sid: number, done: (r: CoreReply) => void): void {

@@ -64,6 +64,8 @@ export interface CoreOptions {
   readonly nshards: number;
   /** To the endpoints of all other shards. */
   readonly publish: (msg: CoreMessage) => void;
+  /** Told whenever an operation has to wait; what it returns is called when it waits no longer. For a stack whose time moves with it. */
+  readonly wait?: () => () => void;
 }
 
 /** An operation that waits. */
@@ -73,6 +75,8 @@ interface Pending {
   readonly op: Operation;
   readonly timer: Timer;
   readonly done: (r: CoreReply) => void;
+  /** It waits no longer. */
+  readonly over: () => void;
   /** A step is being made: what it changes is no news for itself. */
   stepping: boolean;
 }
@@ -93,6 +97,7 @@ export class Core implements SockHost {
   readonly #shard: number;
   readonly #nshards: number;
   readonly #publish: (msg: CoreMessage) => void;
+  readonly #wait: () => () => void;
   readonly #socks = new Map<number, Sock>();
   readonly #pending = new Map<number, Pending>();
   readonly #waiting = new Map<Sock, Set<Pending>>();
@@ -106,6 +111,7 @@ export class Core implements SockHost {
     this.#shard = o.shard;
     this.#nshards = o.nshards;
     this.#publish = o.publish;
+    this.#wait = o.wait ?? (() => () => {});
   }
 
   /** Sockets that are open. */
@@ -434,7 +440,7 @@ export class Core implements SockHost {
       return;
     }
     const timer = new Timer(() => this.#finish(p, p.op.late()), null);
-    const p: Pending = { id, socks, op, timer, done, stepping: false };
+    const p: Pending = { id, socks, op, timer, done, over: this.#wait(), stepping: false };
     if (us !== NEVER) this.st.wheel.arm(p.timer, us);
     this.#pending.set(id, p);
     for (const s of socks) {
@@ -448,6 +454,7 @@ export class Core implements SockHost {
   #finish(p: Pending, r: CoreReply): void {
     if (!this.#pending.delete(p.id)) return;
     this.st.wheel.cancel(p.timer);
+    p.over();
     for (const s of p.socks) {
       s.busy--;
       const set = this.#waiting.get(s);

@@ -112,12 +112,12 @@ export class Server extends EventEmitter {
   /** The stack knows no port 0: a free port of the dynamic range (RFC 6335, section 6) is looked for here. */
   #listen(addr: number, port: number, backlog: number | undefined): StreamListener {
     const accept = (so: StreamSocket): StreamHandler => this.#accept(so);
-    if (port !== 0) return this.#transport.listen({ addr, port, backlog }, accept);
+    if (port !== 0) return this.#transport.listen({ addr, port, backlog, options: this.#options.tcp }, accept);
     const first = randomInt(DYNAMIC_PORTS);
     for (let i = 1; ; i++) {
       try {
         const chosen = DYNAMIC_FIRST + ((first + i) % DYNAMIC_PORTS);
-        return this.#transport.listen({ addr, port: chosen, backlog }, accept);
+        return this.#transport.listen({ addr, port: chosen, backlog, options: this.#options.tcp }, accept);
       } catch (e) {
         if (errnoOf(e) !== EADDRINUSE || i === DYNAMIC_PORTS) throw e;
       }

@@ -31,6 +31,20 @@ export class FlowKey {
     this.fport = fport;
     this.zone = 0;
   }
+
+  copy(k: FlowKey): void {
+    this.l0 = k.l0;
+    this.l1 = k.l1;
+    this.l2 = k.l2;
+    this.l3 = k.l3;
+    this.f0 = k.f0;
+    this.f1 = k.f1;
+    this.f2 = k.f2;
+    this.f3 = k.f3;
+    this.lport = k.lport;
+    this.fport = k.fport;
+    this.zone = k.zone;
+  }
 }
 
 function mix(h: number, w: number): number {

@@ -19,6 +19,7 @@ import { MbufList } from '../rings/mbuf-list.ts';
 import { FlowKey } from './flow.ts';
 import { Ifnet, type IfnetOptions, ifFlush } from './ifnet.ts';
 import { ArpTable } from './net/arp.ts';
+import { bareInput } from './net/bare.ts';
 import { etherInput } from './net/ether.ts';
 import { Icmp, icmpInput } from './net/icmp.ts';
 import { Pfil } from './net/pfil.ts';
@@ -59,6 +60,11 @@ export interface StackOptions {
   readonly tune: Tunables;
   readonly shard: number;
   readonly nshards: number;
+  /**
+   * Four random words that all shards have in common, the root of what a peer must not guess: a SYN cookie that one shard gave is
+   * answered to another. Absent or null: words of `random`.
+   */
+  readonly secret?: ArrayLike<number> | null;
 }
 
 /** Everything that a shard's stack holds. A pass of the shard's loop is `input`, `inputHandedOver`, `runTimers`, `flush`. */
@@ -71,6 +77,8 @@ export class Stack {
   readonly tune: Tunables;
   readonly shard: number;
   readonly nshards: number;
+  /** See StackOptions; null where the shard is alone. */
+  readonly secret: ArrayLike<number> | null;
   readonly wheel: TimerWheel;
   readonly ifnets: Ifnet[];
   readonly routes: RouteTable;
@@ -115,6 +123,7 @@ export class Stack {
     this.tune = o.tune;
     this.shard = o.shard;
     this.nshards = o.nshards;
+    this.secret = o.secret ?? null;
     this.wheel = new TimerWheel(o.clock);
     this.ifnets = [];
     this.routes = new RouteTable();
@@ -162,6 +171,10 @@ export class Stack {
     const livelock = ifp.ifiq.input(list, ifp.bpf);
     if (ifp.ifiq.takeAll(list)) {
       for (let m = list.dequeue(); m !== null; m = list.dequeue()) {
+        if (ifp.bare) {
+          bareInput(this, ifp, m);
+          continue;
+        }
         if (this.steer?.(m)) continue;
         etherInput(this, ifp, m);
       }

@@ -28,6 +28,8 @@ export interface SysctlString {
   readonly allowed?: () => readonly string[];
   readonly default: string;
   readonly rw: 'rw' | 'ro' | 'boot';
+  /** Shown only where it is named. */
+  readonly skip?: boolean;
   readonly unit?: string;
   readonly descr: string;
 }
@@ -49,6 +51,17 @@ export const SYSCTLS = [
     default: 64,
     rw: 'rw',
     descr: 'Time to live of packets that this host originates',
+  },
+  {
+    name: 'net.inet.ip.mtudisctimeout',
+    field: 'ip_mtudisctimeout',
+    type: 'uint',
+    min: 0,
+    max: 86400,
+    default: 600,
+    rw: 'rw',
+    unit: 's',
+    descr: 'Age at which a path MTU that ICMP told is given up and a larger one tried; 0 is never (an OpenBSD name)',
   },
   {
     name: 'net.inet.icmp.icmplim',

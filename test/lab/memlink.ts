@@ -175,6 +175,12 @@ export interface TestHostOptions {
   readonly frames?: number;
   readonly maxlen?: number;
   readonly nshards?: number;
+  /** What shards of one stack share (StackOptions). */
+  readonly secret?: readonly number[];
+  /** Of the randomness; default 1. */
+  readonly seed?: number;
+  /** Packets without a link header. */
+  readonly bare?: boolean;
 }
 
 export const TEST_MAC = '02:00:00:00:00:01';
@@ -196,12 +202,13 @@ export class TestHost {
     this.pool = new FramePool(new ArrayBuffer(frames * FRAME_SIZE), 0, frames);
     this.st = new Stack({
       clock: this.clock,
-      random: new TestRandom(),
+      random: new TestRandom(o.seed),
       cnt: new Float64Array(COUNTER_SLOTS),
       pool: this.pool,
       tune: new Tunables(),
       shard: 0,
       nshards: o.nshards ?? 1,
+      secret: o.secret ?? null,
     });
     this.link = new MemLink(this.pool, o.csum ?? false);
     const { hi, lo } = macFromString(o.mac ?? TEST_MAC);
@@ -214,6 +221,7 @@ export class TestHost {
       ifq: new Ifqueue(this.txq, o.maxlen ?? IFQ_MAXLEN),
       ifiq: new Ifiqueue(this.rxq),
       link: this.link,
+      bare: o.bare ?? false,
     });
     for (const a of o.addrs ?? ['192.0.2.1/24']) {
       const [addr, len] = a.split('/');

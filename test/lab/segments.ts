@@ -8,7 +8,7 @@ import type { Tunables } from '../../src/stack/sysctl.ts';
 import { setCcDefault } from '../../src/stack/tcp/cc/registry.ts';
 import { tcpInit } from '../../src/stack/tcp/tcp.ts';
 import { checksum, ether, ip4, ipv4, OUR_MAC, PEER_MAC, u16 } from './frames.ts';
-import { TestHost } from './memlink.ts';
+import { TestHost, type TestHostOptions } from './memlink.ts';
 import { Recorder } from './tcpuser.ts';
 
 const FLAG = { F: 1, S: 2, R: 4, P: 8, A: 16, U: 32, E: 64, W: 128 } as const;
@@ -19,6 +19,8 @@ export interface Seg {
   seq?: number;
   ack?: number;
   win?: number;
+  /** Urgent pointer, the field as it stands in the header. */
+  up?: number;
   data?: number[] | Uint8Array;
   mss?: number;
   wscale?: number;
@@ -44,6 +46,8 @@ export interface Out {
   seq: number;
   ack: number;
   win: number;
+  /** Urgent pointer. */
+  up: number;
   len: number;
   data: Uint8Array;
   optionKinds: number[];
@@ -67,8 +71,17 @@ export class ScriptedPeer {
   readonly accepted: Recorder[] = [];
   listener: Listener | null = null;
 
-  constructor(o: { tune?: Partial<Tunables>; sport?: number; dport?: number; mtu?: number; cc?: string } = {}) {
-    this.host = new TestHost({ frames: 1024, mtu: o.mtu ?? 1500, maxlen: 1023 });
+  constructor(
+    o: {
+      tune?: Partial<Tunables>;
+      sport?: number;
+      dport?: number;
+      mtu?: number;
+      cc?: string;
+      host?: TestHostOptions;
+    } = {},
+  ) {
+    this.host = new TestHost({ frames: 1024, mtu: o.mtu ?? 1500, maxlen: 1023, ...o.host });
     Object.assign(this.host.st.tune, o.tune ?? {});
     tcpInit(this.host.st);
     if (o.cc !== undefined) setCcDefault(this.host.st, o.cc);
@@ -133,8 +146,7 @@ export class ScriptedPeer {
       ...u16(s.win ?? 65535),
       0,
       0,
-      0,
-      0,
+      ...u16(s.up ?? 0),
       ...opts,
       ...(s.data ?? []),
     ];
@@ -183,6 +195,7 @@ export class ScriptedPeer {
       seq: (v.getUint32(4) - this.iss) | 0,
       ack: bits & FLAG.A ? (v.getUint32(8) - PEER_ISS) | 0 : 0,
       win: v.getUint16(14),
+      up: v.getUint16(18),
       len: t.length - off,
       data: t.slice(off),
       optionKinds: [],

@@ -132,7 +132,7 @@ export const ecnMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/syncache.ts',
-    find: 'e.ecn = ecnWanted(flags, tune.tcp_ecn_enable);',
+    find: 'e.ecn = ecnWanted(flags, st.tune.tcp_ecn_enable);',
     replace: 'e.ecn = true;',
     kills: ['unit/stack/tcp/ecn.test.ts › echoes nothing where ECN was not agreed'],
   },

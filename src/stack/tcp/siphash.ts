@@ -15,6 +15,28 @@ export class SipKey {
   }
 }
 
+/** The key that four words make; they are copied. */
+export function sipKeyOf(words: ArrayLike<number>): SipKey {
+  let i = 0;
+  return new SipKey({ next32: () => words[i++]! });
+}
+
+const tag = new Int32Array(3);
+
+/**
+ * Makes `out` the key that `master` gives for a use and a number of it (a generation): whoever has the master finds the same one, and
+ * no key tells anything of another.
+ */
+export function sipDerive(master: SipKey, use: number, n: number, out: SipKey): void {
+  tag[0] = use;
+  tag[1] = n;
+  for (let i = 0; i < 2; i++) {
+    tag[2] = i;
+    out.k[2 * i] = sipHash(master, tag, 3);
+    out.k[2 * i + 1] = sipHigh();
+  }
+}
+
 /** State v0..v3 as (low, high) pairs; one for all, the function does not re-enter. */
 const v = new Int32Array(8);
 

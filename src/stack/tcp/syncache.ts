@@ -1,6 +1,7 @@
 /**
  * Half-open passive connections (RFC 4987 section 3.4): a small entry a handshake, no control block until the last ACK. Bounded
- * in all and a bucket; the oldest goes when full. A SYN,ACK is sent again by a timer, a fixed number of times.
+ * in all and a bucket. A SYN,ACK is sent again by a timer, a fixed number of times. What finds no room is answered by a cookie and
+ * leaves nothing here (tcp-syncookies.ts), or with net.inet.tcp.syncookies 0 takes the place of the oldest.
  */
 import { tcps } from '../../metrics/layout.ts';
 import { F_TX_L4CSUM } from '../../rings/link.ts';
@@ -24,11 +25,12 @@ import {
   tcpAddoptions,
   tcpEmit,
 } from '../wire/tcp.ts';
-import { seqGt, seqLeq, seqLt } from './seq.ts';
+import { seqGeq, seqGt, seqLeq, seqLt } from './seq.ts';
 import { ecnWanted } from './tcp-ecn.ts';
 import { TCPS_SYN_RECEIVED } from './tcp-fsm.ts';
 import { tcpRequestScale } from './tcp-output.ts';
 import { tcpMss, tcpNewIss, tcpNewTsOffset, tcpNewtcpcb, tcpSetFlowid } from './tcp-subr.ts';
+import { SYNCOOKIE_VALID_MS, Syncookies } from './tcp-syncookies.ts';
 import { TCPTV_REXMTMAX, tcpKeepRestart, tcpXmitTimer } from './tcp-timer.ts';
 import {
   type Tcpcb,
@@ -41,6 +43,8 @@ import {
 } from './tcpcb.ts';
 
 const IPPROTO_TCP = 6;
+/** How far beyond the numbers of the connection that it replaces a new one begins (RFC 1122 section 4.2.2.13 (1): beyond them). */
+const TCP_ISSINCR = 64_000;
 
 class SyncacheEntry {
   readonly key = new FlowKey();
@@ -66,6 +70,9 @@ class SyncacheEntry {
   dirHash = 0;
   /** The peer asked for ECN, and gets it (RFC 3168 section 6.1.1). */
   ecn = false;
+  /** Challenge ACKs sent since `challengeMs`, in clock.ms. */
+  challenges = 0;
+  challengeMs = 0;
 
   constructor(cache: Syncache) {
     this.cache = cache;
@@ -78,6 +85,9 @@ interface Bucket {
   first: SyncacheEntry | null;
   last: SyncacheEntry | null;
   length: number;
+  /** A cookie was given because the bucket or the cache was full, last at this clock.ms. */
+  overflowed: boolean;
+  overflowMs: number;
 }
 
 export class Syncache {
@@ -85,14 +95,25 @@ export class Syncache {
   readonly #buckets: Bucket[];
   readonly #seed: number;
   readonly #ro = new RouteCache();
+  readonly #cookies: Syncookies;
+  /** Stands for the handshake of a cookie while its SYN or its ACK is processed. */
+  readonly #scratch: SyncacheEntry;
   #free: SyncacheEntry | null = null;
   count = 0;
 
   constructor(st: Stack) {
     this.#st = st;
     this.#seed = st.random.next32();
+    this.#cookies = new Syncookies(st);
+    this.#scratch = new SyncacheEntry(this);
     const n = st.tune.tcp_syncache_hashsize;
-    this.#buckets = Array.from({ length: n }, () => ({ first: null, last: null, length: 0 }));
+    this.#buckets = Array.from({ length: n }, () => ({
+      first: null,
+      last: null,
+      length: 0,
+      overflowed: false,
+      overflowMs: 0,
+    }));
     st.cnt[tcps.tcps_sc_hash_size] = n;
     st.cnt[tcps.tcps_sc_entry_limit] = st.tune.tcp_syncache_cachelimit;
     st.cnt[tcps.tcps_sc_bucket_limit] = st.tune.tcp_syncache_bucketlimit;
@@ -134,11 +155,54 @@ export class Syncache {
     return this.#find(k) !== null;
   }
 
+  /** An ACK with these numbers would end a handshake, one under way here or that of a cookie. */
+  awaits(k: FlowKey, seq: number, ack: number): boolean {
+    return this.#find(k) !== null || (this.#cookiesTaken(k) && this.#cookies.check(k, (seq - 1) | 0, (ack - 1) | 0));
+  }
+
+  /** Nothing is kept of any SYN (net.inet.tcp.syncookies_only; without cookies it says nothing, as in FreeBSD). */
+  get #cookiesOnly(): boolean {
+    return this.#st.tune.tcp_syncookies !== 0 && this.#st.tune.tcp_syncookies_only !== 0;
+  }
+
+  /** A new entry for this flow would cost an old one its place. */
+  #full(k: FlowKey): boolean {
+    const tune = this.#st.tune;
+    return (
+      this.count >= tune.tcp_syncache_cachelimit ||
+      this.#bucket(flowHash(k, this.#seed)).length >= tune.tcp_syncache_bucketlimit
+    );
+  }
+
   /**
-   * A SYN for a listener: makes an entry and answers SYN,ACK, or answers again when the SYN is a repeat.
+   * A cookie for this flow may be on its way: one that nobody can have been given is not looked at, so that it cannot be guessed. With
+   * several shards another one may have given it.
+   */
+  #cookiesTaken(k: FlowKey): boolean {
+    const st = this.#st;
+    if (st.tune.tcp_syncookies === 0) return false;
+    if (st.tune.tcp_syncookies_only !== 0 || st.nshards > 1) return true;
+    const b = this.#bucket(flowHash(k, this.#seed));
+    return b.overflowed && ((st.clock.ms - b.overflowMs) | 0) <= SYNCOOKIE_VALID_MS;
+  }
+
+  /**
+   * A SYN for a listener: makes an entry and answers SYN,ACK, or answers again when the SYN is a repeat; where there is no room for an
+   * entry answers with a cookie.
+   * @param reuse the SYN takes the place of a connection in TIME_WAIT, whose numbers ended before `last`: it gets an entry in any case, as
+   * much as was given up for it, since a cookie is no number that can be chosen
    * @returns true when another shard owns the flow and has been given `m`
    */
-  add(l: Listener, k: FlowKey, m: Mbuf, seq: number, flags: number, win: number): boolean {
+  add(
+    l: Listener,
+    k: FlowKey,
+    m: Mbuf,
+    seq: number,
+    flags: number,
+    win: number,
+    reuse: boolean,
+    last: number,
+  ): boolean {
     const st = this.#st;
     const cnt = st.cnt;
     let e = this.#find(k);
@@ -157,6 +221,10 @@ export class Syncache {
       cnt[tcps.tcps_dropsyn]!++;
       return false;
     }
+    if (!reuse && (this.#cookiesOnly || (st.tune.tcp_syncookies !== 0 && this.#full(k)))) {
+      this.#sendCookie(l, k, m, seq, win);
+      return false;
+    }
     if (st.dir !== null) {
       const owner = st.dir.insert(m.flowid === 0 ? 1 : m.flowid, st.shard);
       if (owner >= 0 && owner !== st.shard) {
@@ -166,32 +234,11 @@ export class Syncache {
       }
     }
     e = this.#alloc(k);
-    e.listener = l;
     e.dirHash = st.dir === null ? 0 : m.flowid === 0 ? 1 : m.flowid;
-    e.flowid = m.flowid;
-    e.flowtype = m.hashType;
-    e.irs = seq;
+    this.#fill(e, l, m, seq, win);
     e.iss = tcpNewIss(st, k);
-    e.wnd = win;
-    e.rexmits = 0;
-    e.flags = 0;
-    const to = st.tcp.optIn;
-    const tune = st.tune;
-    if (tune.tcp_rfc1323 !== 0) {
-      if (to.flags & TOF_SCALE) {
-        e.flags |= TF_RCVD_SCALE;
-        e.wscale = to.wscale;
-      }
-      if (to.flags & TOF_TS) {
-        e.flags |= TF_RCVD_TSTMP;
-        e.tsrecent = to.tsval;
-        e.tsoff = tcpNewTsOffset(st, k);
-      }
-    }
-    e.ecn = ecnWanted(flags, tune.tcp_ecn_enable);
-    if (to.flags & TOF_SACKPERM && tune.tcp_sack_enable !== 0) e.flags |= TF_SACK_PERMIT;
-    e.mss = to.flags & TOF_MSS ? to.mss : 0;
-    e.rcvWnd = l.rcvBuf < TCP_MAXWIN ? l.rcvBuf : TCP_MAXWIN;
+    if (reuse && seqLeq(e.iss, last)) e.iss = (last + TCP_ISSINCR) | 0;
+    e.ecn = ecnWanted(flags, st.tune.tcp_ecn_enable);
     if (this.#respond(e)) {
       cnt[tcps.tcps_sc_added]!++;
       cnt[tcps.tcps_sc_entry_count] = this.count;
@@ -202,20 +249,118 @@ export class Syncache {
     return false;
   }
 
-  /**
-   * The last ACK of a handshake: makes the connection, in SYN_RECEIVED, for the segment to be processed by.
-   * @returns null when it belongs to no handshake, or the listener cannot take it
-   */
-  expand(l: Listener, k: FlowKey, seq: number, ack: number): Tcpcb | null {
+  /** What the SYN `m` tells of its sender, with its options in `optIn`. */
+  #fill(e: SyncacheEntry, l: Listener, m: Mbuf, seq: number, win: number): void {
     const st = this.#st;
-    const cnt = st.cnt;
+    const to = st.tcp.optIn;
+    const tune = st.tune;
+    e.listener = l;
+    e.flowid = m.flowid;
+    e.flowtype = m.hashType;
+    e.irs = seq;
+    e.wnd = win;
+    e.rexmits = 0;
+    e.challenges = 0;
+    e.challengeMs = st.clock.ms;
+    e.flags = 0;
+    e.ecn = false;
+    if (tune.tcp_rfc1323 !== 0) {
+      if (to.flags & TOF_SCALE) {
+        e.flags |= TF_RCVD_SCALE;
+        e.wscale = to.wscale;
+      }
+      if (to.flags & TOF_TS) {
+        e.flags |= TF_RCVD_TSTMP;
+        e.tsrecent = to.tsval;
+        e.tsoff = tcpNewTsOffset(st, e.key);
+      }
+    }
+    if (to.flags & TOF_SACKPERM && tune.tcp_sack_enable !== 0) e.flags |= TF_SACK_PERMIT;
+    e.mss = to.flags & TOF_MSS ? to.mss : 0;
+    e.rcvWnd = l.rcvBuf < TCP_MAXWIN ? l.rcvBuf : TCP_MAXWIN;
+  }
+
+  /**
+   * Answers a SYN with SYN,ACK and forgets it. ECN is not agreed to, as no cookie could tell of it later; timestamps are, since every
+   * segment shows them.
+   */
+  #sendCookie(l: Listener, k: FlowKey, m: Mbuf, seq: number, win: number): void {
+    const st = this.#st;
+    const b = this.#bucket(flowHash(k, this.#seed));
+    b.overflowed = true;
+    b.overflowMs = st.clock.ms;
+    const e = this.#scratch;
+    e.key.copy(k);
+    this.#fill(e, l, m, seq, win);
+    const scaled = (e.flags & TF_RCVD_SCALE) !== 0;
+    e.iss = this.#cookies.make(k, seq, e.mss, scaled ? e.wscale : -1, (e.flags & TF_SACK_PERMIT) !== 0);
+    const sent = this.#transmit(e, false);
+    e.listener = null;
+    if (sent) st.cnt[tcps.tcps_sc_sendcookie]!++;
+    else st.cnt[tcps.tcps_sc_dropped]!++;
+  }
+
+  /** The handshake that the cookie in an ACK stands for, or null. The options of the ACK are in `optIn`. */
+  #recvCookie(l: Listener, k: FlowKey, seq: number, ack: number, m: Mbuf, win: number): SyncacheEntry | null {
+    const st = this.#st;
+    const irs = (seq - 1) | 0;
+    const iss = (ack - 1) | 0;
+    if (!this.#cookiesTaken(k)) {
+      st.cnt[tcps.tcps_sc_spurcookie]!++;
+      return null;
+    }
+    const c = this.#cookies;
+    if (!c.take(k, irs, iss)) {
+      st.cnt[tcps.tcps_sc_failcookie]!++;
+      return null;
+    }
+    st.cnt[tcps.tcps_sc_recvcookie]!++;
+    const e = this.#scratch;
+    e.key.copy(k);
+    this.#fill(e, l, m, irs, win);
+    e.iss = iss;
+    e.sentUs = st.clock.us;
+    // Of the options an ACK has timestamps alone; the cookie has the others.
+    if (c.wscale >= 0 && st.tune.tcp_rfc1323 !== 0) {
+      e.flags |= TF_RCVD_SCALE;
+      e.wscale = c.wscale;
+    }
+    if (c.sack && st.tune.tcp_sack_enable !== 0) e.flags |= TF_SACK_PERMIT;
+    e.mss = c.mss;
+    return e;
+  }
+
+  /**
+   * The last ACK of a handshake, `m`: makes the connection, in SYN_RECEIVED, for the segment to be processed by.
+   * @returns null when it belongs to no handshake and has no cookie, or the listener cannot take it
+   */
+  expand(l: Listener, k: FlowKey, m: Mbuf, seq: number, ack: number, win: number): Tcpcb | null {
+    const cnt = this.#st.cnt;
     const e = this.#find(k);
-    if (e === null || e.listener !== l) return null;
-    // RFC 9293 section 3.10.7.4: the ACK of our SYN and nothing else, within the window that we offered.
-    if (ack !== ((e.iss + 1) | 0) || seqLeq(seq, e.irs) || seqGt(seq, (e.irs + 1 + e.rcvWnd) | 0)) {
+    if (e === null) {
+      const c = this.#recvCookie(l, k, seq, ack, m, win);
+      if (c === null) return null;
+      const tp = this.#socket(c, l, k);
+      c.listener = null;
+      return tp;
+    }
+    if (e.listener !== l) return null;
+    // RFC 9293 section 3.10.7.4, fifth: the ACK of our SYN and nothing else. `outside` has looked at the sequence number.
+    if (ack !== ((e.iss + 1) | 0)) {
       cnt[tcps.tcps_sc_badack]!++;
       return null;
     }
+    const tp = this.#socket(e, l, k);
+    if (e.rexmits === 0) tcpXmitTimer(tp, (this.#st.clock.us - e.sentUs) | 0);
+    else tp.t_rxtshift = e.rexmits;
+    this.#drop(e);
+    return tp;
+  }
+
+  /** The connection that a handshake has led to (`syncache_socket`). */
+  #socket(e: SyncacheEntry, l: Listener, k: FlowKey): Tcpcb {
+    const st = this.#st;
+    const cnt = st.cnt;
     const so = l.makeSocket();
     const tp = tcpNewtcpcb(st, k, so);
     tp.t_state = TCPS_SYN_RECEIVED;
@@ -252,8 +397,6 @@ export class Syncache {
     }
     tp.ecn_recover = e.iss;
     tcpMss(tp, e.mss);
-    if (e.rexmits === 0) tcpXmitTimer(tp, (st.clock.us - e.sentUs) | 0);
-    else tp.t_rxtshift = e.rexmits;
     tcpSetFlowid(st, tp.t_inpcb!, e.flowid, e.flowtype);
     tcpKeepRestart(tp);
     so.passiveFrom(l);
@@ -261,23 +404,82 @@ export class Syncache {
     // The handshake's segments are the connection's.
     tp.rcv_segs = 1;
     tp.snd_segs = 1 + e.rexmits;
-    this.#drop(e);
     cnt[tcps.tcps_sc_completed]!++;
     cnt[tcps.tcps_accepts]!++;
     return tp;
   }
 
+  /**
+   * A segment of a handshake that lies outside of the window (RFC 9293 section 3.10.7.4, first): it is told where we are, and goes no
+   * further. One of no handshake does not.
+   */
+  outside(k: FlowKey, seq: number, len: number): boolean {
+    const e = this.#find(k);
+    if (e === null) return false;
+    const next = (e.irs + 1) | 0;
+    const edge = (next + e.rcvWnd) | 0;
+    const inside = len === 0 ? seqGeq(seq, next) && seqLeq(seq, edge) : seqGt(seq + len, next) && seqLt(seq, edge);
+    if (inside) return false;
+    this.#challenge(e);
+    return true;
+  }
+
+  /** An ACK that says where we are, a few in a while (RFC 5961 section 7). */
+  #challenge(e: SyncacheEntry): void {
+    const st = this.#st;
+    const most = st.tune.tcp_ack_war_cnt;
+    if (((st.clock.ms - e.challengeMs) | 0) >= st.tune.tcp_ack_war_timewindow) {
+      e.challengeMs = st.clock.ms;
+      e.challenges = 0;
+    }
+    if (e.challenges++ >= most && most !== 0) {
+      st.cnt[tcps.tcps_challengelimited]!++;
+      return;
+    }
+    const m = st.pool.get();
+    if (m === null) {
+      st.cnt[tcps.tcps_sndnobufs]!++;
+      return;
+    }
+    st.cnt[tcps.tcps_challengeack]!++;
+    const k = e.key;
+    let hlen = TCP_HDR_LEN;
+    if (e.flags & TF_RCVD_TSTMP) {
+      const to = st.tcp.optOut;
+      to.flags = TOF_TS;
+      to.tsval = (st.clock.ms + e.tsoff) | 0;
+      to.tsecr = e.tsrecent;
+      hlen += tcpAddoptions(st.pool.dv, m.pos, to, st.tcp.noSacks);
+    }
+    const win = e.flags & TF_RCVD_SCALE ? e.rcvWnd >> tcpRequestScale(st.tune.ipc_maxsockbuf) : e.rcvWnd;
+    const { dv } = st.pool;
+    tcpEmit(dv, m.pos, k.lport, k.fport, (e.iss + 1) | 0, (e.irs + 1) | 0, hlen, TH_ACK, win);
+    m.len = hlen;
+    m.l4 = m.pos;
+    m.flags = F_TX_L4CSUM;
+    m.flowid = e.flowid;
+    m.hashType = e.flowtype;
+    if (ipOutput(st, m, k.l3, k.f3, IPPROTO_TCP, 0, st.tune.ip_ttl, true, null, this.#ro) !== 0) return;
+    st.cnt[tcps.tcps_sndtotal]!++;
+    st.cnt[tcps.tcps_sndacks]!++;
+  }
+
   /** A RST for a handshake (RFC 5961 section 3 applied to the entry). */
   chkrst(k: FlowKey, seq: number): void {
     const e = this.#find(k);
-    const cnt = this.#st.cnt;
-    if (e === null || seqLt(seq, e.irs) || seqGt(seq, (e.irs + 1 + e.rcvWnd) | 0)) {
+    const { cnt, tune } = this.#st;
+    if (e === null) {
       cnt[tcps.tcps_badrst]!++;
       return;
     }
-    if (seq !== ((e.irs + 1) | 0) && seq !== e.irs) {
+    const next = (e.irs + 1) | 0;
+    if (seqLt(seq, next) || seqGeq(seq, (next + e.rcvWnd) | 0)) {
+      cnt[tcps.tcps_badrst]!++;
+      return;
+    }
+    if (seq !== next && tune.tcp_insecure_rst === 0) {
       cnt[tcps.tcps_badrstack]!++;
-      this.#respond(e);
+      this.#challenge(e);
       return;
     }
     cnt[tcps.tcps_sc_reset]!++;
@@ -333,18 +535,7 @@ export class Syncache {
     let e = this.#free;
     if (e === null) e = new SyncacheEntry(this);
     else this.#free = e.next;
-    const o = e.key;
-    o.l0 = k.l0;
-    o.l1 = k.l1;
-    o.l2 = k.l2;
-    o.l3 = k.l3;
-    o.f0 = k.f0;
-    o.f1 = k.f1;
-    o.f2 = k.f2;
-    o.f3 = k.f3;
-    o.lport = k.lport;
-    o.fport = k.fport;
-    o.zone = k.zone;
+    e.key.copy(k);
     e.hash = h;
     e.next = null;
     e.prev = b.last;
@@ -381,9 +572,14 @@ export class Syncache {
    */
   #respond(e: SyncacheEntry, byTimer = false): boolean {
     const st = this.#st;
-    const cnt = st.cnt;
     const us = st.tune.tcp_rexmit_initial * 1000 * (1 << e.rexmits);
     st.wheel.arm(e.timer, us < TCPTV_REXMTMAX ? us : TCPTV_REXMTMAX);
+    return this.#transmit(e, byTimer);
+  }
+
+  #transmit(e: SyncacheEntry, byTimer: boolean): boolean {
+    const st = this.#st;
+    const cnt = st.cnt;
     e.sentUs = st.clock.us;
     const m = st.pool.get();
     if (m === null) {
@@ -395,6 +591,8 @@ export class Syncache {
     const to = st.tcp.optOut;
     to.flags = TOF_MSS;
     to.mss = rt === null ? st.tune.tcp_mssdflt : rt.mtu - 40;
+    const most = e.listener!.opt.maxSeg;
+    if (most !== 0 && most < to.mss) to.mss = most;
     if (e.flags & TF_RCVD_SCALE) {
       to.flags |= TOF_SCALE;
       to.wscale = tcpRequestScale(st.tune.ipc_maxsockbuf);

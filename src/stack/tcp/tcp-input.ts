@@ -15,6 +15,7 @@ import {
   TH_FIN,
   TH_RST,
   TH_SYN,
+  TOF_TS,
   tcpCheckLen,
   tcpDooptions,
   thAck,
@@ -24,15 +25,16 @@ import {
   thSport,
   thWin,
 } from '../wire/tcp.ts';
-import { seqGt } from './seq.ts';
+import { seqGeq, tstmpLt } from './seq.ts';
 import { tcpDoSegment } from './tcp-do-segment.ts';
 import { TCPS_TIME_WAIT } from './tcp-fsm.ts';
 import { tcpClose, tcpRespond, tcpTwstart } from './tcp-subr.ts';
-import { TA_INPUT, TA_INPUT_DONE, type Tcpcb } from './tcpcb.ts';
+import { TA_INPUT, TA_INPUT_DONE, type Tcpcb, TF_RCVD_TSTMP, TF_REQ_TSTMP } from './tcpcb.ts';
 
 const IPPROTO_TCP = 6;
 const IP_SRC = 12;
 const IP_DST = 16;
+const TSTMP = TF_RCVD_TSTMP | TF_REQ_TSTMP;
 
 /** True when a connection here, or a handshake in the SYN cache, owns the packet: then no directory is asked. */
 export function tcpHasLocalFlow(st: Stack, m: Mbuf): boolean {
@@ -99,6 +101,9 @@ export function tcpInput(st: Stack, m: Mbuf): void {
   const ack = thAck(v, at);
   const tlen = m.len - hlen;
   const inp = st.tcp.tcb.lookup(k);
+  // The SYN takes the place of a connection in TIME_WAIT, whose numbers ended before `last`.
+  let reuse = false;
+  let last = 0;
   if (inp !== null) {
     const tp = inp.tp!;
     if (tp.t_state !== TCPS_TIME_WAIT) {
@@ -109,7 +114,8 @@ export function tcpInput(st: Stack, m: Mbuf): void {
       st.pool.put(m);
       return;
     }
-    // A new SYN took the old connection's place: it goes to the listener.
+    reuse = true;
+    last = tp.snd_max;
   }
   cnt[tcps.tcps_pcbhashmiss]!++;
   const l = lport === 0 ? null : st.tcp.listeners.lookup(dst, lport);
@@ -119,7 +125,7 @@ export function tcpInput(st: Stack, m: Mbuf): void {
     st.pool.put(m);
     return;
   }
-  listenInput(st, l, m, at, hlen, seq, ack, flags, tlen);
+  listenInput(st, l, m, at, hlen, seq, ack, flags, tlen, reuse, last);
 }
 
 function connectionInput(
@@ -216,6 +222,8 @@ function listenInput(
   ack: number,
   flags: number,
   tlen: number,
+  reuse: boolean,
+  last: number,
 ): void {
   const cnt = st.cnt;
   const v = st.pool.dv;
@@ -228,13 +236,18 @@ function listenInput(
   }
   tcpDooptions(v, at, hlen, (flags & TH_SYN) !== 0, tcp.optIn);
   if ((flags & (TH_ACK | TH_SYN)) === TH_ACK) {
-    if (l.full && tcp.syncache.has(k)) {
+    if (l.full && tcp.syncache.awaits(k, seq, ack)) {
       // Too many handshakes ended at once. This one stays open: the peer's next segment may find room.
       cnt[tcps.tcps_listen_overflow]!++;
       st.pool.put(m);
       return;
     }
-    const tp = tcp.syncache.expand(l, k, seq, ack);
+    if (tcp.syncache.outside(k, seq, tlen + (flags & TH_FIN ? 1 : 0))) {
+      cnt[tcps.tcps_badsyn]!++;
+      st.pool.put(m);
+      return;
+    }
+    const tp = tcp.syncache.expand(l, k, m, seq, ack, thWin(v, at));
     if (tp !== null) {
       connectionInput(st, tp, m, at, hlen, seq, ack, flags, tlen);
       return;
@@ -246,7 +259,7 @@ function listenInput(
     tcpDropWithReset(st, m, k.f3, k.l3, k.fport, k.lport, seq, ack, flags, tlen);
   } else if ((flags & TH_SYN) === 0 || (k.l3 === k.f3 && k.lport === k.fport)) {
     cnt[tcps.tcps_badsyn]!++;
-  } else if (tcp.syncache.add(l, k, m, seq, flags, thWin(v, at))) {
+  } else if (tcp.syncache.add(l, k, m, seq, flags, thWin(v, at), reuse, last)) {
     // Another shard owns the flow and has the packet now.
     return;
   }
@@ -272,8 +285,14 @@ function twInput(
     cnt[tcps.tcps_tw_rst]!++;
     return false;
   }
-  // RFC 9293 section 3.6.1: a SYN beyond what the old connection used may open a new one.
-  if ((flags & (TH_SYN | TH_ACK)) === TH_SYN && seqGt(seq, tp.rcv_nxt)) {
+  const inp = tp.t_inpcb!;
+  if ((flags & (TH_SYN | TH_ACK)) === TH_SYN) {
+    tcpDooptions(st.pool.dv, at, hlen, true, st.tcp.optIn);
+    // Where nobody listens there is no new connection to give way to.
+    if (!twReusable(st, tp, seq) || st.tcp.listeners.lookup(inp.l3, inp.lport) === null) {
+      cnt[tcps.tcps_tw_synrefused]!++;
+      return false;
+    }
     cnt[tcps.tcps_tw_recycled]!++;
     tcpClose(tp, 0);
     return true;
@@ -286,8 +305,23 @@ function twInput(
   if ((flags & TH_BASE) !== TH_ACK || tlen !== 0 || seq !== tp.rcv_nxt || ack !== tp.snd_nxt) {
     if (tlen > 0) cnt[tcps.tcps_rcvdata_timewait]!++;
     tcpDooptions(st.pool.dv, at, hlen, false, st.tcp.optIn);
-    const inp = tp.t_inpcb!;
     tcpRespond(st, tp, inp.l3, inp.f3, inp.lport, inp.fport, tp.snd_nxt, tp.rcv_nxt, TH_ACK);
   }
   return false;
+}
+
+/**
+ * Whether a SYN is newer than everything of a connection in TIME_WAIT, so that a new one may take its place (RFC 9293 section 3.6.1,
+ * MAY-2; with timestamps RFC 6191 section 2). The SYN's options are in `optIn`.
+ */
+function twReusable(st: Stack, tp: Tcpcb, seq: number): boolean {
+  const to = st.tcp.optIn;
+  // Beyond the peer's FIN, the last number that it used.
+  const beyond = seqGeq(seq, tp.rcv_nxt);
+  // The new connection would not use timestamps: nothing but the numbers can tell.
+  if ((to.flags & TOF_TS) === 0 || st.tune.tcp_rfc1323 === 0) return beyond;
+  // Only the new one would: the peer drops what is left of the old one, which has none (RFC 7323 section 3.2).
+  if ((tp.t_flags & TSTMP) !== TSTMP) return true;
+  if (to.tsval === tp.ts_recent) return beyond;
+  return tstmpLt(tp.ts_recent, to.tsval);
 }

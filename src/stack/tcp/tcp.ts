@@ -6,10 +6,11 @@ import { Timer } from '../timers.ts';
 import { TcpOpt } from '../wire/tcp.ts';
 import { CcAck, CcLost, type CcModule } from './cc/cc.ts';
 import { CC_DEFAULT, ccFind } from './cc/registry.ts';
-import { SipKey } from './siphash.ts';
+import { SipKey, sipKeyOf } from './siphash.ts';
 import { Syncache } from './syncache.ts';
 import { ListenTable, TcbTable } from './tcb.ts';
 import { tcpCtlinput } from './tcp-ctlinput.ts';
+import { HostCache } from './tcp-hostcache.ts';
 import { tcpHasLocalFlow, tcpInput } from './tcp-input.ts';
 import { tcpOutput } from './tcp-output.ts';
 import { RateSample } from './tcp-rate.ts';
@@ -26,7 +27,8 @@ export class Tcp {
   readonly tcb: TcbTable;
   readonly listeners: ListenTable;
   readonly syncache: Syncache;
-  /** Secret of initial sequence numbers and timestamp offsets (RFC 6528, RFC 7323 section 5.4). */
+  readonly hostcache: HostCache;
+  /** Secret of initial sequence numbers and timestamp offsets (RFC 6528, RFC 7323 section 5.4), and root of those of cookies. */
   readonly secret: SipKey;
   /** Listener of the trace point for connections made from now on. */
   trace: TcpTraceFn | null;
@@ -75,8 +77,9 @@ export class Tcp {
     this.st = st;
     this.tcb = new TcbTable(st.random);
     this.listeners = new ListenTable();
-    this.secret = new SipKey(st.random);
+    this.secret = st.secret === null ? new SipKey(st.random) : sipKeyOf(st.secret);
     this.syncache = new Syncache(st);
+    this.hostcache = new HostCache(st);
     this.trace = null;
     this.optIn = new TcpOpt();
     this.optOut = new TcpOpt();

@@ -92,9 +92,9 @@ describe('the accept queue', () => {
   });
 });
 
-describe('the SYN cache (RFC 4987 section 3.4)', () => {
+describe('the SYN cache (RFC 4987 section 3.4), without SYN cookies', () => {
   it('evicts the oldest handshake of a full bucket, and keeps the newest', () => {
-    const p = new ScriptedPeer({ tune: { tcp_syncache_bucketlimit: 3 } });
+    const p = new ScriptedPeer({ tune: { tcp_syncookies: 0, tcp_syncache_bucketlimit: 3 } });
     p.listen();
     for (let i = 0; i < 5000; i++) {
       p.send({ flags: 'S', mss: MSS, sport: 1024 + i });
@@ -107,7 +107,9 @@ describe('the SYN cache (RFC 4987 section 3.4)', () => {
     p.send({ flags: 'A', seq: 1, ack: 1, sport: 1024 + 4999 });
     expect(p.accepted).toHaveLength(1);
     // Of four in a bucket for three the first cannot be answered any more, the second can.
-    const one = new ScriptedPeer({ tune: { tcp_syncache_bucketlimit: 3, tcp_syncache_hashsize: 1 } }).listen();
+    const one = new ScriptedPeer({
+      tune: { tcp_syncookies: 0, tcp_syncache_bucketlimit: 3, tcp_syncache_hashsize: 1 },
+    }).listen();
     const iss = [0, 1, 2, 3].map((i) => {
       one.send({ flags: 'S', mss: MSS, sport: 2000 + i });
       one.out();
@@ -124,7 +126,7 @@ describe('the SYN cache (RFC 4987 section 3.4)', () => {
   });
 
   it('holds no more handshakes than net.inet.tcp.syncache.cachelimit', () => {
-    const p = new ScriptedPeer({ tune: { tcp_syncache_cachelimit: 10 } }).listen();
+    const p = new ScriptedPeer({ tune: { tcp_syncookies: 0, tcp_syncache_cachelimit: 10 } }).listen();
     for (let i = 0; i < 100; i++) p.send({ flags: 'S', mss: MSS, sport: 1024 + i });
     expect(p.host.st.tcp.syncache.count).toBe(10);
     expect(p.host.count('tcps_sc_overflowed')).toBe(90);
