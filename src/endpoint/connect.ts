@@ -2,8 +2,8 @@
 import { EADDRINUSE, EADDRNOTAVAIL, ENETUNREACH } from '../stack/errno.ts';
 import { inMulticast } from '../stack/net/in-addr.ts';
 import { connect, type Socket, SocketError, type SocketHandler } from '../stack/socket/socket.ts';
-import { applyOptions } from './options.ts';
 import type { Sock } from './sock.ts';
+import { stackOptions } from './values.ts';
 
 /** Told nothing: the endpoint's sockets have an upcall. */
 export const silent: SocketHandler = {
@@ -22,10 +22,8 @@ export function tcpConnectSocket(sock: Sock, faddr: number, fport: number): Sock
   if (inMulticast(faddr) || faddr === -1 || st.ifnets.some((ifp) => ifp.isBroadcast(faddr))) return ENETUNREACH;
   try {
     const cc = sock.o.congestion === '' ? undefined : sock.o.congestion;
-    const so = connect(st, { faddr, fport, laddr: sock.rcvAddr, lport: sock.num, cc }, silent);
-    sock.so = so;
-    applyOptions(sock);
-    return so;
+    const options = stackOptions(sock.o);
+    return connect(st, { faddr, fport, laddr: sock.rcvAddr, lport: sock.num, cc, options }, silent);
   } catch (err) {
     if (!(err instanceof SocketError)) throw err;
     // A flow that exists is for Linux an address that is not there to be had (inet_hash_connect).

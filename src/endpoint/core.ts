@@ -17,7 +17,7 @@ import { PortTable } from './ports.ts';
 import { type Child, Sock, type SockHost } from './sock.ts';
 import { type Operation, Receive, Send } from './sock-io.ts';
 import { SOCKADDR_IN_LEN, saAddr, saFamily, saPort, sockaddrIn } from './sockaddr.ts';
-import { type OptValues, optDefaults } from './values.ts';
+import { type OptValues, optDefaults, stackOptions } from './values.ts';
 
 /** What the endpoints of a process's shards tell each other. `owner` and `key` name the listening socket. */
 export type CoreMessage =
@@ -234,6 +234,7 @@ export class Core implements SockHost {
     if (remote === undefined) return;
     if (msg.kind === 'options') {
       remote.o = msg.o;
+      remote.listener.setOptions(stackOptions(msg.o));
       remote.listener.backlog = msg.backlog;
       remote.listener.limit = msg.backlog;
     } else if (msg.kind === 'unlisten') {
@@ -314,6 +315,7 @@ export class Core implements SockHost {
         return so.handler;
       });
       listener.limit = msg.backlog;
+      listener.setOptions(stackOptions(msg.o));
       this.own.add(listener);
       this.#remote.set(key, { listener, o: msg.o, waiting: new Set() });
     } finally {
@@ -414,7 +416,7 @@ export class Core implements SockHost {
       return;
     }
     const now = sock.nonBlocking || (r.a & L.MSG_DONTWAIT) !== 0;
-    const op = new Send(sock, payload.subarray(r.b + controllen));
+    const op = new Send(sock, payload.subarray(r.b + controllen), (r.a & L.MSG_MORE) !== 0);
     this.#run(id, [sock], op, now ? 0 : timeout(sock.o.sndTimeo), done);
   }
 

@@ -8,7 +8,7 @@ import { ccNames } from '../stack/tcp/cc/registry.ts';
 import * as L from './linux.ts';
 import type { Sock } from './sock.ts';
 import { tcpInfo } from './tcpinfo.ts';
-import type { OptValues } from './values.ts';
+import { type OptValues, stackOptions } from './values.ts';
 
 interface Row {
   readonly level: number;
@@ -218,7 +218,7 @@ const TABLE: readonly Row[] = [
     level: L.SOL_TCP,
     name: L.TCP_QUICKACK,
     signed: true,
-    get: (s) => s.o.quickAck,
+    get: (s) => (s.o.quickAck < 0 ? 1 : s.o.quickAck),
     set: (s, v) => {
       s.o.quickAck = v & 1;
       return 0;
@@ -347,14 +347,8 @@ export function getOption(s: Sock, level: number, name: number, buflen: number):
   return b.subarray(0, buflen);
 }
 
-/** Lets what is set take effect on the connection, where there is one. */
+/** Lets what is set take effect on the connection, or on those that the listener gets from now on. */
 export function applyOptions(s: Sock): void {
-  const { so, o } = s;
-  if (so === null || so.tp === null) return;
-  so.setNoDelay(o.noDelay !== 0);
-  so.setKeepAlive(o.keepAlive !== 0, o.keepIdle * 1000);
-  if (o.sndBuf !== 0 || o.rcvBuf !== 0) {
-    const { tune } = s.host.st;
-    so.setBuffers((o.sndBuf || 2 * tune.tcp_sendspace) >> 1, (o.rcvBuf || 2 * tune.tcp_recvspace) >> 1);
-  }
+  if (s.listener !== null) s.listener.setOptions(stackOptions(s.o));
+  else if (s.so !== null && s.so.tp !== null) s.so.setOptions(stackOptions(s.o));
 }

@@ -100,11 +100,14 @@ export class Receive implements Operation {
 export class Send implements Operation {
   readonly #sock: Sock;
   readonly #data: Uint8Array;
+  readonly #more: boolean;
   #sent = 0;
 
-  constructor(sock: Sock, data: Uint8Array) {
+  /** @param more what is no full segment waits for what follows (MSG_MORE) */
+  constructor(sock: Sock, data: Uint8Array, more: boolean) {
     this.#sock = sock;
     this.#data = data;
+    this.#more = more;
   }
 
   step(wait: boolean): Reply | null {
@@ -120,12 +123,22 @@ export class Send implements Operation {
     }
     const left = this.#data.length - this.#sent;
     if (left > 0) {
-      const n = sock.so!.send(this.#data, this.#sent, left);
+      const n = this.#push(sock, left);
       if (n < 0) return this.#sent > 0 ? success(this.#sent) : failure(sock.takeError() || -n);
       this.#sent += n;
     }
     if (this.#sent === this.#data.length) return success(this.#sent);
     return wait ? null : this.late();
+  }
+
+  #push(sock: Sock, left: number): number {
+    const so = sock.so!;
+    if (this.#more && !sock.more && sock.o.cork === 0) so.setOptions({ noPush: true });
+    const n = so.send(this.#data, this.#sent, left);
+    // What was kept back goes together with what follows it.
+    if (!this.#more && sock.more && sock.o.cork === 0) so.setOptions({ noPush: false });
+    sock.more = this.#more;
+    return n;
   }
 
   late(): Reply {

@@ -42,7 +42,7 @@ import {
 } from './linux.ts';
 import { applyOptions } from './options.ts';
 import type { PortOwner, PortTable } from './ports.ts';
-import type { OptValues } from './values.ts';
+import { type OptValues, stackOptions } from './values.ts';
 
 /** sk_shutdown. */
 export const RCV_SHUTDOWN = 1;
@@ -120,6 +120,8 @@ export class Sock implements PortOwner {
   backlog = 0;
   /** Operations under way that wait for this socket; it is released after the last. */
   busy = 0;
+  /** What was sent last was said to be followed by more (MSG_MORE). */
+  more = false;
   /** The user has closed it, but an operation is still under way. */
   dropped = false;
   /** It is closed. */
@@ -245,7 +247,7 @@ export class Sock implements PortOwner {
       return EADDRINUSE;
     }
     try {
-      const at = { addr: this.rcvAddr, port: this.num, backlog };
+      const at = { addr: this.rcvAddr, port: this.num, backlog, options: stackOptions(this.o) };
       this.listener = listen(this.host.st, at, (so) => {
         this.host.incoming(this, so);
         return so.handler;

@@ -1,3 +1,5 @@
+import type { SockOptValues } from '../stack/socket/sockopt.ts';
+
 /** What options have been set to, as numbers that any thread can be handed: a connection begins with those of its listener. */
 export interface OptValues {
   debug: number;
@@ -25,6 +27,7 @@ export interface OptValues {
   keepIntvl: number;
   keepCnt: number;
   deferAccept: number;
+  /** -1 not set. */
   quickAck: number;
   /** Name of the module; empty for the default. */
   congestion: string;
@@ -38,6 +41,28 @@ export interface OptValues {
   ttl: number;
   mtuDiscover: number;
   recvErr: number;
+}
+
+/**
+ * The same as options of the stack. Linux doubles what it is asked for as a buffer; lingering, and the least that is to be read, are
+ * the endpoint's own affair.
+ */
+export function stackOptions(o: OptValues): Partial<SockOptValues> {
+  return {
+    noDelay: o.noDelay !== 0,
+    noPush: o.cork !== 0,
+    keepAlive: o.keepAlive !== 0,
+    keepIdle: o.keepIdle * 1000,
+    keepIntvl: o.keepIntvl * 1000,
+    keepCnt: o.keepCnt,
+    userTimeout: o.userTimeout,
+    maxSeg: o.maxSeg,
+    sndBuf: o.sndBuf >> 1,
+    rcvBuf: o.rcvBuf >> 1,
+    notsentLowat: Math.max(0, o.notsentLowat),
+    quickAck: o.quickAck === 1,
+    deferAccept: o.deferAccept * 1000,
+  };
 }
 
 export function optDefaults(): OptValues {
@@ -62,7 +87,7 @@ export function optDefaults(): OptValues {
     keepIntvl: 0,
     keepCnt: 0,
     deferAccept: 0,
-    quickAck: 1,
+    quickAck: -1,
     congestion: '',
     userTimeout: 0,
     fastOpen: 0,

@@ -391,7 +391,7 @@ export class Socket {
     this.#eof = true;
     if (this.#listener !== null) this.#listener.readable(this);
     // What was too little for SO_RCVLOWAT is all there will be.
-    else if (this.so_rcv.sb_cc > 0 && !this.#paused) this.resume();
+    else if (this.so_rcv.sb_cc > 0 && !this.#paused && this.upcall === null) this.resume();
     else this.#tellEnd();
   }
 

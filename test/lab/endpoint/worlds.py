@@ -29,8 +29,8 @@ HOSTS = {
     "group": "224.0.0.1",
     "bcast": "192.0.2.255",
 }
-# A listener of the peer, and a port of it that nobody listens on.
-PEER_LISTENER, PEER_CLOSED = 7000, 7001
+# The first listener of the peer, one a lane, and a port of it that nobody listens on.
+PEER_LISTENER, PEER_CLOSED = 7001, 7000
 CLONE_NEWNET = 0x40000000
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -151,19 +151,20 @@ class LinuxSocket:
 
 
 class World:
-    """`near`: the namespace of the Linux sockets under test, or None with the path of an endpoint; `far`: that of the peer."""
+    """`near`: the namespace of the Linux sockets under test, or None with the path of an endpoint; `far`: that of the peer. Worlds of several
+    lanes have nothing to do with each other but for that."""
 
-    def __init__(self, name, far, near=None, path=None):
+    def __init__(self, name, far, near=None, path=None, lane=0):
         self.name, self.far, self.near, self.path = name, far, near, path
         self.ep = xs.Endpoint(path) if path else None
         self.sockets = {}
-        self.ports = {"L": PEER_LISTENER, "closed": PEER_CLOSED, "0": 0}
+        self.ports = {"L": PEER_LISTENER + lane, "closed": PEER_CLOSED, "0": 0}
         self.waiting = {}
         self.others = []
         enter(far)
         self.listener = socket.socket()
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.listener.bind((PEER, PEER_LISTENER))
+        self.listener.bind((PEER, PEER_LISTENER + lane))
         self.listener.listen(1024)
         self.listener.setblocking(False)
 
@@ -310,10 +311,10 @@ class World:
             s.close()
 
 
-def both(argv):
+def both(argv, lane=0):
     """The two worlds by the arguments PATH FAR NEAR2 FAR2: the endpoint with its peer's namespace, and two namespaces of Linux alone."""
     path, far, near2, far2 = argv
-    return World("xsiftr", far, path=path), World("linux", far2, near=near2)
+    return World("xsiftr", far, path=path, lane=lane), World("linux", far2, near=near2, lane=lane)
 
 
 def settle(seconds):
