@@ -26,7 +26,7 @@ int main(int argc, char **argv) {
   if (xs_getsockopt(ep, l, SOL_SOCKET, SO_REUSEADDR, &got, &len) < 0 || got != 1 || len != 4) die("getsockopt");
   struct sockaddr_in sa = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[2]))};
   if (xs_bind(ep, l, (struct sockaddr *)&sa, sizeof sa) < 0) die("bind");
-  if (xs_listen(ep, l, 5) < 0) die("listen");
+  if (xs_listen(ep, l, 64) < 0) die("listen");
   puts("listening");
   fflush(stdout);
   for (;;) {
