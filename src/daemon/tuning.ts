@@ -17,8 +17,6 @@ import { type SysctlChange, type SysctlRow, sysctlRows } from '../views/sysctl.t
 const SIFTR = 'net.inet.siftr.';
 export const CC_ALGORITHM = 'net.inet.tcp.cc.algorithm';
 const HC_LIST = 'net.inet.tcp.hostcache.list';
-/** Knobs that do something when 1 is written to them, and hold nothing. */
-const ACTIONS: readonly string[] = ['net.inet.tcp.hostcache.purge', 'net.inet.tcp.hostcache.purgenow'];
 
 /** The sysctl tree of a process: the main thread's copy rules, shards get what changes. */
 export class Tuning {
@@ -101,7 +99,7 @@ export class Tuning {
       } else if (decl.type !== 'string') {
         setTunable(this.tune, decl, Number(value));
         await this.#publish({ [decl.field]: Number(value) });
-        if (ACTIONS.includes(name)) setTunable(this.tune, decl, 0);
+        if (decl.action === true) setTunable(this.tune, decl, 0);
       } else if (name === CC_ALGORITHM) {
         await this.#publishCc(String(value));
       }

@@ -410,13 +410,12 @@ export class Core implements SockHost {
     if (r.b < 0 || r.b > L.SOCKADDR_MAX || controllen < 0) e = EINVAL;
     else if (r.b + controllen > payload.length) e = L.EPROTO;
     else if (controllen > 0 && !controlOk(payload.subarray(r.b, r.b + controllen))) e = EINVAL;
-    else if (r.a & L.MSG_OOB) e = L.EOPNOTSUPP;
     if (e !== 0) {
       done(failure(e));
       return;
     }
     const now = sock.nonBlocking || (r.a & L.MSG_DONTWAIT) !== 0;
-    const op = new Send(sock, payload.subarray(r.b + controllen), (r.a & L.MSG_MORE) !== 0);
+    const op = new Send(sock, payload.subarray(r.b + controllen), r.a);
     this.#run(id, [sock], op, now ? 0 : timeout(sock.o.sndTimeo), done);
   }
 

@@ -34,7 +34,7 @@ export function ioctl(sock: Sock, request: number): Reply {
       if (state === L.LX_LISTEN) return failure(EINVAL);
       return success(0, undefined, opening ? 0 : sock.readable);
     case L.SIOCATMARK:
-      return success();
+      return success(0, undefined, sock.so?.atMark === true ? 1 : 0);
     case L.SIOCOUTQ:
     case L.SIOCOUTQNSD: {
       if (state === L.LX_LISTEN) return failure(EINVAL);

@@ -9,6 +9,7 @@ import {
   LX_SYN_RECV,
   LX_SYN_SENT,
   MSG_ERRQUEUE,
+  MSG_MORE,
   MSG_OOB,
   MSG_PEEK,
   MSG_TRUNC,
@@ -46,16 +47,17 @@ export class Receive implements Operation {
     const flags = this.#flags;
     if (flags & MSG_ERRQUEUE) return failure(EAGAIN);
     if (sock.state === LX_LISTEN) return failure(ENOTCONN);
-    // Nothing is urgent here, so there is nothing to be read out of band.
+    // Urgent data stands in line here, as with SO_OOBINLINE (RFC 6093 section 6): there is nothing to be read out of band.
     if (flags & MSG_OOB) return failure(EINVAL);
     const len = this.#len;
     const lowat = flags & MSG_WAITALL ? len : Math.min(sock.o.rcvLowat, len);
     const target = lowat === 0 ? 1 : lowat;
     const skip = flags & MSG_PEEK ? this.#copied : 0;
-    const n = Math.min(sock.readable - skip, len - this.#copied);
+    const room = Math.min(sock.readable - skip, len - this.#copied);
+    const n = sock.so === null || flags & MSG_PEEK ? room : sock.so.urgentLimit(room);
     if (n > 0) this.#take(skip, n);
     else if (len === 0 && sock.readable > 0) return this.#done();
-    if (this.#copied >= target || (len > 0 && this.#copied === len)) return this.#done();
+    if (n < room || this.#copied >= target || (len > 0 && this.#copied === len)) return this.#done();
     const ended = sock.state === LX_CLOSE || (sock.shut & RCV_SHUTDOWN) !== 0;
     if (this.#copied > 0) {
       return !wait || ended || sock.err !== 0 ? this.#done() : null;
@@ -101,13 +103,15 @@ export class Send implements Operation {
   readonly #sock: Sock;
   readonly #data: Uint8Array;
   readonly #more: boolean;
+  readonly #urgent: boolean;
   #sent = 0;
 
-  /** @param more what is no full segment waits for what follows (MSG_MORE) */
-  constructor(sock: Sock, data: Uint8Array, more: boolean) {
+  /** @param flags MSG_MORE: what is no full segment waits for what follows; MSG_OOB: the last byte ends urgent data */
+  constructor(sock: Sock, data: Uint8Array, flags: number) {
     this.#sock = sock;
     this.#data = data;
-    this.#more = more;
+    this.#more = (flags & MSG_MORE) !== 0;
+    this.#urgent = (flags & MSG_OOB) !== 0;
   }
 
   step(wait: boolean): Reply | null {
@@ -134,7 +138,7 @@ export class Send implements Operation {
   #push(sock: Sock, left: number): number {
     const so = sock.so!;
     if (this.#more && !sock.more && sock.o.cork === 0) so.setOptions({ noPush: true });
-    const n = so.send(this.#data, this.#sent, left);
+    const n = so.send(this.#data, this.#sent, left, this.#urgent && left <= so.sendSpace);
     // What was kept back goes together with what follows it.
     if (!this.#more && sock.more && sock.o.cork === 0) so.setOptions({ noPush: false });
     sock.more = this.#more;

@@ -36,6 +36,7 @@ import {
   POLLHUP,
   POLLIN,
   POLLOUT,
+  POLLPRI,
   POLLRDHUP,
   POLLRDNORM,
   POLLWRNORM,
@@ -489,6 +490,7 @@ export class Sock implements PortOwner {
       if (this.readable >= this.o.rcvLowat) mask |= POLLIN | POLLRDNORM;
       if (this.shut & SEND_SHUTDOWN || this.writable) mask |= POLLOUT | POLLWRNORM;
     }
+    if (this.so !== null && this.so.urgentAhead > 0 && !this.#ended) mask |= POLLPRI;
     if (this.err !== 0) mask |= POLLERR;
     return mask;
   }

@@ -62,6 +62,8 @@ export function stackOptions(o: OptValues): Partial<SockOptValues> {
     notsentLowat: Math.max(0, o.notsentLowat),
     quickAck: o.quickAck === 1,
     deferAccept: o.deferAccept * 1000,
+    tos: o.tos,
+    ttl: o.ttl < 0 ? 0 : o.ttl,
   };
 }
 

@@ -1,3 +1,4 @@
+import { LIMIT_SYSCTLS } from './sysctl-limits.ts';
 import { TCP_SYSCTLS } from './sysctl-tcp.ts';
 
 /** A knob with a number: `bool` is 0 or 1, as sysctl(8) shows it. */
@@ -14,6 +15,8 @@ export interface SysctlNumber {
   /** rw: at any time; boot: only before the stack starts; ro: never. */
   readonly rw: 'rw' | 'ro' | 'boot';
   readonly unit?: string;
+  /** Writing 1 does something, once; it holds nothing and reads 0. */
+  readonly action?: true;
   readonly descr: string;
 }
 
@@ -140,6 +143,7 @@ export const SYSCTLS = [
     descr: 'Packets that wait for one ARP answer',
   },
   ...TCP_SYSCTLS,
+  ...LIMIT_SYSCTLS,
   {
     name: 'kern.ipc.soacceptqueue',
     field: 'ipc_soacceptqueue',

@@ -26,7 +26,7 @@ import {
   tcpEmit,
 } from '../wire/tcp.ts';
 import { seqGeq, seqGt, seqLeq, seqLt } from './seq.ts';
-import { ecnWanted } from './tcp-ecn.ts';
+import { ecnWanted, IPTOS_ECN_MASK } from './tcp-ecn.ts';
 import { TCPS_SYN_RECEIVED } from './tcp-fsm.ts';
 import { tcpRequestScale } from './tcp-output.ts';
 import { tcpMss, tcpNewIss, tcpNewTsOffset, tcpNewtcpcb, tcpSetFlowid } from './tcp-subr.ts';
@@ -459,7 +459,8 @@ export class Syncache {
     m.flags = F_TX_L4CSUM;
     m.flowid = e.flowid;
     m.hashType = e.flowtype;
-    if (ipOutput(st, m, k.l3, k.f3, IPPROTO_TCP, 0, st.tune.ip_ttl, true, null, this.#ro) !== 0) return;
+    const { tos, ttl } = e.listener!.opt;
+    if (ipOutput(st, m, k.l3, k.f3, IPPROTO_TCP, tos & ~IPTOS_ECN_MASK, ttl, true, null, this.#ro) !== 0) return;
     st.cnt[tcps.tcps_sndtotal]!++;
     st.cnt[tcps.tcps_sndacks]!++;
   }
@@ -620,7 +621,8 @@ export class Syncache {
     m.flags = F_TX_L4CSUM;
     m.flowid = e.flowid;
     m.hashType = e.flowtype;
-    if (ipOutput(st, m, k.l3, k.f3, IPPROTO_TCP, 0, st.tune.ip_ttl, true, null, this.#ro) !== 0) return false;
+    const { tos, ttl } = e.listener!.opt;
+    if (ipOutput(st, m, k.l3, k.f3, IPPROTO_TCP, tos & ~IPTOS_ECN_MASK, ttl, true, null, this.#ro) !== 0) return false;
     if (byTimer) return true;
     cnt[tcps.tcps_sndtotal]!++;
     cnt[tcps.tcps_sndacks]!++;

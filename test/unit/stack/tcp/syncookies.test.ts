@@ -310,7 +310,8 @@ describe('a flood of SYNs from addresses that never answer', () => {
         number,
       ];
       const frame = ether({ src: '02:00:00:00:00:64' }, ipv4({ proto: 6, src, dst }, seg));
-      frame.set(mac('02:00:00:00:00:02'));
+      // The station of `b` is its address.
+      frame.set(mac('02:00:c0:00:02:02'));
       return frame;
     };
     const real: Recorder[] = [];
