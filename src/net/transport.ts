@@ -65,6 +65,8 @@ export interface ListenOptions {
   port: number;
   backlog?: number;
   reuse?: boolean;
+  /** Clients may open with data in their SYN (RFC 7413), where net.inet.tcp.fastopen.server_enable allows it. */
+  fastOpen?: boolean;
 }
 
 /** Ends of an active open; the address and port that are left out are chosen by the stack. */
@@ -73,6 +75,8 @@ export interface ConnectOptions {
   fport: number;
   laddr?: number;
   lport?: number;
+  /** What is sent before the turn of the event loop ends rides on the SYN, where the server's cookie is known (RFC 7413). */
+  fastOpen?: boolean;
 }
 
 /** A TCP to build on: a shard's stack, or a test's fake. */

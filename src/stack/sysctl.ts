@@ -60,6 +60,13 @@ export class Tunables {
   tcp_reass_maxqueuelen = 1536;
   tcp_syncookies = 1;
   tcp_syncookies_only = 0;
+  tcp_fastopen_server_enable = 0;
+  tcp_fastopen_client_enable = 1;
+  tcp_fastopen_acceptany = 0;
+  tcp_fastopen_autokey = 120;
+  tcp_fastopen_ccache_buckets = 2048;
+  tcp_fastopen_ccache_bucket_limit = 16;
+  tcp_fastopen_path_disable_time = 900;
   tcp_syncache_hashsize = 512;
   tcp_syncache_bucketlimit = 30;
   tcp_syncache_cachelimit = 15360;

@@ -9,6 +9,7 @@ import type { Stack } from '../stack.ts';
 import type { CcModule } from '../tcp/cc/cc.ts';
 import { ccSwitch } from '../tcp/cc/glue.ts';
 import { ccFind, ccNames } from '../tcp/cc/registry.ts';
+import { tfoEarly } from '../tcp/tcp-fastopen.ts';
 import { haveEstablished, TCPS_CLOSE_WAIT, TCPS_ESTABLISHED, TCPS_TIME_WAIT } from '../tcp/tcp-fsm.ts';
 import { tcpOutput } from '../tcp/tcp-output.ts';
 import { tcpKeepRestart } from '../tcp/tcp-timer.ts';
@@ -48,6 +49,9 @@ export class SocketError extends Error {
   }
 }
 
+/** How long a Fast Open request that was reset counts as pending, ms: as Linux has it. */
+const TFO_RESET_MS = 60_000;
+
 export class Socket {
   handler: SocketHandler;
   /** For the user; the stack does not look at it. */
@@ -61,6 +65,8 @@ export class Socket {
   /** SBS_CANTSENDMORE: FIN is queued or sent. */
   cantSendMore: boolean;
   keepAlive: boolean;
+  /** Fast Open is wanted (active open), or the listener offers it (TCP_FASTOPEN). Whether it was used `tp.t_tfo` tells. */
+  fastOpen: boolean;
   /** Congestion control asked for; null takes the stack's default. */
   cc: CcModule | null;
   /** The buffers grow with the path, until their sizes are set. */
@@ -95,6 +101,7 @@ export class Socket {
     this.noFdRef = false;
     this.cantSendMore = false;
     this.keepAlive = false;
+    this.fastOpen = false;
     this.cc = null;
     this.autoSnd = true;
     this.autoRcv = true;
@@ -158,7 +165,7 @@ export class Socket {
     if (n > 0) {
       this.so_snd.append(u8, off, n);
       if (tp.t_trace !== null) tp.t_trace(tp, TA_USER, 1, tp.snd_nxt, n);
-      if (tp.t_state === TCPS_ESTABLISHED || tp.t_state === TCPS_CLOSE_WAIT) tcpOutput(tp);
+      if (tp.t_state === TCPS_ESTABLISHED || tp.t_state === TCPS_CLOSE_WAIT || tfoEarly(tp)) tcpOutput(tp);
     }
     return n;
   }
@@ -368,12 +375,26 @@ export class Listener {
   readonly rcvBuf: number;
   /** Congestion control of the connections; null takes the stack's default of the moment. */
   readonly cc: CcModule | null;
+  /** Clients may open with data in their SYN where net.inet.tcp.fastopen.server_enable allows it (TCP_FASTOPEN); may be changed. */
+  fastOpen: boolean;
   readonly #st: Stack;
   readonly #accept: AcceptFn;
   readonly #queue: Socket[];
   #closed: boolean;
+  #tfoPending: number;
+  /** Such requests that were reset, and the clock.ms of the last. */
+  #tfoResets: number;
+  #tfoResetMs: number;
 
-  constructor(st: Stack, addr: number, port: number, backlog: number, cc: CcModule | null, accept: AcceptFn) {
+  constructor(
+    st: Stack,
+    addr: number,
+    port: number,
+    backlog: number,
+    cc: CcModule | null,
+    fastOpen: boolean,
+    accept: AcceptFn,
+  ) {
     this.#st = st;
     this.addr = addr;
     this.port = port;
@@ -381,9 +402,30 @@ export class Listener {
     this.sndBuf = st.tune.tcp_sendspace;
     this.rcvBuf = st.tune.tcp_recvspace;
     this.cc = cc;
+    this.fastOpen = fastOpen;
     this.#accept = accept;
     this.#queue = [];
     this.#closed = false;
+    this.#tfoPending = 0;
+    this.#tfoResets = 0;
+    this.#tfoResetMs = 0;
+  }
+
+  /** Fast Open requests whose handshake is not over; those that were reset count for a while, lest RSTs make room (RFC 7413 section 5.1). */
+  tfoPending(nowMs: number): number {
+    if (this.#tfoResets > 0 && ((nowMs - this.#tfoResetMs) | 0) > TFO_RESET_MS) this.#tfoResets = 0;
+    return this.#tfoPending + this.#tfoResets;
+  }
+
+  tfoBegin(): void {
+    this.#tfoPending++;
+  }
+
+  tfoEnd(reset: boolean, nowMs: number): void {
+    this.#tfoPending--;
+    if (!reset) return;
+    this.#tfoResets++;
+    this.#tfoResetMs = nowMs;
   }
 
   /** Connections that wait to be accepted. */
@@ -400,6 +442,7 @@ export class Listener {
   makeSocket(): Socket {
     const so = new Socket(this.#st, notAccepted, this.sndBuf, this.rcvBuf);
     so.cc = this.cc;
+    so.fastOpen = this.fastOpen;
     return so;
   }
 
@@ -472,6 +515,8 @@ export interface ListenOptions {
   readonly backlog?: number;
   /** Name of a congestion-control module (cc/registry.ts); absent for the default, net.inet.tcp.cc.algorithm. */
   readonly cc?: string;
+  /** Whether clients may open with data in their SYN (TCP_FASTOPEN; net.inet.tcp.fastopen.server_enable); default false. */
+  readonly fastOpen?: boolean;
 }
 
 /** Listens on this shard. Throws SocketError EADDRINUSE or EADDRNOTAVAIL, CcError for a module that is not loaded. */
@@ -480,7 +525,8 @@ export function listen(st: Stack, opts: ListenOptions, accept: AcceptFn): Listen
   const what = `${addr === 0 ? '*' : inetNtoa(addr)}:${opts.port}`;
   const cc = opts.cc === undefined ? null : ccFind(opts.cc);
   if (addr !== 0 && !st.isLocal(addr)) throw new SocketError(EADDRNOTAVAIL, 'listen', what);
-  const l = new Listener(st, addr, opts.port, opts.backlog ?? st.tune.ipc_soacceptqueue, cc, accept);
+  const backlog = opts.backlog ?? st.tune.ipc_soacceptqueue;
+  const l = new Listener(st, addr, opts.port, backlog, cc, opts.fastOpen ?? false, accept);
   if (!st.tcp.listeners.add(l)) throw new SocketError(EADDRINUSE, 'listen', what);
   return l;
 }
@@ -493,12 +539,18 @@ export interface ConnectOptions {
   readonly lport?: number;
   /** Name of a congestion-control module (cc/registry.ts); absent for the default, net.inet.tcp.cc.algorithm. */
   readonly cc?: string;
+  /**
+   * Fast Open (RFC 7413; net.inet.tcp.fastopen.client_enable): what is sent before the end of the pass rides on the SYN, where the server's
+   * cookie is known; else one is asked for. Only for requests that may arrive twice (section 6.3.1).
+   */
+  readonly fastOpen?: boolean;
 }
 
 /** Opens a connection. Throws SocketError when it cannot begin; later failures come through `handler.closed`. */
 export function connect(st: Stack, opts: ConnectOptions, handler: SocketHandler): Socket {
   const so = new Socket(st, handler, st.tune.tcp_sendspace, st.tune.tcp_recvspace);
   if (opts.cc !== undefined) so.cc = ccFind(opts.cc);
+  so.fastOpen = opts.fastOpen ?? false;
   const errno = tcpConnect(st, so, opts.laddr ?? 0, opts.lport ?? 0, opts.faddr, opts.fport);
   if (errno !== 0) throw new SocketError(errno, 'connect', `${inetNtoa(opts.faddr)}:${opts.fport}`);
   return so;

@@ -14,6 +14,7 @@ import { seqGt } from './seq.ts';
 import { sipHash, sipHigh } from './siphash.ts';
 import { Inpcb } from './tcb.ts';
 import { CHRONO_IDLE, chronoSet } from './tcp-chrono.ts';
+import { tfoForget } from './tcp-fastopen.ts';
 import { haveRcvdSyn, TCPS_CLOSED, TCPS_TIME_WAIT } from './tcp-fsm.ts';
 import { tcpMssOffer, tcpOutput, tcpRecwin, tcpTsval } from './tcp-output.ts';
 import { tcpReassFlush } from './tcp-reass.ts';
@@ -113,6 +114,7 @@ export function tcpClose(tp: Tcpcb, errno: number): void {
   const st = tp.st;
   const so = tp.t_socket!;
   cancelTimers(tp);
+  tfoForget(tp, false);
   tcpReassFlush(tp);
   rtxFlush(tp);
   st.tcp.tcb.remove(inp);

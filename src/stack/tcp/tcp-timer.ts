@@ -1,6 +1,7 @@
 /** Timers of a connection: retransmission (RFC 6298), persist (RFC 9293 3.8.6.1), keepalive (RFC 9293 3.8.4), 2 MSL, delayed ACK. */
 import { tcps } from '../../metrics/layout.ts';
 import { EHOSTUNREACH, ETIMEDOUT } from '../errno.ts';
+import { tfoServed, tfoSynLost, tfoTimeout } from './tcp-fastopen.ts';
 import { haveEstablished, TCPS_CLOSE_WAIT, TCPS_CLOSING, TCPS_FIN_WAIT_2, TCPS_TIME_WAIT } from './tcp-fsm.ts';
 import { tcpOutput } from './tcp-output.ts';
 import { paceTimer } from './tcp-pacing.ts';
@@ -126,6 +127,11 @@ function rexmt(tp: Tcpcb): void {
     }
   } else {
     tp.t_rxtcur = backoff(st.tune.tcp_rexmit_initial * 1000, tp.t_rxtshift, TCPTV_REXMTMAX);
+    if (tfoServed(tp)) {
+      tfoTimeout(tp);
+      return;
+    }
+    if (tp.t_rxtshift === 1) tfoSynLost(tp);
     tp.snd_recover = tp.snd_max;
     tp.snd_nxt = tp.snd_una;
     // Karn: what goes again is not timed.

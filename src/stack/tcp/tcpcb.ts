@@ -3,7 +3,7 @@
  * tcpcb-fields.ts; a unit test keeps the table and the class in step.
  */
 import type { Mbuf } from '../../rings/mbuf.ts';
-import type { Socket } from '../socket/socket.ts';
+import type { Listener, Socket } from '../socket/socket.ts';
 import type { Stack } from '../stack.ts';
 import { Timer } from '../timers.ts';
 import type { CcModule, CcVar, CongestionControl } from './cc/cc.ts';
@@ -31,6 +31,7 @@ export const TF_FASTRECOVERY = 0x00100000;
 export const TF_FORCEDATA = 0x00800000;
 export const TF_CLOSED = 0x04000000;
 export const TF_CONGRECOVERY = 0x20000000;
+export const TF_FASTOPEN = 0x80000000 | 0;
 
 /** t_flags2 (spec/siftr.md 3.3). */
 export const TF2_PLPMTU_PMTUD = 0x00000002;
@@ -252,6 +253,9 @@ export class Tcpcb implements CcVar {
   t_challenge_start = 0;
   /** Idle time before keepalive probes, ms; 0 takes the sysctl. */
   t_keepidle = 0;
+  /** What it has to do with Fast Open (tcp-fastopen.ts), and the listener of which it is a pending request. */
+  t_tfo = 0;
+  t_tfo_listener: Listener | null = null;
   /** On the list of connections whose ACK goes out at the end of the pass. */
   onAckq = false;
   /** On the list of connections that wait for room on the interface queue. */
@@ -461,6 +465,8 @@ export class Tcpcb implements CcVar {
     this.t_challenges = 0;
     this.t_challenge_start = 0;
     this.t_keepidle = 0;
+    this.t_tfo = 0;
+    this.t_tfo_listener = null;
     this.nextFree = null;
   }
 }
