@@ -1,4 +1,4 @@
-/** Handshakes: SYN cookies (RFC 4987), TIME-WAIT (RFC 6191), Fast Open (RFC 7413): clauses to switch off. */
+/** Handshakes: SYN cookies (RFC 4987), TIME-WAIT (RFC 6191): clauses to switch off. */
 import type { Mutant } from './mutants.ts';
 
 export const handshakeMutants: readonly Mutant[] = [

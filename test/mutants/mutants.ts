@@ -3,6 +3,7 @@
  * name these tests.
  */
 import { ecnMutants } from './ecn.ts';
+import { fastopenMutants } from './fastopen.ts';
 import { handshakeMutants } from './handshake.ts';
 import { pacingMutants } from './pacing.ts';
 import { rackMutants } from './rack.ts';
@@ -32,4 +33,5 @@ export const mutants: readonly Mutant[] = [
   ...pacingMutants,
   ...rfc9293Mutants,
   ...handshakeMutants,
+  ...fastopenMutants,
 ];
