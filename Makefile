@@ -1,14 +1,16 @@
 # make build   the addon, the XDP program and the guard into build/Release
 # make demo    two namespaces, a veth pair, xsiftr on one end, Linux on the other (root)
 # make test    lint and every test (root)
-# make test-long  what takes long: clauses of the code are switched off, and their tests must fail
+# make test-long  what takes long: clauses of the code are switched off, and their tests must fail; then thousands of bad networks,
+#              and the golden table and fairness over more seeds, in at most an hour
 # make bench   ratios beside C on libxdp and beside Linux's own TCP (root)
 # make lint    format, types, import rules
 # make docs    docs/metrics.md from the declarations
 # make dist    JavaScript for the published package into dist/
 # make clean   removes what the above made
 #
-# NO_APT=1 installs no Debian packages; MUTANTS=TEXT runs only the mutants that contain it.
+# NO_APT=1 installs no Debian packages; MUTANTS=TEXT runs only the mutants that contain it; SWEEP='networks --first 5000 --count 1000' says
+# which seeds of what (test/long/run.ts), and MUTANTS=none leaves the mutants out.
 
 MAKEFLAGS += --no-print-directory
 
@@ -52,7 +54,8 @@ test: apt-test build lint
 	$(NODE) node_modules/vitest/vitest.mjs run --reporter=default --reporter=json --outputFile.json=$(RESULTS)/vitest.json
 
 test-long: node_modules/.installed
-	$(NODE) test/mutants/run.ts $(MUTANTS)
+	$(if $(filter none,$(MUTANTS)),,$(NODE) test/mutants/run.ts $(MUTANTS))
+	$(NODE) test/long/run.ts $(SWEEP)
 
 bench: apt-demo build
 	$(NODE) bench/run.ts

@@ -15,6 +15,7 @@ export {
   type CcSignal,
   type CcVar,
   type CongestionControl,
+  TCP_MAXWINDOW,
 } from './stack/tcp/cc/cc.ts';
 export { HYSTART_CSS, HYSTART_OFF, HYSTART_SLOW_START, HyStart } from './stack/tcp/cc/hystart.ts';
 export { type CheckOptions, type CheckReport, checkModule, type Finding } from './stack/tcp/cc/kit.ts';

@@ -11,7 +11,7 @@ const TITLES: Readonly<Record<string, string>> = {
   icmp: 'ICMP',
   tcp: 'TCP',
   arp: 'ARP',
-  stack: 'Ethernet and shards',
+  stack: 'Link layer and shards',
   pfil: 'Packet filter hooks',
   siftr: 'SIFTR',
   dummynet: 'Dummynet',

@@ -1,7 +1,7 @@
 import { readdirSync, readlinkSync } from 'node:fs';
 import { type IncomingMessage, request } from 'node:http';
 import { SystemError, UserError } from '../daemon/errors.ts';
-import { CONTROL_LINK, RUN_DIR } from '../daemon/paths.ts';
+import { CONTROL_LINK, RUN_DIR, trustedDir, USER_RUN_DIR } from '../daemon/paths.ts';
 
 /** How commands find a running xsiftr and talk to it: HTTP on its control socket (DESIGN.md, "Control"). */
 
@@ -9,7 +9,13 @@ import { CONTROL_LINK, RUN_DIR } from '../daemon/paths.ts';
 export interface InstanceInfo {
   readonly version: string;
   readonly pid: number;
+  /** Name and number of the user that the process runs as, and its command name. */
+  readonly user: string;
+  readonly uid: number;
+  readonly command: string;
   readonly iface: string;
+  /** All its interfaces, by which it is found. */
+  readonly ifaces?: readonly string[];
   /** Name of the network namespace that the interface lives in, null where it has none. */
   readonly netns: string | null;
   readonly queues: number;
@@ -69,11 +75,14 @@ export async function probe(path: string): Promise<Instance | null> {
   }
 }
 
-/** The sockets of the run directory, and those elsewhere that a link of it leads to. */
+/** Where instances may be: those of root, and the user's own. */
+const RUN_DIRS: readonly string[] = [...new Set([RUN_DIR, USER_RUN_DIR])];
+
+/** The sockets of a run directory, and those elsewhere that a link of it leads to. */
 function sockets(dir: string): string[] {
   let names: string[];
   try {
-    names = readdirSync(dir);
+    names = trustedDir(dir) ? readdirSync(dir) : [];
   } catch {
     return [];
   }
@@ -88,9 +97,9 @@ function sockets(dir: string): string[] {
   });
 }
 
-/** Every instance that the run directory knows of and that answers, by interface name. */
-export async function instances(dir: string = RUN_DIR): Promise<Instance[]> {
-  const found = await Promise.all([...new Set(sockets(dir))].map(probe));
+/** Every instance that the run directories know of and that answers, by interface name. */
+export async function instances(dirs: string | readonly string[] = RUN_DIRS): Promise<Instance[]> {
+  const found = await Promise.all([...new Set([dirs].flat().flatMap(sockets))].map(probe));
   return found.filter((i) => i !== null).sort((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1));
 }
 
@@ -119,10 +128,11 @@ export function controlOf(opts: ClientOptions, env: NodeJS.ProcessEnv = process.
 export async function lookUp(
   opts: ClientOptions,
   env: NodeJS.ProcessEnv = process.env,
-  dir: string = RUN_DIR,
+  dirs: string | readonly string[] = RUN_DIRS,
 ): Promise<Instance | null> {
   const fits = ({ info }: Instance): boolean =>
-    (opts.iface === undefined || info.iface === opts.iface) && (opts.netns === undefined || info.netns === opts.netns);
+    (opts.iface === undefined || (info.ifaces ?? [info.iface]).includes(opts.iface)) &&
+    (opts.netns === undefined || info.netns === opts.netns);
   const path = controlOf(opts, env);
   if (path !== undefined) {
     const there = await probe(path);
@@ -131,7 +141,7 @@ export async function lookUp(
     }
     return there;
   }
-  const all = (await instances(dir)).filter(fits);
+  const all = (await instances(dirs)).filter(fits);
   if (all.length < 2) return all[0] ?? null;
   const what = given(opts);
   const choices = all.map((i) => `${choice(i, all)} (pid ${i.info.pid})`);
@@ -200,17 +210,18 @@ function messageOf(reply: Reply): string {
 }
 
 /**
- * The lines of an answer as they come, refusals as `ask` has them.
+ * The lines of an answer as they come, refusals as `ask` has them. With a `body` it is a POST.
  * @throws SystemError when the answer breaks off
  */
-export async function* askLines(i: Instance, url: string): AsyncGenerator<string> {
+export async function* askLines(i: Instance, url: string, body?: unknown): AsyncGenerator<string> {
   const broken = (err: unknown): SystemError =>
     new SystemError(`${i.info.iface}: the instance at ${i.path} does not answer: ${(err as Error).message}`);
   const res = await new Promise<IncomingMessage>((resolve, reject) => {
-    const req = request({ socketPath: i.path, path: url, timeout: 10_000 }, resolve);
+    const post = body === undefined ? {} : { method: 'POST', headers: { 'content-type': 'application/json' } };
+    const req = request({ socketPath: i.path, path: url, timeout: 10_000, ...post }, resolve);
     req.on('timeout', () => req.destroy(new Error('no answer within 10 s')));
     req.on('error', (err) => reject(broken(err)));
-    req.end();
+    req.end(body === undefined ? undefined : JSON.stringify(body));
   });
   res.setEncoding('utf8');
   if (res.statusCode !== 200) {

@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import { UserError } from '../daemon/errors.ts';
 import { ask, findInstance } from './client.ts';
 import { clientOptions, instanceOptions } from './common.ts';
 
@@ -24,8 +23,6 @@ export function netstatCommand(): Command {
     .option('-n, --numeric', 'addresses and ports as numbers (always so)')
     .option('-p, --protocol <NAME>', 'only this protocol, as tcp')
     .action(async (opts: NetstatOptions, cmd: Command) => {
-      if (cmd.args.length > 0)
-        throw new UserError(`netstat: ${cmd.args[0]}: takes no words; see xsiftr netstat --help`);
       const query = new URLSearchParams({ s: String(Math.min(2, opts.statistics)), a: opts.all === true ? '1' : '0' });
       if (opts.protocol !== undefined) query.set('p', opts.protocol);
       process.stdout.write(await ask(await findInstance(instanceOptions(cmd)), 'GET', `/netstat?${query}`));

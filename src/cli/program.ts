@@ -7,8 +7,10 @@ import { kstatCommand } from './kstat.ts';
 import { netstatCommand } from './netstat.ts';
 import { restoreCommand } from './restore.ts';
 import { simCommand } from './sim.ts';
+import { sockstatCommand } from './sockstat.ts';
 import { ssCommand } from './ss.ts';
 import { sysctlCommand } from './sysctl.ts';
+import { tcpdropCommand } from './tcpdrop.ts';
 import { waitCommand } from './wait.ts';
 
 const EXAMPLES = `
@@ -19,6 +21,7 @@ Examples:
   xsiftr -i ix1 --siftr-log - -t 10s   ten seconds of SIFTR lines on standard output
   xsiftr netstat -s -s                 counters of the running instance that are not zero
   xsiftr ss -tinmHO state established  its connections, as ss(8) shows Linux's
+  xsiftr sockstat -l                   where it listens
   xsiftr kstat txq                     its transmit queues
   xsiftr kstat -i ix1 --netns lab txq  those of ix1 in network namespace lab
   xsiftr sim --loss 0.1% --time 30s    a flow over an emulated path in virtual time
@@ -33,6 +36,8 @@ const COMMANDS = [
   kstatCommand,
   netstatCommand,
   ssCommand,
+  sockstatCommand,
+  tcpdropCommand,
   dnctlCommand,
   waitCommand,
   restoreCommand,
@@ -110,6 +115,10 @@ async function usageMessage(err: CommanderError, program: Command, argv: readonl
   if (err.code === 'commander.unknownOption') {
     if (sub === undefined) return (await import('../daemon/options.ts')).unknownOption(given);
     return `unknown option ${given}; xsiftr ${sub.name()} --help lists what there is`;
+  }
+  if (err.code === 'commander.excessArguments' && sub !== undefined) {
+    const most = sub.registeredArguments.length;
+    return `${sub.name()}: ${sub.args[most]}: ${most === 0 ? 'takes no words' : 'one word too many'}; see xsiftr ${sub.name()} --help`;
   }
   if (err.code === 'commander.optionMissingArgument') return `${given}: its value is missing; see --help`;
   return err.message.replace(/^error: /, '');

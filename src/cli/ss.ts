@@ -1,11 +1,10 @@
-import { once } from 'node:events';
 import { Command } from 'commander';
 import { ssFilter } from '../daemon/conns.ts';
 import { CONN_FIELDS } from '../stack/tcp/conn-fields.ts';
 import type { ConnRecord } from '../views/conn.ts';
 import { SsSummary, SsTable } from '../views/ss.ts';
 import { askLines, findInstance } from './client.ts';
-import { instanceOptions } from './common.ts';
+import { clientOptions, instanceOptions, print } from './common.ts';
 
 interface SsFlags {
   readonly all?: boolean;
@@ -35,7 +34,7 @@ The filter is that of ss(8):  [state NAME]... [exclude NAME]... [EXPRESSION]
 
 /** `xsiftr ss`: output as ss(8) of iproute2 has it, or JSON. */
 export function ssCommand(): Command {
-  return new Command('ss')
+  return clientOptions(new Command('ss'), false)
     .description('connections of a running instance, in the format of ss(8) or as JSON')
     .argument('[filter...]', 'states and an expression, as of ss')
     .option('-a, --all', 'listening and connected sockets')
@@ -52,9 +51,6 @@ export function ssCommand(): Command {
     .option('-O, --oneline', 'one line a socket')
     .option('--json', 'one object a line, with every field that has a value')
     .option('--fields', 'list the fields of --json with their units, and ask nobody')
-    .option('--iface <IF>', 'the instance that serves this interface (default: the only one)')
-    .option('--netns <NAME>', 'the instance whose interface lives in this network namespace')
-    .option('--control <PATH>', 'the instance at this control socket (also XSIFTR_CONTROL)')
     .addHelpText('after', EXAMPLES)
     .action(async (words: string[], flags: SsFlags, cmd: Command) => {
       if (flags.fields) {
@@ -86,13 +82,6 @@ export function ssCommand(): Command {
       for await (const line of lines) if (!(await print(table.add(JSON.parse(line) as ConnRecord)))) return;
       await print(table.end());
     });
-}
-
-/** Writes to standard output and waits where it does not take more. False when nobody reads it. */
-async function print(text: string): Promise<boolean> {
-  const out = process.stdout;
-  if (text !== '' && !out.destroyed && !out.write(text)) await Promise.race([once(out, 'drain'), once(out, 'close')]);
-  return !out.destroyed;
 }
 
 type Field = (typeof CONN_FIELDS)[number];

@@ -1,28 +1,17 @@
-import { attachLine } from '../driver/attach.ts';
-import type { PortInfo } from '../driver/native.ts';
-import { FRAME_SIZE } from '../rings/link.ts';
 import { inetNtoa } from '../stack/net/in-addr.ts';
-import type { Plan } from './plan.ts';
+import type { NicPlan, Plan } from './plan.ts';
 import { findService } from './services/index.ts';
 import type { Totals } from './status.ts';
 import { formatDuration, formatSi, formatSize } from './units.ts';
 
-/** The lines of a start: what was attached, what it serves, where to look. */
-export function announceLines(plan: Plan, port: PortInfo): string[] {
-  const { dev, options: o } = plan;
-  const name = dev.name;
-  const addrs = plan.addrs.map((a) => `${inetNtoa(a.addr)}/${a.prefixLen}`).join(', ');
-  const lines = [
-    attachLine({
-      dev,
-      xdp: port.mode,
-      zeroCopy: port.zeroCopy,
-      queues: plan.queues,
-      narrowed: plan.narrow.shown,
-      umemBytes: plan.frames * FRAME_SIZE,
-    }),
-    `${name}: ${addrs}${plan.adopted ? " (the kernel's)" : ''}, MTU ${plan.mtu}, serving ${o.serve.length === 0 ? 'nothing' : o.serve.map((s) => `${s} ${findService(s)?.port}`).join(', ')}`,
-  ];
+/**
+ * The lines of a start: what was attached, what it serves, where to look.
+ * @param attached the lines of what was attached
+ */
+export function announceLines(plan: Plan, attached: readonly string[]): string[] {
+  const { name, options: o } = plan;
+  const serving = `serving ${o.serve.length === 0 ? 'nothing' : o.serve.map((s) => `${s} ${findService(s)?.port}`).join(', ')}`;
+  const lines = [...attached, `${name}: ${plan.kind === 'nic' ? `${nicFacts(plan)}, ` : ''}${serving}`];
   const look = [];
   if (o.siftr) look.push(`SIFTR log ${o.siftrLog === '-' ? 'on standard output' : o.siftrLog}`);
   if (o.metrics !== null) look.push(`metrics http://${o.metrics.host}:${o.metrics.port}/metrics`);
@@ -30,6 +19,11 @@ export function announceLines(plan: Plan, port: PortInfo): string[] {
   lines.push(`${name}: ${look.join(', ')}`);
   lines.push(`${name}: look with xsiftr netstat -s, xsiftr netstat -an, xsiftr kstat, xsiftr sysctl -a`);
   return lines;
+}
+
+function nicFacts(plan: NicPlan): string {
+  const addrs = plan.addrs.map((a) => `${inetNtoa(a.addr)}/${a.prefixLen}`).join(', ');
+  return `${addrs}${plan.adopted ? " (the kernel's)" : ''}, MTU ${plan.mtu}`;
 }
 
 /** Logs that the summary names. */
@@ -76,6 +70,8 @@ export function summaryLines(s: Summary): string[] {
     lines.push(
       `${s.iface}: SIFTR wrote ${s.siftr.lines} lines to ${logNames(s.siftr.logs)}, skipped ${s.siftr.skipped}`,
     );
+  // A Unix link was nobody else's, so there is nobody to give it back to.
+  if (s.mode === 'unix' && s.failed.length === 0) return lines;
   const undone = s.undone.length === 0 ? 'nothing was to be undone' : `undone: ${s.undone.join('; ')}`;
   lines.push(
     s.failed.length === 0

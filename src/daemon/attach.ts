@@ -1,9 +1,7 @@
-import { attachLine } from '../driver/attach.ts';
 import { loadNative } from '../driver/native.ts';
 import { DummynetControl } from '../dummynet/control.ts';
 import { loadCc } from '../load/cc-load.ts';
 import { type NetApi, netApi } from '../net/index.ts';
-import { FRAME_SIZE } from '../rings/link.ts';
 import { createRing, QLEN_MIN } from '../siftr/record.ts';
 import { createSiftrShared } from '../siftr/shared.ts';
 import { CC_DEFAULT } from '../stack/tcp/cc/registry.ts';
@@ -11,18 +9,21 @@ import { renderKstat } from '../views/kstat.ts';
 import { renderStatistics } from '../views/netstat.ts';
 import { Counters } from './counters.ts';
 import { UserError } from './errors.ts';
-import { LINK_LOOK_MS, LinkWatch } from './link-watch.ts';
+import { LINK_LOOK_MS } from './link-watch.ts';
 import { createLogger, type Level } from './logger.ts';
 import { parseRunOptions } from './options.ts';
-import { framesPerQueue, makePlan, obstacles } from './plan.ts';
+import { checkLinks, makePlan, obstacles } from './plan.ts';
 import { Shard } from './shard.ts';
-import { TakenInterface } from './taken.ts';
+import type { ShardTime } from './shard-time.ts';
+import { setupOf, take } from './take.ts';
 import { CC_ALGORITHM, Tuning } from './tuning.ts';
+import { UNIX_PREFIX } from './unix-option.ts';
 import { VERSION } from './version.ts';
 
 /** Options of `attach`: those of the command line that make sense for one queue in the caller's thread. */
 export interface AttachOptions {
-  readonly iface: string;
+  /** A network interface, or Unix links (`unix:PATH,addr=A/LEN`, docs/unix-link.md). */
+  readonly iface: string | readonly string[];
   readonly netns?: string;
   /** Addresses of the stack's own as `A.B.C.D/LEN`; none: the kernel's are adopted. */
   readonly addr?: readonly string[];
@@ -47,6 +48,12 @@ export interface AttachOptions {
   readonly onFailure?: (err: unknown) => void;
 }
 
+/** Time of the stack (spec/endpoint.md, CLOCK). */
+export type StackClock = Pick<ShardTime, 'virtual' | 'read' | 'setVirtual' | 'advance' | 'wait'>;
+
+const isLink = (iface: string | readonly string[]): boolean =>
+  typeof iface === 'string' ? iface.startsWith(UNIX_PREFIX) : true;
+
 /** An interface taken over by this thread, with `node:net` on it. */
 export interface Attached extends NetApi {
   /** What was attached to, in dmesg's manner. */
@@ -55,6 +62,10 @@ export interface Attached extends NetApi {
   netstat(): string;
   /** Text of `kstat`. */
   kstat(...selectors: string[]): string;
+  /** Time; of a stack on Unix links it can be made virtual. */
+  readonly clock: StackClock;
+  /** Settles once Unix link `index` has finished with `count` frames since its start; rejects after 5 s (`code` ETIMEDOUT). */
+  linksync(index: number, count: number): Promise<void>;
   /** Resets what is open, gives the interface back. Idempotent. */
   close(): Promise<void>;
 }
@@ -62,7 +73,7 @@ export interface Attached extends NetApi {
 /**
  * Takes queue 0 of an interface over and runs the stack in the calling thread, so that a program's own servers and clients can use it
  * like `node:net`; Node's `http` server runs on its sockets. An interface with more queues is narrowed to one. The process keeps its
- * privileges. One interface a process.
+ * privileges. One network interface a process; stacks on Unix links as many as wanted.
  * @throws UserError for refused options or an interface that is in use, SystemError or DriverError for what the system refuses; nothing is
  * changed then
  */
@@ -70,7 +81,8 @@ export async function attach(options: AttachOptions): Promise<Attached> {
   const { logLevel, onFailure, ...given } = options;
   const run = parseRunOptions({
     ...given,
-    queues: 1,
+    // The only number there is for Unix links, and not to be named there.
+    ...(isLink(given.iface) ? {} : { queues: 1 }),
     serve: 'none',
     metrics: 'none',
     siftr: false,
@@ -83,7 +95,8 @@ export async function attach(options: AttachOptions): Promise<Attached> {
   const tuning = new Tuning();
   tuning.boot(plan.sysctls);
   const native = loadNative();
-  const taken = await TakenInterface.take(plan, native, log);
+  await checkLinks(run);
+  const taken = await take(plan, native, log);
   let closed: Promise<void> | null = null;
   let shard: Shard | null = null;
   let timer: NodeJS.Timeout | undefined;
@@ -104,36 +117,21 @@ export async function attach(options: AttachOptions): Promise<Attached> {
     });
   };
   try {
-    const counters = new Counters(
-      native,
-      [{ name: plan.dev.name, port: taken.port.port, queues: 1, present: plan.dev.queues }],
-      1,
-    );
-    shard = new Shard(
+    const counters = new Counters(native, taken.counted, 1);
+    const running = new Shard(
       native,
       {
         shard: 0,
         nshards: 1,
         version: VERSION,
         secret: null,
-        interfaces: [
-          {
-            name: plan.dev.name,
-            port: { port: taken.port.port, timestamp: taken.port.timestamp },
-            queue: 0,
-            mtu: plan.mtu,
-            mac: plan.dev.mac,
-            addrs: plan.addrs,
-          },
-        ],
-        frames: { first: 0, count: framesPerQueue(run.ringSize) },
+        ...setupOf(taken, 0),
         ringSize: run.ringSize,
-        routes: plan.routes.map((r) => ({ ...r, ifIndex: 0 })),
-        neighbours: plan.neighbours.map((n) => ({ ifIndex: 0, addr: n.address, mac: n.mac })),
         tunables: tuning.fields(),
         cc: { urls: [], algorithm: tuning.text(CC_ALGORITHM) ?? CC_DEFAULT },
         counters: counters.memory,
         queues: counters.queueMemory,
+        ulinks: counters.ulinkMemory,
         siftr: { ring: createRing(QLEN_MIN), cfg: createSiftrShared(), enableUs: null },
         dummynet: new DummynetControl(run.pipe).state,
         joint: null,
@@ -146,27 +144,16 @@ export async function attach(options: AttachOptions): Promise<Attached> {
         failed: fail,
       },
     );
-    const watch = new LinkWatch({
-      name: plan.dev.name,
-      namespaces: taken.namespaces,
-      flags: () => native.linkFlags(taken.port.port),
-      log,
-      changed: (up) => shard?.setLink(0, up),
-      gone: fail,
-    });
-    shard.start();
+    shard = running;
+    const watch = taken.watch({ log, changed: (ifIndex, up) => running.setLink(ifIndex, up), gone: fail });
+    await running.start();
     taken.claim();
     timer = setInterval(() => watch.look(), LINK_LOOK_MS).unref();
     return {
-      ...netApi(shard.transport),
-      attachLine: attachLine({
-        dev: plan.dev,
-        xdp: taken.port.mode,
-        zeroCopy: taken.port.zeroCopy,
-        queues: 1,
-        narrowed: plan.narrow.shown,
-        umemBytes: plan.frames * FRAME_SIZE,
-      }),
+      ...netApi(running.transport),
+      attachLine: taken.attachLines().join('\n'),
+      clock: running.time,
+      linksync: (index, count) => running.linkSync.wait(index, count),
       netstat: () => renderStatistics(counters.total(), true),
       kstat: (...selectors) => renderKstat(counters.kstat(), selectors),
       close,

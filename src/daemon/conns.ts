@@ -11,7 +11,7 @@ export interface ConnSource {
 }
 
 /** TCP ports of /etc/services by name; none where the file is missing. */
-function services(): Map<string, number> {
+export function services(): Map<string, number> {
   const ports = new Map<string, number>();
   let text = '';
   try {

@@ -1,12 +1,13 @@
-import { chmodSync, lstatSync, mkdirSync, unlinkSync } from 'node:fs';
-import { connect } from 'node:net';
+import { chmodSync, mkdirSync, unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Readable } from 'node:stream';
 import type { FastifyInstance } from 'fastify';
 import { z } from 'zod';
+import { lookAt } from '../driver/unix/socket-file.ts';
 import type { DnctlReply } from '../dummynet/control.ts';
 import type { SsWanted } from '../views/ss-filter.ts';
 import type { SysctlChange, SysctlRow } from '../views/sysctl.ts';
+import type { DropWanted, Flow } from './drop-slice.ts';
 import { exitCodeOf, isRefusal, SystemError, UserError } from './errors.ts';
 
 /**
@@ -18,19 +19,25 @@ import { exitCodeOf, isRefusal, SystemError, UserError } from './errors.ts';
  *   GET  /kstat?sel=…&sel=…       text of kstat(1)
  *   POST /dnctl                   {words, quiet, files} → {text, notes}: a command of dnctl (src/dummynet/command.ts)
  *   GET  /ss?a=0|1&l=0|1&w=…&w=…  connections, a line of JSON each (ConnRecord of src/views/conn.ts); w: the words of the filter
+ *   POST /tcpdrop                 {state?, cc?, list?} → connections dropped (or to drop), a line of JSON each (Flow of drop-slice.ts)
+ *                                 {laddr, lport, faddr, fport} → {dropped}: that one
  *   GET  /netstat?s=0|1|2&a=0|1&p=NAME   text of netstat(1)
  */
 
 /** What the routes call; the daemon implements it. `UserError` becomes status 400. */
 export interface ControlHandlers {
   info(): object;
-  sysctlList(): SysctlRow[];
+  sysctlList(): SysctlRow[] | Promise<SysctlRow[]>;
   sysctlSet(name: string, value: string): Promise<SysctlChange>;
   /** @param files content of the files that `words` name */
   dnctl(words: readonly string[], quiet: boolean, files: Readonly<Record<string, string>>): Promise<DnctlReply>;
   kstat(selectors: readonly string[]): string;
   /** Lines of JSON, as they are asked for. Throws for a filter that is none. */
   ss(words: readonly string[], wanted: SsWanted): AsyncIterable<string>;
+  /** Drops connections, as lines of JSON are asked for that tell which. Throws for a congestion control that is not loaded. */
+  tcpdrop(wanted: DropWanted): AsyncIterable<string>;
+  /** False when there is none. */
+  tcpdropOne(flow: Flow): Promise<boolean>;
   /** @param statistics 0 connections, 1 `-s`, 2 `-ss` */
   netstat(statistics: number, all: boolean, protocol: string | null): Promise<string>;
 }
@@ -49,6 +56,13 @@ const ssQuery = z.object({
   a: z.enum(['0', '1']).default('0'),
   l: z.enum(['0', '1']).default('0'),
   w: z.union([z.string(), z.array(z.string())]).default([]),
+});
+const port = z.int().min(1).max(65535);
+const dropOneBody = z.strictObject({ laddr: z.ipv4(), lport: port, faddr: z.ipv4(), fport: port });
+const dropBody = z.strictObject({
+  state: z.int().min(2).max(10).optional(),
+  cc: z.string().optional(),
+  list: z.boolean().default(false),
 });
 const netstatQuery = z.object({
   s: z.enum(['0', '1', '2']).default('0'),
@@ -92,30 +106,19 @@ export async function controlServer(handlers: ControlHandlers): Promise<FastifyI
     const lines = handlers.ss(typeof q.w === 'string' ? [q.w] : q.w, { all: q.a === '1', listening: q.l === '1' });
     return reply.type('application/x-ndjson').send(Readable.from(lines));
   });
+  app.post('/tcpdrop', async (req, reply) => {
+    const body = req.body as object | null;
+    if (body !== null && typeof body === 'object' && 'laddr' in body) {
+      return { dropped: await handlers.tcpdropOne(checked(dropOneBody, body)) };
+    }
+    const lines = handlers.tcpdrop(checked(dropBody, body));
+    return reply.type('application/x-ndjson').send(Readable.from(lines));
+  });
   app.get('/netstat', async (req, reply) => {
     const q = checked(netstatQuery, req.query);
     return reply.type('text/plain').send(await handlers.netstat(Number(q.s), q.a === '1', q.p ?? null));
   });
   return app;
-}
-
-/** What lies at the path of a control socket: nothing, a socket that somebody listens on or that a dead process left, or another file. */
-async function lookAt(path: string): Promise<'nothing' | 'live' | 'stale' | 'file'> {
-  try {
-    if (!lstatSync(path).isSocket()) return 'file';
-  } catch {
-    // What else is wrong with the path, listening tells.
-    return 'nothing';
-  }
-  return new Promise((resolve) => {
-    const s = connect(path);
-    s.on('connect', () => {
-      s.destroy();
-      resolve('live');
-    });
-    // Only this says that nobody listens: a process that is too busy to accept answers with EAGAIN (unix(7)).
-    s.on('error', (err: NodeJS.ErrnoException) => resolve(err.code === 'ECONNREFUSED' ? 'stale' : 'live'));
-  });
 }
 
 /**

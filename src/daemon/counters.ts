@@ -16,11 +16,13 @@ import {
   xskDecl,
 } from '../metrics/queuekv.ts';
 import { combineCounters, declOf, histogramValue } from '../metrics/read.ts';
+import { ULINK_BLOCK_BYTES, ulinkBlock, ulinkDecl } from '../metrics/ulinkkv.ts';
 
 /** An interface whose queues are counted. */
 export interface CountedPort {
   readonly name: string;
-  readonly port: number;
+  /** The addon's port; null for a Unix link. */
+  readonly port: number | null;
   readonly queues: number;
   /** Receive queues that it had before some were left out; the same where none were. */
   readonly present: number;
@@ -40,6 +42,8 @@ export class Counters {
   readonly memory: SharedArrayBuffer;
   /** Queue blocks, `interface * nshards + queue`. */
   readonly queueMemory: SharedArrayBuffer;
+  /** Blocks of the Unix links, by interface. */
+  readonly ulinkMemory: SharedArrayBuffer;
   readonly nshards: number;
   readonly #blocks: readonly Float64Array[];
   readonly #native: Native;
@@ -52,6 +56,7 @@ export class Counters {
     this.nshards = nshards;
     this.memory = new SharedArrayBuffer(counterBytes(nshards + 2));
     this.queueMemory = new SharedArrayBuffer(ports.length * nshards * QUEUE_BLOCK_BYTES);
+    this.ulinkMemory = new SharedArrayBuffer(ports.length * ULINK_BLOCK_BYTES);
     this.#blocks = Array.from({ length: nshards + 2 }, (_, i) => counterBlock(this.memory, i));
     this.#native = native;
     this.#ports = ports;
@@ -104,6 +109,7 @@ export class Counters {
    * unit, 64, stands for all from there on.
    */
   #unserved(p: CountedPort): KstatEntry[] {
+    if (p.port === null) return [];
     const claimed = this.#claimed;
     try {
       this.#native.claimedDropped(p.port, claimed);
@@ -122,6 +128,7 @@ export class Counters {
   socketTotal(name: keyof typeof QSTAT): number {
     let sum = 0;
     for (const p of this.#ports) {
+      if (p.port === null) continue;
       for (let q = 0; q < p.queues; q++) {
         this.#native.queueStats(p.port, q, this.#qstat);
         sum += this.#qstat[QSTAT[name]]!;
@@ -138,6 +145,10 @@ export class Counters {
       kstatEntry(rxqDecl, p.name, queue, (_, i) => rxq[i]!),
       kstatEntry(txqDecl, p.name, queue, (_, i) => txq[i]!),
     ];
+    if (p.port === null) {
+      const words = ulinkBlock(this.ulinkMemory, index);
+      return [...entries, kstatEntry(ulinkDecl, p.name, queue, (_, i) => words[i]!)];
+    }
     try {
       const stats = this.#qstat;
       const rings = this.#rings;

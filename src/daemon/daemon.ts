@@ -18,7 +18,7 @@ import { Counters } from './counters.ts';
 import { oneLine, SystemError } from './errors.ts';
 import { controlHandlers } from './handlers.ts';
 import { closeJoint, createJoint } from './joint.ts';
-import { LINK_LOOK_MS, LinkWatch } from './link-watch.ts';
+import { LINK_LOOK_MS } from './link-watch.ts';
 import type { Logger } from './logger.ts';
 import type { ShardRequest } from './messages.ts';
 import { listenMetrics, type MetricsHandlers, metricsServer } from './metrics-server.ts';
@@ -29,7 +29,7 @@ import { ShardClock } from './shard-clock.ts';
 import { ShardPort } from './shard-port.ts';
 import type { ShardJoint, ShardSetup } from './shard-setup.ts';
 import { readTotals, statusLine, type Totals } from './status.ts';
-import { type GivenBack, TakenInterface } from './taken.ts';
+import { type GivenBack, setupOf, type Taken, take } from './take.ts';
 import { CC_ALGORITHM, Tuning } from './tuning.ts';
 import { VERSION } from './version.ts';
 
@@ -53,7 +53,7 @@ export class Daemon {
   ready = false;
   counters: Counters | null = null;
   siftr: SiftrControl | null = null;
-  #taken: TakenInterface | null = null;
+  #taken: Taken | null = null;
   #control: FastifyInstance | null = null;
   #metrics: FastifyInstance | null = null;
   #stopped: Promise<Summary> | null = null;
@@ -62,7 +62,7 @@ export class Daemon {
   failure: Error | null = null;
   readonly finished: Promise<Summary>;
   readonly #timers: NodeJS.Timeout[] = [];
-  #link: LinkWatch | null = null;
+  #link: { look(): void } | null = null;
   #oversizeTold = false;
 
   constructor(plan: Plan, native: Native, log: Logger) {
@@ -142,7 +142,7 @@ export class Daemon {
         const heaps = await Promise.all(this.shards.map((s) => s.request({ op: 'ping' }).then(Number, () => null)));
         return {
           ok: this.ready && !heaps.includes(null),
-          iface: this.plan.dev.name,
+          iface: this.plan.name,
           shards: heaps.map((bytes) => ({ alive: bytes !== null, heapBytes: bytes ?? 0 })),
         };
       },
@@ -158,21 +158,14 @@ export class Daemon {
 
   async #takeInterface(): Promise<void> {
     const { plan, native } = this;
-    const taken = await TakenInterface.take(plan, native, this.log);
+    const taken = await take(plan, native, this.log);
     this.#taken = taken;
-    this.counters = new Counters(
-      native,
-      [{ name: plan.dev.name, port: taken.port.port, queues: plan.queues, present: plan.dev.queues }],
-      plan.queues,
-    );
-    this.#link = new LinkWatch({
-      name: plan.dev.name,
-      namespaces: taken.namespaces,
-      flags: () => native.linkFlags(taken.port.port),
+    this.counters = new Counters(native, taken.counted, plan.queues);
+    this.#link = taken.watch({
       log: this.log,
-      changed: (up) => {
+      changed: (ifIndex, up) => {
         // A shard that has just died says so itself.
-        for (const s of this.shards) void s.request({ op: 'link', ifIndex: 0, up }).catch(() => {});
+        for (const s of this.shards) void s.request({ op: 'link', ifIndex, up }).catch(() => {});
       },
       gone: (err) => void this.stop('failure', err),
     });
@@ -221,7 +214,6 @@ export class Daemon {
   async #startShards(): Promise<void> {
     const { plan } = this;
     const counters = this.counters!;
-    const { port } = this.#taken!;
     const per = framesPerQueue(plan.options.ringSize);
     const joint = plan.queues > 1 ? createJoint(this.native, plan.queues, per) : null;
     this.#joint = joint;
@@ -233,24 +225,13 @@ export class Daemon {
         nshards: plan.queues,
         version: VERSION,
         secret,
-        interfaces: [
-          {
-            name: plan.dev.name,
-            port: { port: port.port, timestamp: port.timestamp },
-            queue: k,
-            mtu: plan.mtu,
-            mac: plan.dev.mac,
-            addrs: plan.addrs,
-          },
-        ],
-        frames: { first: k * per, count: per },
+        ...setupOf(this.#taken!, k),
         ringSize: plan.options.ringSize,
-        routes: plan.routes.map((r) => ({ ...r, ifIndex: 0 })),
-        neighbours: plan.neighbours.map((n) => ({ ifIndex: 0, addr: n.address, mac: n.mac })),
         tunables: this.tuning.fields(),
         cc: { urls: plan.cc.urls, algorithm: this.tuning.text(CC_ALGORITHM) ?? CC_DEFAULT },
         counters: counters.memory,
         queues: counters.queueMemory,
+        ulinks: counters.ulinkMemory,
         siftr: { ring: this.#rings[k]!, cfg: this.#cfg, enableUs: this.siftr!.enableUs },
         dummynet: this.dummynet.state,
         joint,
@@ -290,7 +271,7 @@ export class Daemon {
 
   /** What goes on beside the shards while they run. */
   #watch(): void {
-    const { options, dev } = this.plan;
+    const { options, name } = this.plan;
     if (options.duration !== undefined) {
       this.#timers.push(setTimeout(() => void this.stop('duration'), options.duration));
     }
@@ -302,9 +283,7 @@ export class Daemon {
         this.#hintOversize();
         if (!this.out.isTTY || options.json) return;
         const now = readTotals(this.counters!);
-        this.out.write(
-          `\r\x1b[K${statusLine(dev.name, before, now).slice(0, Math.max(20, (this.out.columns || 80) - 1))}`,
-        );
+        this.out.write(`\r\x1b[K${statusLine(name, before, now).slice(0, Math.max(20, (this.out.columns || 80) - 1))}`);
         before = now;
       }, LINK_LOOK_MS),
     );
@@ -312,12 +291,13 @@ export class Daemon {
 
   /** A peer that sends more than a frame at once loses everything; the line that helps is worth telling once. */
   #hintOversize(): void {
-    if (this.#oversizeTold || this.counters!.socketTotal('rx_oversize') === 0) return;
+    const { plan } = this;
+    if (plan.kind === 'unix' || this.#oversizeTold || this.counters!.socketTotal('rx_oversize') === 0) return;
     this.#oversizeTold = true;
-    const peer = this.plan.dev.peer;
+    const { peer } = plan.dev;
     const enter = peer?.netns ? `ip netns exec ${peer.netns} ` : '';
     this.log.warn(
-      `${this.plan.dev.name}: frames longer than the MTU came in and were dropped (rx_oversize in xsiftr kstat xsk); the peer segments too late: ${enter}ethtool -K ${peer?.name ?? 'PEER'} tso off gso off`,
+      `${plan.name}: frames longer than the MTU came in and were dropped (rx_oversize in xsiftr kstat xsk); the peer segments too late: ${enter}ethtool -K ${peer?.name ?? 'PEER'} tso off gso off`,
     );
   }
 
@@ -339,14 +319,14 @@ export class Daemon {
     const counters = this.counters;
     const totals = counters === null ? null : readTotals(counters);
     const cnt = counters?.total();
-    const port = this.#taken?.port ?? null;
-    const gone = port !== null && this.native.linkFlags(port.port) < 0;
+    const mode = this.#taken?.mode ?? 'none';
+    const gone = this.#taken?.gone() ?? false;
     const undo = await this.#cleanUp();
     const c = (slot: number): number => cnt?.[slot] ?? 0;
     return {
-      iface: plan.dev.name,
+      iface: plan.name,
       queues: plan.queues,
-      mode: port === null ? 'none' : `${port.mode} ${port.zeroCopy ? 'zero-copy' : 'copy'}`,
+      mode,
       seconds: (Date.now() - this.startedAt) / 1000,
       reason,
       ...totalsOf(totals ?? readTotalsNone),
@@ -393,7 +373,7 @@ export class Daemon {
   }
 
   announce(): string[] {
-    return announceLines(this.plan, this.#taken!.port);
+    return announceLines(this.plan, this.#taken!.attachLines());
   }
 }
 

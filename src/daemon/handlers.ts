@@ -1,13 +1,41 @@
+import { readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
 import { netnsHandle } from '../driver/netns.ts';
 import { inetNtoa } from '../stack/net/in-addr.ts';
+import { ccNames } from '../stack/tcp/cc/registry.ts';
 import { TCP_STATE_NAMES } from '../stack/tcp/tcp-fsm.ts';
 import { renderKstat } from '../views/kstat.ts';
 import { type Connection, renderConnections, renderStatistics } from '../views/netstat.ts';
 import { connLines, ssFilter } from './conns.ts';
 import type { ControlHandlers } from './control.ts';
 import type { Daemon } from './daemon.ts';
-import { SystemError } from './errors.ts';
+import { SystemError, UserError } from './errors.ts';
+import type { AddressOption } from './option-values.ts';
+import type { Plan } from './plan.ts';
+import { dropLines, dropOne } from './tcpdrop.ts';
 import { VERSION } from './version.ts';
+
+function addresses(plan: Plan): readonly AddressOption[] {
+  return plan.kind === 'unix' ? plan.links.flatMap((l) => l.addrs) : plan.addrs;
+}
+
+/** Name of the user that this process runs as; its number where it has none. */
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    return String(process.geteuid?.() ?? 0);
+  }
+}
+
+/** The name that `ps` and the like show for this process. */
+function commandName(): string {
+  try {
+    return readFileSync('/proc/self/comm', 'utf8').trim();
+  } catch {
+    return 'xsiftr';
+  }
+}
 
 /** What the control server answers with. */
 export function controlHandlers(d: Daemon): ControlHandlers {
@@ -16,23 +44,49 @@ export function controlHandlers(d: Daemon): ControlHandlers {
     return d.counters;
   };
   // Started by `ip netns exec lab`, it is in lab as much as with --netns lab.
-  const netns = d.plan.dev.netns ?? netnsHandle(null).name;
+  const netns = d.plan.kind === 'unix' ? null : (d.plan.netns ?? netnsHandle(null).name);
   return {
     info: () => ({
       version: VERSION,
       pid: process.pid,
-      iface: d.plan.dev.name,
+      user: userName(),
+      uid: process.geteuid?.() ?? 0,
+      command: commandName(),
+      iface: d.plan.name,
+      ifaces: d.plan.kind === 'unix' ? d.plan.links.map((l) => l.name) : [d.plan.name],
       netns,
       queues: d.plan.queues,
-      addresses: d.plan.addrs.map((a) => `${inetNtoa(a.addr)}/${a.prefixLen}`),
+      addresses: addresses(d.plan).map((a) => `${inetNtoa(a.addr)}/${a.prefixLen}`),
       uptime: (Date.now() - d.startedAt) / 1000,
       ready: d.ready,
     }),
-    sysctlList: () => d.tuning.rows(),
-    sysctlSet: (name, value) => d.tuning.set(name, value),
+    sysctlList: async () => {
+      const lists = await Promise.all(d.shards.map((s) => s.request({ op: 'hostCache' })));
+      d.tuning.showHostCache(lists.join(''));
+      return d.tuning.rows();
+    },
+    sysctlSet: async (name, value) => {
+      if (!d.ready) throw new SystemError('the interface is being set up; try again');
+      const change = await d.tuning.set(name, value);
+      if (change.error === undefined) d.log.info(`sysctl ${change.name}: ${change.old} -> ${change.new}`);
+      return change;
+    },
     dnctl: (words, quiet, files) => d.dummynet.run(words, quiet, (name) => files[name] ?? ''),
     kstat: (selectors) => renderKstat(counters().kstat(), selectors),
     ss: (words, wanted) => connLines(d.shards, ssFilter(words, wanted)),
+    tcpdrop: (wanted) => {
+      if (wanted.cc !== undefined && !ccNames().includes(wanted.cc)) {
+        throw new UserError(`tcpdrop: -C ${wanted.cc}: not loaded; allowed are ${ccNames().join(', ')}`);
+      }
+      return dropLines(d.shards, wanted, (n) => {
+        if (!wanted.list) d.log.info(`tcpdrop: ${n} connection${n === 1 ? '' : 's'} dropped`);
+      });
+    },
+    tcpdropOne: async (flow) => {
+      const there = await dropOne(d.shards, flow);
+      if (there) d.log.info(`tcpdrop: ${flow.laddr} ${flow.lport} ${flow.faddr} ${flow.fport} dropped`);
+      return there;
+    },
     netstat: async (statistics, all, protocol) => {
       if (statistics > 0) return renderStatistics(counters().total(), statistics === 2, protocol);
       const rows = (await Promise.all(d.shards.map((s) => s.request({ op: 'pcbs' })))).flat();

@@ -1,4 +1,5 @@
 import type { DummynetChange } from '../dummynet/control.ts';
+import type { DropWanted } from './drop-slice.ts';
 
 /** What the main thread and a shard's worker say to each other. Every request gets exactly one reply with its `seq`. */
 
@@ -20,8 +21,20 @@ export type ShardRequest =
   | { readonly op: 'pcbs' }
   /** A slice of the connections, or of the listening sockets, from `cursor` on (conn-slice.ts). */
   | { readonly op: 'conns'; readonly what: 'listen' | 'connected'; readonly cursor: number }
+  /** Drops connections of a slice (drop-slice.ts). */
+  | ({ readonly op: 'drop'; readonly cursor: number } & DropWanted)
+  /** Drops one connection, where it is here; addresses are int32. */
+  | {
+      readonly op: 'dropFlow';
+      readonly laddr: number;
+      readonly lport: number;
+      readonly faddr: number;
+      readonly fport: number;
+    }
   /** Sets fields of `Tunables`. */
   | { readonly op: 'tune'; readonly fields: Readonly<Record<string, number>> }
+  /** Answers with the entries of the host cache, a line each. */
+  | { readonly op: 'hostCache' }
   /** Connections made from now on have that congestion control, unless they name one. */
   | { readonly op: 'cc'; readonly name: string }
   /** Links or unlinks the SIFTR hook; `enableUs` is the wall time of the enable line, µs. */

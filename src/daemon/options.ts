@@ -26,6 +26,7 @@ import {
 import { NICE_DEFAULT } from './priority.ts';
 import { defaultServices, services } from './services/index.ts';
 import { nearest, parseDuration, parseSize } from './units.ts';
+import { parseUnixLink, UNIX_PREFIX, type UnixLinkSpec } from './unix-option.ts';
 
 /**
  * The options of `xsiftr --iface …`, declared once: this schema checks the command line and the YAML file of `--config` alike, and
@@ -63,7 +64,15 @@ function option<T>(meta: OptionMeta, parse: (given: unknown) => T) {
 
 /** The schema. Keys are the option names in camelCase, as commander gives them; a YAML file has the names of the command line. */
 export const runSchema = z.strictObject({
-  iface: option({ flags: '-i, --iface <IF>', help: 'the interface to take over', group: 'Interface' }, iface),
+  iface: option(
+    {
+      flags: '-i, --iface <IF>',
+      help: 'the interface to take over; or a link over a Unix socket, which needs no rights: unix:PATH,addr=A/LEN[,mode=ether|ip,role=server|client,gw=A,mac=MAC,mtu=N,name=NAME], repeatable (docs/unix-link.md)',
+      group: 'Interface',
+      repeat: true,
+    },
+    interfaces,
+  ),
   queues: option(
     {
       flags: '-q, --queues <N>',
@@ -239,7 +248,7 @@ export const runSchema = z.strictObject({
   siftr: option(
     {
       flags: '--no-siftr',
-      help: 'start with SIFTR off; xsiftr sysctl net.inet.siftr.enabled=1 turns it on',
+      help: 'start with SIFTR off, as Unix links do without --siftr-log; xsiftr sysctl net.inet.siftr.enabled=1 turns it on',
       group: 'SIFTR',
     },
     flag,
@@ -339,7 +348,65 @@ export const runSchema = z.strictObject({
 });
 
 /** The checked options of a run. */
-export type RunOptions = z.output<typeof runSchema>;
+export type RunOptions = Omit<z.output<typeof runSchema>, 'iface'> & {
+  /** Name of the network interface, or of the first link. */
+  readonly iface: string;
+  /** The Unix links; none where it is a network interface. */
+  readonly links: readonly UnixLinkSpec[];
+};
+
+/** One network interface, or any number of Unix links. */
+function interfaces(given: unknown): { nic: string | null; links: UnixLinkSpec[] } {
+  const list = items(given, false);
+  const isLink = (v: unknown): v is string => typeof v === 'string' && v.startsWith(UNIX_PREFIX);
+  const links = list.filter(isLink).map((v, i) => parseUnixLink(v.slice(UNIX_PREFIX.length), i, MAX_MTU));
+  if (links.length > 0 && links.length < list.length) {
+    throw new Bad('a network interface and Unix links do not mix in one process; start one for each');
+  }
+  if (links.length === 0) {
+    if (list.length !== 1) throw new Bad('allowed is one network interface, or any number of Unix links (unix:PATH)');
+    return { nic: iface(list[0]), links };
+  }
+  links.forEach((l, i) => {
+    if (links.findIndex((o) => o.name === l.name) < i) {
+      throw new Bad(`two links are called ${l.name}; give each a name of its own with name=`);
+    }
+    if (l.role === 'server' && links.findIndex((o) => o.role === 'server' && o.path === l.path) < i) {
+      throw new Bad(`two links listen at ${l.path}; give each a path of its own`);
+    }
+  });
+  return { nic: null, links };
+}
+
+/** Options that say something about a network interface, which Unix links have nothing of. */
+const NIC_ONLY = [
+  'queues',
+  'netns',
+  'xdp',
+  'zeroCopy',
+  'exclusive',
+  'mtu',
+  'rxcsum',
+  'keepChannels',
+  'force',
+  'addr',
+  'gateway',
+] as const;
+
+/** What goes with Unix links. */
+function checkLinkOptions(merged: Readonly<Record<string, unknown>>, links: readonly UnixLinkSpec[]): void {
+  for (const key of NIC_ONLY) {
+    if (merged[key] === undefined) continue;
+    const name = optionMetas().find((o) => o.key === key)!.name;
+    throw new UserError(
+      `--${name}: is for a network interface; what a Unix link has stands behind its path, as unix:PATH,addr=192.0.2.1/24,gw=192.0.2.254,mtu=1500`,
+    );
+  }
+  for (const l of links) {
+    if (l.addrs.length > 0) continue;
+    throw new UserError(`--iface unix:${l.path}: it has no address; give it one, as unix:${l.path},addr=192.0.2.1/24`);
+  }
+}
 
 /** What help and the readers of names need of each option, in the order of declaration. */
 export function optionMetas(): { key: string; name: string; meta: OptionMeta }[] {
@@ -416,7 +483,7 @@ export function parseRunOptions(
   for (const [key, value] of Object.entries(given)) if (value !== undefined) merged[key] = value;
   if (merged.iface === undefined) {
     throw new UserError(
-      '--iface is missing: name the interface to take over, as in xsiftr --iface ix1; ip -br link lists them',
+      '--iface is missing: name the interface to take over, as in xsiftr --iface ix1; ip -br link lists them; or a Unix link, as in xsiftr --iface unix:/tmp/link.sock,addr=192.0.2.1/24',
     );
   }
   const result = runSchema.safeParse(merged);
@@ -430,7 +497,11 @@ export function parseRunOptions(
     const where = fromFile ? `--config ${file.name}: ${name}` : `--${name}`;
     throw new UserError(`${where}${show(merged[key], fromFile)}: ${issue.message}`);
   }
-  const opts = result.data;
+  const { nic, links } = result.data.iface;
+  // The default log is root's to write, and a Unix link is anybody's: there SIFTR is off until it is asked for.
+  const siftr = result.data.siftr && (nic !== null || merged.siftr !== undefined || merged.siftrLog !== undefined);
+  const opts: RunOptions = { ...result.data, iface: nic ?? links[0]!.name, links, siftr };
+  if (links.length > 0) checkLinkOptions(merged, links);
   if (opts.force.includes('ssh') && opts.duration === undefined) {
     throw new UserError(
       '--force=ssh: needs --duration too, so that the session comes back by itself; add for example --duration 60s',

@@ -3,6 +3,7 @@ import { checkMtu, type KernelNeighbour, type Netdev, readNeighbours, readNetdev
 import { checkFree, type Finding, preflight, refused } from '../driver/preflight.ts';
 import { type Account, checkPrivileges, checkReadableBy, lookupUser } from '../driver/privileges.ts';
 import { checkQueues, type NarrowPlan, planNarrow } from '../driver/rss.ts';
+import { checkServerPath } from '../driver/unix/socket-file.ts';
 import { DummynetControl } from '../dummynet/control.ts';
 import { formatRule } from '../dummynet/rule.ts';
 import type { LoadedCc } from '../load/cc-load.ts';
@@ -13,9 +14,11 @@ import { parseAssignment, SYSCTLS, type SysctlAssignment, SysctlError } from '..
 import { UserError } from './errors.ts';
 import type { AddressOption } from './option-values.ts';
 import { MAX_MTU, type RunOptions } from './options.ts';
-import { controlPath } from './paths.ts';
+import { controlPath, trustedDir, USER_RUN_DIR, userControlPath } from './paths.ts';
+import type { ShardRoute } from './shard-setup.ts';
 import { CC_ALGORITHM } from './tuning.ts';
 import { formatSize, nearest } from './units.ts';
+import type { UnixLinkSpec } from './unix-option.ts';
 
 /** A route of the stack that no interface address implies. */
 export interface PlanRoute {
@@ -28,11 +31,37 @@ export interface PlanRoute {
   readonly src: number;
 }
 
-/** Everything that a start will do, decided before anything is touched. */
-export interface Plan {
+/** What every start has: decided before anything is touched. */
+interface PlanBase {
   readonly options: RunOptions;
-  readonly dev: Netdev;
+  /** Name of the instance, that of its first interface. */
+  readonly name: string;
+  /** Network namespace that was asked for. */
+  readonly netns: string | null;
+  /** Shards, one a queue. */
   readonly queues: number;
+  /** Frames, all queues together. */
+  readonly frames: number;
+  readonly controlPath: string;
+  readonly sysctls: readonly SysctlAssignment[];
+  /** Congestion-control modules that were loaded. */
+  readonly cc: LoadedCc;
+  readonly account: Account | null;
+}
+
+/** Everything that a start on Unix links will do. */
+export interface UnixPlan extends PlanBase {
+  readonly kind: 'unix';
+  readonly links: readonly UnixLinkSpec[];
+  readonly routes: readonly ShardRoute[];
+}
+
+export type Plan = NicPlan | UnixPlan;
+
+/** Everything that a start on a network interface will do. */
+export interface NicPlan extends PlanBase {
+  readonly kind: 'nic';
+  readonly dev: Netdev;
   readonly narrow: NarrowPlan;
   readonly addrs: readonly AddressOption[];
   /** The addresses are the kernel's. */
@@ -41,13 +70,6 @@ export interface Plan {
   readonly neighbours: readonly KernelNeighbour[];
   readonly mtu: number;
   readonly rxcsum: 'strict' | 'accept-partial' | 'ignore';
-  /** Frames of the UMEM, all queues together. */
-  readonly frames: number;
-  readonly controlPath: string;
-  readonly sysctls: readonly SysctlAssignment[];
-  /** Congestion-control modules that were loaded. */
-  readonly cc: LoadedCc;
-  readonly account: Account | null;
   /** What speaks against it, forced or not. */
   readonly findings: readonly Finding[];
 }
@@ -76,6 +98,14 @@ function bootSysctl(text: string, name: string): SysctlAssignment {
  * @throws UserError, SystemError, DriverError or SysctlError, each with one line
  */
 export function makePlan(options: RunOptions, cc: LoadedCc): Plan {
+  const base = planBase(options, cc);
+  return options.links.length > 0 ? planLinks(options, base) : planNic(options, base);
+}
+
+type CommonPlan = Pick<PlanBase, 'options' | 'sysctls' | 'cc' | 'account'>;
+
+/** What does not depend on the interface. */
+function planBase(options: RunOptions, cc: LoadedCc): CommonPlan {
   const sysctls = options.sysctl.map((a) => bootSysctl(`${a.name}=${a.value}`, a.name));
   if (cc.first !== null && !options.sysctl.some((a) => a.name === CC_ALGORITHM)) {
     sysctls.push(parseAssignment(`${CC_ALGORITHM}=${cc.first}`, 'boot'));
@@ -85,6 +115,28 @@ export function makePlan(options: RunOptions, cc: LoadedCc): Plan {
     checkReadableBy(account, import.meta.filename);
     for (const url of cc.urls) checkReadableBy(account, fileURLToPath(url), 'which --cc names');
   }
+  return { options, sysctls, cc, account };
+}
+
+function planLinks(options: RunOptions, base: CommonPlan): UnixPlan {
+  const { links } = options;
+  const name = options.iface;
+  return {
+    ...base,
+    kind: 'unix',
+    name,
+    netns: null,
+    queues: 1,
+    frames: framesPerQueue(options.ringSize),
+    controlPath: options.control ?? userControlPath(name),
+    links,
+    routes: links.flatMap((l, ifIndex) =>
+      l.gateway === 0 ? [] : [{ ifIndex, dst: 0, prefixLen: 0, gateway: l.gateway, src: 0 }],
+    ),
+  };
+}
+
+function planNic(options: RunOptions, base: CommonPlan): NicPlan {
   const netns = options.netns ?? null;
   const dev = readNetdev(options.iface, netns);
   if (dev.loopback || !dev.ethernet) {
@@ -110,7 +162,10 @@ export function makePlan(options: RunOptions, cc: LoadedCc): Plan {
   }
   checkFree(dev);
   return {
-    options,
+    ...base,
+    kind: 'nic',
+    name: dev.name,
+    netns: dev.netns,
     dev,
     queues,
     narrow,
@@ -122,15 +177,23 @@ export function makePlan(options: RunOptions, cc: LoadedCc): Plan {
     rxcsum: options.rxcsum === 'auto' ? (dev.driver === 'veth' ? 'accept-partial' : 'strict') : options.rxcsum,
     frames: queues * framesPerQueue(options.ringSize),
     controlPath: options.control ?? controlPath(dev.name, netns),
-    sysctls,
-    cc,
-    account,
     findings: preflight({ dev, claimed: addrs.map((a) => inetNtoa(a.addr)), exclusive: options.exclusive }),
   };
 }
 
+/** Refuses Unix links whose place is taken, and a place for their control socket that is not ours. @throws DriverError, UserError */
+export async function checkLinks(options: RunOptions): Promise<void> {
+  if (options.links.length > 0 && options.control === undefined && !trustedDir(USER_RUN_DIR)) {
+    throw new UserError(
+      `${USER_RUN_DIR} belongs to another user, so the control socket cannot lie there; name a place of your own with --control or XDG_RUNTIME_DIR`,
+    );
+  }
+  for (const l of options.links) if (l.role === 'server') await checkServerPath(l.path);
+}
+
 /** The findings that stand in the way. */
 export function obstacles(plan: Plan): Finding[] {
+  if (plan.kind === 'unix') return [];
   return refused(plan.findings, new Set(plan.options.force), plan.options.duration ?? null);
 }
 
@@ -174,8 +237,32 @@ function planRoutes(
   return routes;
 }
 
-/** What a start would do, a line each, for --dry-run. */
+/**
+ * What a start would do, a line each, for --dry-run.
+ * @param undoFile of a network interface
+ */
 export function planLines(plan: Plan, undoFile: string): string[] {
+  return plan.kind === 'nic' ? nicLines(plan, undoFile) : linkLines(plan);
+}
+
+function linkLines(plan: UnixPlan): string[] {
+  const lines = plan.links.map((l) => {
+    const addrs = l.addrs.map((a) => `${inetNtoa(a.addr)}/${a.prefixLen}`).join(', ');
+    const how = l.role === 'server' ? 'listen at' : 'connect to';
+    return `${l.name}: would ${how} ${l.path}, ${l.mode === 'ip' ? 'for bare IP packets' : `with station address ${l.mac}`}, MTU ${l.mtu}, addresses ${addrs}`;
+  });
+  lines.push(...routeLines(plan.routes), `would listen on ${plan.controlPath}`, ...commonLines(plan));
+  return lines;
+}
+
+function routeLines(routes: readonly PlanRoute[]): string[] {
+  return routes.map(
+    (r) =>
+      `would route ${r.prefixLen === 0 ? 'default' : `${inetNtoa(r.dst)}/${r.prefixLen}`} ${r.gateway === 0 ? 'on the link' : `by ${inetNtoa(r.gateway)}`} (inside our stack only)`,
+  );
+}
+
+function nicLines(plan: NicPlan, undoFile: string): string[] {
   const { options: o, dev } = plan;
   const where = dev.netns === null ? '' : ` in namespace ${dev.netns}`;
   const lines = [
@@ -190,11 +277,7 @@ export function planLines(plan: Plan, undoFile: string): string[] {
       `would claim frames for ${names}, ARP included (${plan.adopted ? "the kernel's addresses, adopted" : "of its own; the kernel's stay reachable"}), and leave everything else to the kernel`,
     );
   }
-  for (const r of plan.routes) {
-    lines.push(
-      `would route ${r.prefixLen === 0 ? 'default' : `${inetNtoa(r.dst)}/${r.prefixLen}`} ${r.gateway === 0 ? 'on the link' : `by ${inetNtoa(r.gateway)}`} (inside our stack only)`,
-    );
-  }
+  lines.push(...routeLines(plan.routes));
   if (plan.narrow.how !== 'none')
     lines.push(
       `would narrow ${dev.queues} receive queues to ${plan.queues}, as ${plan.narrow.commands.join(' and ')} does; undone at the end`,
@@ -202,6 +285,12 @@ export function planLines(plan: Plan, undoFile: string): string[] {
   if (plan.narrow.hint !== null && o.xdp !== 'generic') lines.push(`note: ${plan.narrow.hint}`);
   if (plan.mtu !== dev.mtu) lines.push(`would set its MTU to ${plan.mtu}; undone at the end`);
   lines.push(`would write ${undoFile} (what to undo, held by a guard process) and listen on ${plan.controlPath}`);
+  return [...lines, ...commonLines(plan)];
+}
+
+function commonLines(plan: Plan): string[] {
+  const { options: o } = plan;
+  const lines = [];
   if (o.siftr)
     lines.push(
       `would ${o.siftrLog === '-' ? 'print SIFTR lines on standard output' : `append SIFTR lines to ${o.siftrLog}`}`,

@@ -6,7 +6,7 @@ import { Daemon } from './daemon.ts';
 import { exitCodeOf, isRefusal, oneLine, SystemError } from './errors.ts';
 import { createLogger, type Logger } from './logger.ts';
 import type { RunOptions } from './options.ts';
-import { makePlan, obstacles, planLines } from './plan.ts';
+import { checkLinks, makePlan, obstacles, planLines } from './plan.ts';
 
 /**
  * Runs xsiftr until it is told to stop. Prints for people on standard output, diagnostics on standard error.
@@ -17,17 +17,19 @@ export async function runDaemon(options: RunOptions): Promise<number> {
   const log = await createLogger(options.logLevel, process.stderr.isTTY === true);
   const cc = await loadCc(options.cc);
   // Who may not read the undo files is refused by the plan for want of rights.
-  if (!options.dryRun && process.getuid?.() === 0) restoreLeftovers(options, log);
+  const nic = options.links.length === 0;
+  if (nic && !options.dryRun && process.getuid?.() === 0) restoreLeftovers(options, log);
   const plan = makePlan(options, cc);
   const inTheWay = obstacles(plan);
-  for (const f of plan.findings) {
+  for (const f of plan.kind === 'nic' ? plan.findings : []) {
     if (!inTheWay.includes(f)) log.warn(`forced: ${f.text}`);
   }
+  await checkLinks(options);
   if (options.dryRun) {
-    const lines = planLines(plan, undoPath(plan.dev.name, plan.dev.netns));
+    const lines = planLines(plan, undoPath(plan.name, plan.netns));
     for (const line of lines) process.stdout.write(`${line}\n`);
   }
-  for (const f of inTheWay) process.stderr.write(`xsiftr: --iface ${plan.dev.name}: ${f.text}\n`);
+  for (const f of inTheWay) process.stderr.write(`xsiftr: --iface ${plan.name}: ${f.text}\n`);
   if (inTheWay.length > 0) return 2;
   if (options.dryRun) {
     process.stdout.write('dry run: nothing was changed\n');

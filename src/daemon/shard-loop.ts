@@ -70,6 +70,8 @@ export class ShardLoop {
   #wakeAt: number;
   /** `clock.us` of the last pass that had work. */
   #lastWork: number;
+  /** The last pass had work. */
+  #worked: boolean;
   #onError: ((err: unknown) => void) | null;
 
   constructor(native: Native, work: ShardWork, clock: ShardClock, options: ShardLoopOptions) {
@@ -86,6 +88,7 @@ export class ShardLoop {
     this.#forRelease = false;
     this.#wakeAt = 0;
     this.#lastWork = 0;
+    this.#worked = false;
     this.#onError = null;
   }
 
@@ -141,14 +144,15 @@ export class ShardLoop {
       this.#inPass = true;
       let spins = 0;
       for (let i = 0; i < PASSES_A_TURN && this.#state === 'spinning'; i++) {
-        if (this.#work.pass()) this.#lastWork = this.#clock.us;
+        this.#worked = this.#work.pass();
+        if (this.#worked) this.#lastWork = this.#clock.us;
         else if (spins < SPINS_A_TURN && this.#releaseWithin(this.#lead)) {
           // A turn of the event loop would take longer than what is left.
           spins++;
           i--;
         } else if (!this.#busyPoll && this.#work.sending() && !this.#releaseWithin(this.#lead + 2 * NAP_US))
           this.#nap();
-        else if (!this.#busyPoll && ((this.#clock.us - this.#lastWork) | 0) > this.#idleUs) break;
+        else if (!this.#busyPoll && this.#idle()) break;
       }
     } catch (err) {
       this.stop();
@@ -160,9 +164,14 @@ export class ShardLoop {
     }
     // A pass may have stopped the loop.
     if ((this.#state as string) !== 'spinning') return;
-    if (this.#busyPoll || ((this.#clock.us - this.#lastWork) | 0) <= this.#idleUs || !this.#sleep()) {
+    if (this.#busyPoll || !this.#idle() || !this.#sleep()) {
       setImmediate(this.#turn);
     }
+  }
+
+  /** Nothing has been found to do for a while; on a clock that stands still, in the last pass. */
+  #idle(): boolean {
+    return this.#clock.virtual ? !this.#worked : ((this.#clock.us - this.#lastWork) | 0) > this.#idleUs;
   }
 
   #learnLead(late: number): void {

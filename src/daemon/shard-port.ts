@@ -1,6 +1,7 @@
 import { Worker } from 'node:worker_threads';
 import type { DummynetReport } from '../dummynet/dummynet.ts';
 import type { ConnSlice } from './conn-slice.ts';
+import type { DropSlice } from './drop-slice.ts';
 import { SystemError } from './errors.ts';
 import type { Broadcast, FromShard, PcbRow, ShardRequest, ToShard } from './messages.ts';
 import { workerFile } from './paths.ts';
@@ -79,8 +80,11 @@ export class ShardPort {
   }
 
   request(req: { op: 'pcbs' }): Promise<PcbRow[]>;
+  request(req: { op: 'hostCache' }): Promise<string>;
   request(req: { op: 'dummynetReport' }): Promise<DummynetReport>;
   request(req: ShardRequest & { op: 'conns' }): Promise<ConnSlice>;
+  request(req: ShardRequest & { op: 'drop' }): Promise<DropSlice>;
+  request(req: ShardRequest & { op: 'dropFlow' }): Promise<boolean>;
   request(req: ShardRequest): Promise<unknown>;
   /** Sends a request and waits for its answer. Rejects when the shard died or does not answer within 10 s. */
   request(req: ShardRequest): Promise<unknown> {

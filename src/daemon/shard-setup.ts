@@ -2,6 +2,7 @@ import type { PortInfo } from '../driver/native.ts';
 import type { DummynetState } from '../dummynet/control.ts';
 import type { AddressOption } from './option-values.ts';
 import type { PlanRoute } from './plan.ts';
+import type { UnixLinkSpec } from './unix-option.ts';
 
 /** Everything that a shard is started with: plain data and shared memory, so that it can go to a worker thread as it is. */
 export interface ShardSetup {
@@ -11,8 +12,8 @@ export interface ShardSetup {
   /** Four random words, the same for every shard (`StackOptions.secret`); null for a single one. */
   readonly secret: readonly number[] | null;
   readonly interfaces: readonly ShardInterface[];
-  /** Frames of the UMEM that this shard owns. */
-  readonly frames: { readonly first: number; readonly count: number };
+  /** Frames that this shard owns: of the process's UMEM from `first` on, or, where that is null, memory of its own. */
+  readonly frames: { readonly first: number | null; readonly count: number };
   /** Descriptors in each ring of a queue. */
   readonly ringSize: number;
   readonly routes: readonly ShardRoute[];
@@ -25,6 +26,8 @@ export interface ShardSetup {
   readonly counters: SharedArrayBuffer;
   /** Queue blocks (src/metrics/queuekv.ts) of all interfaces: block `interface * nshards + shard` is this shard's. */
   readonly queues: SharedArrayBuffer;
+  /** Blocks of the Unix links (src/metrics/ulinkkv.ts), by interface. */
+  readonly ulinks: SharedArrayBuffer;
   /** SIFTR's record ring and the process's shared settings. */
   readonly siftr: {
     readonly ring: SharedArrayBuffer;
@@ -44,8 +47,11 @@ export interface ShardSetup {
 /** One interface as the shard's queue of it sees it. */
 export interface ShardInterface {
   readonly name: string;
-  readonly port: Pick<PortInfo, 'port' | 'timestamp'>;
   readonly queue: number;
+  /** What it is: a queue of a port of the addon, or a Unix link of this shard's own. */
+  readonly link:
+    | ({ readonly kind: 'xsk' } & Pick<PortInfo, 'port' | 'timestamp'>)
+    | ({ readonly kind: 'unix' } & Pick<UnixLinkSpec, 'path' | 'role' | 'mode'>);
   readonly mtu: number;
   /** `02:00:00:00:00:01`. */
   readonly mac: string;

@@ -31,8 +31,14 @@ async function run(): Promise<void> {
         return shard.pcbs();
       case 'conns':
         return shard.conns(req.what, req.cursor);
+      case 'drop':
+        return shard.drop(req.cursor, req);
+      case 'dropFlow':
+        return shard.dropFlow(req.laddr, req.lport, req.faddr, req.fport);
       case 'tune':
         return shard.setTunables(req.fields);
+      case 'hostCache':
+        return shard.hostCache();
       case 'cc':
         return shard.setCc(req.name);
       case 'siftr':
@@ -63,7 +69,7 @@ async function run(): Promise<void> {
     }
   });
   trimHeap();
-  shard.start();
+  await shard.start();
   post({ kind: 'ready' });
 }
 

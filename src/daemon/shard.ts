@@ -1,17 +1,21 @@
 import { availableParallelism } from 'node:os';
 import { CLK, CLOCK_WORDS, type Native } from '../driver/native.ts';
+import type { ShardLink } from '../driver/shard-link.ts';
+import { UnixLink } from '../driver/unix/link.ts';
+import { UnixPort } from '../driver/unix/port.ts';
 import { XskLink } from '../driver/xsk.ts';
 import type { DummynetChange } from '../dummynet/control.ts';
 import { Dummynet, type DummynetReport } from '../dummynet/dummynet.ts';
 import { counterBlock, stks, tcps } from '../metrics/layout.ts';
 import { rxqBlock, txqBlock } from '../metrics/queuekv.ts';
+import { ulinkBlock } from '../metrics/ulinkkv.ts';
 import { parseIPv4 } from '../net/address.ts';
 import { Ifiqueue } from '../rings/ifiqueue.ts';
 import { Ifqueue } from '../rings/ifqueue.ts';
-import { ROW } from '../rings/link.ts';
+import { FRAME_SIZE, ROW } from '../rings/link.ts';
 import { FramePool } from '../rings/mbuf.ts';
 import { SiftrHook } from '../siftr/hook.ts';
-import { ifaddrAdd } from '../stack/ifnet.ts';
+import { type Ifnet, ifaddrAdd } from '../stack/ifnet.ts';
 import { inetNtoa } from '../stack/net/in-addr.ts';
 import { setByteCopier } from '../stack/socket/sockbuf.ts';
 import type { Socket } from '../stack/socket/socket.ts';
@@ -20,14 +24,17 @@ import { Tunables } from '../stack/sysctl.ts';
 import { setCcDefault } from '../stack/tcp/cc/registry.ts';
 import { tcpInit } from '../stack/tcp/tcp.ts';
 import { type ConnSlice, connSlice, listenSlice } from './conn-slice.ts';
+import { type DropSlice, type DropWanted, dropFlow, dropSlice } from './drop-slice.ts';
 import { Joint } from './joint.ts';
+import { LinkSync } from './link-sync.ts';
 import type { Broadcast, PcbRow } from './messages.ts';
 import { MachineRandom } from './random.ts';
 import type { RunningService, ServiceHost, StatusFacts } from './services/host.ts';
 import { findService } from './services/index.ts';
 import { ShardClock } from './shard-clock.ts';
 import { ShardLoop, type ShardWork } from './shard-loop.ts';
-import type { ShardSetup } from './shard-setup.ts';
+import type { ShardInterface, ShardSetup } from './shard-setup.ts';
+import { ShardTime } from './shard-time.ts';
 import { StackTransport } from './transport.ts';
 
 // The pure stack knows no Buffer; its byte loop is many times slower than this on whole segments.
@@ -44,6 +51,8 @@ const TXMIT = 64;
 const SENDER_ROWS = 16;
 /** Packets that the sender thread must have before it for this one to take a nap: some 2 µs each. */
 const NAP_BACKLOG = 32;
+/** Longest frame beyond its packet: Ethernet header and one VLAN tag. */
+const LINK_HEADER = 18;
 /** How soon a sleeping shard looks for completions that are still out. */
 const RECLAIM_US = 1000;
 
@@ -73,7 +82,15 @@ export class Shard implements ShardWork {
   readonly clock = new ShardClock();
   readonly #setup: ShardSetup;
   readonly #outside: ShardOutside;
-  readonly #links: XskLink[] = [];
+  /** Time as it can be seen and set from outside. */
+  readonly time: ShardTime;
+  /** Waits for what was injected on a Unix link. */
+  readonly linkSync: LinkSync;
+  readonly #links: ShardLink[] = [];
+  /** Those of the links that are sockets of the kernel's, and those that are Unix sockets. */
+  readonly #xsks: XskLink[] = [];
+  readonly #ulinks: UnixLink[] = [];
+  readonly #uports: UnixPort[] = [];
   /** By interface, whether its link is up. */
   readonly #linkUp: boolean[];
   readonly #table = new Int32Array(RX_BATCH * ROW);
@@ -98,7 +115,11 @@ export class Shard implements ShardWork {
     const cnt = counterBlock(setup.counters, setup.shard);
     this.#cnt = cnt;
     const tune = Object.assign(new Tunables(), setup.tunables);
-    const pool = new FramePool(native.umem(), setup.frames.first, setup.frames.count);
+    const { first, count } = setup.frames;
+    const pool =
+      first === null
+        ? new FramePool(new ArrayBuffer(count * FRAME_SIZE), 0, count)
+        : new FramePool(native.umem(), first, count);
     const random = new MachineRandom();
     const { shard, nshards, secret } = setup;
     const st = new Stack({ clock, random, cnt, pool, tune, shard, nshards, secret });
@@ -107,9 +128,7 @@ export class Shard implements ShardWork {
     tcpInit(st);
     setCcDefault(st, setup.cc.algorithm);
     setup.interfaces.forEach((itf, i) => {
-      const link = new XskLink(native, itf.port, { queue: itf.queue, pool, page: clock.page });
-      // Where there is one processor, or each is kept busy, another thread is no help.
-      if (!setup.busyPoll && availableParallelism() > 1) link.useSender(SENDER_ROWS);
+      const link = itf.link.kind === 'xsk' ? this.#openXsk(native, itf, pool) : this.#makeUnix(itf, i, pool);
       this.#links.push(link);
       const block = i * setup.nshards + setup.shard;
       const ifp = st.ifAttach({
@@ -122,6 +141,7 @@ export class Shard implements ShardWork {
         ifiq: new Ifiqueue(rxqBlock(setup.queues, block)),
         link,
         txmit: TXMIT,
+        bare: itf.link.kind === 'unix' && itf.link.mode === 'ip',
       });
       for (const a of itf.addrs) ifaddrAdd(st, ifp, a.addr, a.prefixLen);
     });
@@ -141,26 +161,43 @@ export class Shard implements ShardWork {
     if (setup.siftr.enableUs !== null) this.#siftr.hook(setup.siftr.enableUs);
     const page = new Float64Array(CLOCK_WORDS);
     this.#dummynet = new Dummynet(st, () => {
+      if (clock.virtual) return clock.us;
       native.readClock(page);
       return page[CLK.US]!;
     });
     for (const { number, spec } of setup.dummynet.pipes) this.#dummynet.configure(number, spec);
     this.#dummynet.setRules(setup.dummynet.rules);
     this.#loop = new ShardLoop(native, this, clock, {
-      queues: Int32Array.from(this.#links, (l) => l.handle),
+      queues: Int32Array.from(this.#xsks, (l) => l.handle),
       eventfd: this.#joint?.eventfd ?? -1,
       busyPoll: setup.busyPoll,
     });
     this.#loop.onError = (err) => outside.failed(err);
+    this.time = new ShardTime(native, {
+      clock,
+      wheel: st.wheel,
+      pass: () => this.pass(),
+      enter: () => this.enter(),
+      backlog: () => this.#ulinks.reduce((n, l) => n + l.backlog, 0),
+      drained: async () => void (await Promise.all(this.#ulinks.map((l) => l.drained()))),
+      canBeVirtual: this.#xsks.length === 0,
+    });
+    this.linkSync = new LinkSync(this.#ulinks);
     this.transport = new StackTransport(st, () => this.enter());
     for (const name of setup.services) this.#services.push(findService(name)!.start(this.#host()));
   }
 
-  /** Begins to forward; shard 0 announces the addresses. */
-  start(): void {
+  /**
+   * Begins to forward; shard 0 announces the addresses, those of a Unix link whenever a peer is there to hear it.
+   * @throws DriverError where a Unix link cannot listen; what was opened by then is closed by `stop`
+   */
+  async start(): Promise<void> {
     this.#loop.start();
+    for (const p of this.#uports) await p.open();
     if (this.#setup.shard !== 0) return;
-    for (const ifp of this.stack.ifnets) for (const a of ifp.addrs) this.stack.arp.announce(ifp, a.addr);
+    this.stack.ifnets.forEach((ifp, i) => {
+      if (this.#setup.interfaces[i]!.link.kind === 'xsk') this.#announce(ifp);
+    });
   }
 
   /** To be called before the stack is used from outside of one of its callbacks. */
@@ -184,26 +221,31 @@ export class Shard implements ShardWork {
     if (this.#joint !== null && this.#joint.drain()) worked = true;
     st.runTimers();
     if (st.flush()) worked = true;
-    if (worked) this.#cnt[stks.stks_passes]!++;
+    for (let i = 0; i < this.#ulinks.length; i++) this.#ulinks[i]!.finished();
+    if (worked) {
+      this.#cnt[stks.stks_passes]!++;
+      this.time.worked();
+    }
     return worked;
   }
 
   sending(): boolean {
-    for (const link of this.#links) if (link.senderBacklog() >= NAP_BACKLOG) return true;
+    for (const link of this.#xsks) if (link.senderBacklog() >= NAP_BACKLOG) return true;
     return false;
   }
 
   hasWork(): boolean {
-    // A packet that the kernel did not take, on our queue or in the ring, is announced by nobody: only coming again sends it.
     for (const ifp of this.stack.ifnets) {
       // On a link that is down nothing is taken before it comes up, and `setLink` says when.
       if (!this.#linkUp[ifp.index]) continue;
-      if (ifp.ifq.len > 0 || ifp.link.txRoom() < this.#setup.ringSize) return true;
+      if (this.#links[ifp.index]!.hasWork(ifp.ifq.len)) return true;
     }
     return this.#joint?.hasWork() ?? false;
   }
 
   untilTimer(): number {
+    // Virtual time is moved by others, and they see to what is due.
+    if (this.clock.virtual) return -1;
     const due = this.stack.wheel.nextDeadline();
     // Completions wake nobody either, and their frames may be the ones that the fill ring waits for.
     for (const ifp of this.stack.ifnets) {
@@ -213,7 +255,7 @@ export class Shard implements ShardWork {
   }
 
   untilRelease(): number {
-    return this.#dummynet.untilRelease();
+    return this.clock.virtual ? -1 : this.#dummynet.untilRelease();
   }
 
   setSleeping(on: boolean): void {
@@ -249,6 +291,12 @@ export class Shard implements ShardWork {
   /** Sets fields of `Tunables`. */
   setTunables(fields: Readonly<Record<string, number>>): void {
     Object.assign(this.stack.tune, fields);
+    this.stack.tcp.hostcache.tuned();
+  }
+
+  /** Entries of the host cache, a line each. */
+  hostCache(): string {
+    return this.stack.tcp.hostcache.list();
   }
 
   /** Connections made from now on have that congestion control, unless they name one. */
@@ -274,6 +322,18 @@ export class Shard implements ShardWork {
     // Timers and ages are those of now, not of the last pass; what is due is not done here.
     this.enter();
     return what === 'listen' ? listenSlice(this.stack, cursor) : connSlice(this.stack, cursor);
+  }
+
+  /** Drops connections of a slice. */
+  drop(cursor: number, wanted: DropWanted): DropSlice {
+    this.enter();
+    return dropSlice(this.stack, cursor, wanted);
+  }
+
+  /** Drops one connection; false when it is not here. Addresses are int32. */
+  dropFlow(laddr: number, lport: number, faddr: number, fport: number): boolean {
+    this.enter();
+    return dropFlow(this.stack, laddr, lport, faddr, fport);
   }
 
   /** Connections and listeners, for netstat. */
@@ -325,10 +385,56 @@ export class Shard implements ShardWork {
 
   /** Ends the loop and closes the sockets. Idempotent. */
   stop(): void {
+    this.time.stop();
+    this.linkSync.stop();
     this.#siftr.unhook();
     this.#dummynet.flush();
     this.#loop.stop();
+    for (const p of this.#uports) p.close();
     for (const l of this.#links) l.close();
+  }
+
+  #announce(ifp: Ifnet): void {
+    for (const a of ifp.addrs) this.stack.arp.announce(ifp, a.addr);
+  }
+
+  #openXsk(native: Native, itf: ShardInterface, pool: FramePool): XskLink {
+    if (itf.link.kind !== 'xsk') throw new Error(`${itf.name}: no port of the addon`);
+    const { ringSize, busyPoll } = this.#setup;
+    const link = new XskLink(native, itf.link, { queue: itf.queue, pool, page: this.clock.page, ringSize });
+    // Where there is one processor, or each is kept busy, another thread is no help.
+    if (!busyPoll && availableParallelism() > 1) link.useSender(SENDER_ROWS);
+    this.#xsks.push(link);
+    return link;
+  }
+
+  #makeUnix(itf: ShardInterface, index: number, pool: FramePool): UnixLink {
+    if (itf.link.kind !== 'unix') throw new Error(`${itf.name}: no Unix link`);
+    const { name, mtu } = itf;
+    const { mode, path, role } = itf.link;
+    const counters = ulinkBlock(this.#setup.ulinks, index);
+    const link = new UnixLink({
+      pool,
+      clock: this.clock,
+      counters,
+      maxFrame: mode === 'ip' ? mtu : mtu + LINK_HEADER,
+      slots: this.#setup.ringSize,
+    });
+    link.onReadable = () => this.enter();
+    const changed = (up: boolean, why: string): void => this.#unixChanged(index, up, why);
+    this.#uports.push(new UnixPort({ name, path, role, link, counters, changed }));
+    this.#ulinks.push(link);
+    return link;
+  }
+
+  /** A peer has come, or has gone: another one may have another station address. */
+  #unixChanged(index: number, up: boolean, why: string): void {
+    const ifp = this.stack.ifnets[index]!;
+    this.enter();
+    this.stack.arp.flush(ifp);
+    if (up && !ifp.bare) this.#announce(ifp);
+    if (up) this.#outside.log('info', `${ifp.name}: link state changed to UP`);
+    else this.#outside.log('warn', `${ifp.name}: link state changed to DOWN (${why})`);
   }
 
   #host(): ServiceHost {

@@ -8,6 +8,8 @@ export type DriverErrorCode =
   | 'EQUEUES'
   | 'EPREFLIGHT'
   | 'EINUSE'
+  | 'ELIVE'
+  | 'ELISTEN'
   | 'ENARROW'
   | 'EMTU'
   | 'EUNDO'
@@ -24,6 +26,7 @@ const USER_CODES: ReadonlySet<DriverErrorCode> = new Set([
   'EQUEUES',
   'EPREFLIGHT',
   'EMTU',
+  'ELIVE',
 ]);
 
 /** An error whose message alone is for the user. `exitCode` is 2 where the user's input was refused and 1 where the system refused. */

@@ -1,6 +1,7 @@
-import type { Link, LinkCaps } from '../rings/link.ts';
+import type { LinkCaps } from '../rings/link.ts';
 import type { FramePool } from '../rings/mbuf.ts';
 import { CLOCK_WORDS, type Native, type PortInfo, QSTAT_WORDS, RING_WORDS } from './native.ts';
+import type { ShardLink } from './shard-link.ts';
 
 /** What `XskLink` needs beside the port. */
 export interface XskLinkOptions {
@@ -11,13 +12,15 @@ export interface XskLinkOptions {
   readonly reserve?: number;
   /** Clock page (length CLOCK_WORDS) that every receive brings up to date; several links of a thread share one. */
   readonly page: Float64Array;
+  /** Descriptors in the transmit ring; for `hasWork` only, which without it does not look into the ring. */
+  readonly ringSize?: number;
 }
 
 /**
  * One queue of an interface over AF_XDP. It is made in the thread that serves the queue, after the main thread opened the port;
  * all work is done by the addon, a call a batch.
  */
-export class XskLink implements Link {
+export class XskLink implements ShardLink {
   readonly caps: LinkCaps;
   /** Queue handle, for `Native.openPoll`. */
   readonly handle: number;
@@ -25,6 +28,7 @@ export class XskLink implements Link {
   readonly #native: Native;
   readonly #port: number;
   readonly #queue: number;
+  readonly #ringSize: number;
   #open: boolean;
 
   /** Throws what `Native.openQueue` throws (EBUSY: another thread serves the queue). */
@@ -38,6 +42,7 @@ export class XskLink implements Link {
     this.#native = native;
     this.#port = port.port;
     this.#queue = options.queue;
+    this.#ringSize = options.ringSize ?? 0;
     this.#open = true;
   }
 
@@ -55,6 +60,11 @@ export class XskLink implements Link {
 
   txRoom(): number {
     return this.#native.txRoom(this.handle);
+  }
+
+  /** A packet that the kernel did not take, on our queue or in the ring, is announced by nobody: only coming again sends it. */
+  hasWork(queued: number): boolean {
+    return queued > 0 || this.txRoom() < this.#ringSize;
   }
 
   /** In copy mode, has batches of at least `rows` packets sent by another thread (`Native.useSender`). */

@@ -1,3 +1,5 @@
+import { ulinkDecl } from './ulinkkv.ts';
+
 /**
  * What kstat knows of an interface's queues (spec/counters.md 2). OpenBSD's rxq and txq lie in shared memory, one block a queue
  * with one writer; the AF_XDP socket and its four rings are read from the kernel and the rings themselves when somebody asks.
@@ -227,7 +229,7 @@ export const ringDecls: readonly ProviderDecl[] = [
 ];
 
 /** Every provider. */
-export const providers: readonly ProviderDecl[] = [rxqDecl, txqDecl, xskDecl, ...ringDecls];
+export const providers: readonly ProviderDecl[] = [rxqDecl, txqDecl, xskDecl, ...ringDecls, ulinkDecl];
 
 /** Words of one queue's block in shared memory: rxq, then txq. */
 export const RXQ_OFFSET = 0;

@@ -114,12 +114,13 @@ export class Server extends EventEmitter {
   /** The stack knows no port 0: a free port of the dynamic range (RFC 6335, section 6) is looked for here. */
   #listen(addr: number, port: number, backlog?: number, fastOpen?: boolean): StreamListener {
     const accept = (so: StreamSocket): StreamHandler => this.#accept(so);
-    if (port !== 0) return this.#transport.listen({ addr, port, backlog, fastOpen }, accept);
+    if (port !== 0)
+      return this.#transport.listen({ addr, port, backlog, fastOpen, options: this.#options.tcp }, accept);
     const first = randomInt(DYNAMIC_PORTS);
     for (let i = 1; ; i++) {
       try {
         const chosen = DYNAMIC_FIRST + ((first + i) % DYNAMIC_PORTS);
-        return this.#transport.listen({ addr, port: chosen, backlog, fastOpen }, accept);
+        return this.#transport.listen({ addr, port: chosen, backlog, fastOpen, options: this.#options.tcp }, accept);
       } catch (e) {
         if (errnoOf(e) !== EADDRINUSE || i === DYNAMIC_PORTS) throw e;
       }

@@ -2,6 +2,7 @@ import { lookup as dnsLookup } from 'node:dns';
 import { isIP } from 'node:net';
 import { Duplex } from 'node:stream';
 import { EPIPE } from '../stack/errno.ts';
+import type { SockOptName, SockOptValues } from '../stack/socket/sockopt.ts';
 import { checkPort, parseIPv4 } from './address.ts';
 import { connectError, errnoOf, ioError, usageError } from './errors.ts';
 import type { StreamHandler, StreamSocket, Transport } from './transport.ts';
@@ -18,6 +19,8 @@ export interface SocketOptions {
   keepAlive?: boolean;
   /** Milliseconds of silence before the first keepalive probe; 0 leaves the stack's own. */
   keepAliveInitialDelay?: number;
+  /** Options of the stack's TCP that node:net has none for: user timeout, linger, keepalive times, TCP_NOPUSH … (sockopt.ts). */
+  tcp?: Partial<SockOptValues>;
   /** Take no byte from the stack before the first `resume()` or `read()`. */
   pauseOnConnect?: boolean;
   signal?: AbortSignal;
@@ -84,6 +87,7 @@ export class Socket extends Duplex {
   #noDelay: boolean;
   #keepAlive: boolean;
   #keepAliveDelay: number;
+  #tcp: Partial<SockOptValues>;
   #reset = false;
   /** The peer's FIN was read and half-open is not allowed. */
   #endedByPeer = false;
@@ -105,6 +109,7 @@ export class Socket extends Duplex {
     this.#noDelay = options.noDelay ?? false;
     this.#keepAlive = options.keepAlive ?? false;
     this.#keepAliveDelay = options.keepAliveInitialDelay ?? 0;
+    this.#tcp = options.tcp ?? {};
     this.on('end', this.#onEnd);
     if (accepted !== undefined) {
       this.#owner = owner ?? null;
@@ -138,6 +143,7 @@ export class Socket extends Duplex {
     if (to.noDelay !== undefined) this.#noDelay = to.noDelay;
     if (to.keepAlive !== undefined) this.#keepAlive = to.keepAlive;
     if (to.keepAliveInitialDelay !== undefined) this.#keepAliveDelay = to.keepAliveInitialDelay;
+    if (to.tcp !== undefined) this.#tcp = to.tcp;
     this.connecting = true;
     this.#touch();
     const host = to.host ?? '127.0.0.1';
@@ -167,7 +173,8 @@ export class Socket extends Duplex {
     this.#transport.enter();
     try {
       const fastOpen = to.fastOpen ?? false;
-      const so = this.#transport.connect({ faddr, fport: port, laddr, lport: to.localPort, fastOpen }, this.handler);
+      const ends = { faddr, fport: port, laddr, lport: to.localPort, fastOpen, options: this.#tcp };
+      const so = this.#transport.connect(ends, this.handler);
       this.#attach(so);
       this.#early = fastOpen;
       // what was written while the name was looked up
@@ -399,6 +406,21 @@ export class Socket extends Duplex {
     this.#keepAliveDelay = initialDelay;
     this.#so?.setKeepAlive(enable, initialDelay);
     return this;
+  }
+
+  /**
+   * Sets options of the stack's TCP that `node:net` has no call for (SockOptValues); before `connect` they hold from the SYN on. Throws
+   * an Error with `code` EINVAL when one is refused, once there is a connection; before that the attempt to connect fails with it.
+   */
+  setTcpOptions(changes: Partial<SockOptValues>): this {
+    this.#so?.setOptions?.(changes);
+    this.#tcp = { ...this.#tcp, ...changes };
+    return this;
+  }
+
+  /** The value of such an option that is in force, the stack's default where none was set; undefined while there is no connection. */
+  getTcpOption<N extends SockOptName>(name: N): SockOptValues[N] | undefined {
+    return this.#so?.getOption?.(name);
   }
 
   /** No effect: what keeps the process alive is the shard, not a connection of it. */

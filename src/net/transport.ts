@@ -3,6 +3,8 @@
  * the fakes of the tests. All calls are synchronous and single-threaded.
  */
 
+import type { SockOptName, SockOptValues } from '../stack/socket/sockopt.ts';
+
 /** A connection. Events reach the `handler`; `ctx` is the user's own. */
 export interface StreamSocket {
   handler: StreamHandler;
@@ -31,6 +33,10 @@ export interface StreamSocket {
   /** Changes over to a loaded congestion-control module; false when there is none of that name. */
   setCongestion?(name: string): boolean;
   setKeepAlive(on: boolean, idleMs: number): void;
+  /** Options of the stack's own (src/stack/socket/sockopt.ts). Throws an Error with `code` EINVAL, and changes nothing then. */
+  setOptions?(changes: Partial<SockOptValues>): void;
+  /** The value of one that is in force. */
+  getOption?<N extends SockOptName>(name: N): SockOptValues[N];
   /** Sizes of send and receive buffer in bytes. */
   setBuffers(snd: number, rcv: number): void;
   /** Microseconds, int32, wrapping, on a clock that the process's shards share: when the peer's SYN was answered. */
@@ -67,6 +73,8 @@ export interface ListenOptions {
   reuse?: boolean;
   /** Clients may open with data in their SYN (RFC 7413), where net.inet.tcp.fastopen.server_enable allows it. */
   fastOpen?: boolean;
+  /** Options of the connections, set before they are accepted. */
+  options?: Partial<SockOptValues>;
 }
 
 /** Ends of an active open; the address and port that are left out are chosen by the stack. */
@@ -77,6 +85,8 @@ export interface ConnectOptions {
   lport?: number;
   /** What is sent before the turn of the event loop ends rides on the SYN, where the server's cookie is known (RFC 7413). */
   fastOpen?: boolean;
+  /** Options that hold from the SYN on. */
+  options?: Partial<SockOptValues>;
 }
 
 /** A TCP to build on: a shard's stack, or a test's fake. */

@@ -1,6 +1,7 @@
 /** errno values as Linux numbers them; `errnoName` gives the code that Node's errors carry. */
 export const EPERM = 1;
 export const EAGAIN = 11;
+export const EWOULDBLOCK = EAGAIN;
 export const EACCES = 13;
 export const EINVAL = 22;
 export const EPIPE = 32;

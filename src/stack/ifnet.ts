@@ -52,6 +52,8 @@ export interface IfnetOptions {
   readonly link: Link;
   /** Packets that start the transmitter at once, at least 1; default IF_TXMIT. */
   readonly txmit?: number;
+  /** It carries IP packets without a link header; default false. */
+  readonly bare?: boolean;
 }
 
 /** `struct ifnet`: an interface as one shard sees it, that is with the one queue of it that the shard serves. */
@@ -71,6 +73,8 @@ export class Ifnet {
   readonly link: Link;
   /** Packets on the queue that start the transmitter at once (`if_txmit`). */
   readonly txmit: number;
+  /** Frames are IP packets, without a link header and without neighbours to resolve (net/bare.ts); else they are Ethernet's. */
+  readonly bare: boolean;
   /** IFF_RUNNING: output is refused with ENETDOWN while false. */
   running: boolean;
   /** Readers of the packets on the wire, or null. */
@@ -98,6 +102,7 @@ export class Ifnet {
     this.ifiq = o.ifiq;
     this.link = o.link;
     this.txmit = o.txmit ?? IF_TXMIT;
+    this.bare = o.bare ?? false;
     this.running = true;
     this.bpf = null;
     this.txPending = 0;
@@ -181,7 +186,8 @@ export function ifEnqueue(st: Stack, ifp: Ifnet, m: Mbuf): number {
   }
   const ifq = ifp.ifq;
   m.time = st.clock.us;
-  if (!ifq.enqueue(m, (ethDstHi(st.pool.dv, m.pos) & ETHER_GROUP) !== 0)) return ENOBUFS;
+  const group = !ifp.bare && (ethDstHi(st.pool.dv, m.pos) & ETHER_GROUP) !== 0;
+  if (!ifq.enqueue(m, group)) return ENOBUFS;
   if (ifq.len >= ifp.txmit || ifq.len >= ifq.maxlen) ifqStart(st, ifp);
   return 0;
 }

@@ -19,6 +19,7 @@ import { MbufList } from '../rings/mbuf-list.ts';
 import { FlowKey } from './flow.ts';
 import { Ifnet, type IfnetOptions, ifFlush } from './ifnet.ts';
 import { ArpTable } from './net/arp.ts';
+import { bareInput } from './net/bare.ts';
 import { etherInput } from './net/ether.ts';
 import { Icmp, icmpInput } from './net/icmp.ts';
 import { Pfil } from './net/pfil.ts';
@@ -170,6 +171,10 @@ export class Stack {
     const livelock = ifp.ifiq.input(list, ifp.bpf);
     if (ifp.ifiq.takeAll(list)) {
       for (let m = list.dequeue(); m !== null; m = list.dequeue()) {
+        if (ifp.bare) {
+          bareInput(this, ifp, m);
+          continue;
+        }
         if (this.steer?.(m)) continue;
         etherInput(this, ifp, m);
       }

@@ -14,6 +14,8 @@ export interface SysctlNumber {
   /** rw: at any time; boot: only before the stack starts; ro: never. */
   readonly rw: 'rw' | 'ro' | 'boot';
   readonly unit?: string;
+  /** Writing 1 does something, once; it holds nothing and reads 0. */
+  readonly action?: true;
   readonly descr: string;
 }
 
@@ -28,6 +30,8 @@ export interface SysctlString {
   readonly allowed?: () => readonly string[];
   readonly default: string;
   readonly rw: 'rw' | 'ro' | 'boot';
+  /** Shown only where it is named. */
+  readonly skip?: boolean;
   readonly unit?: string;
   readonly descr: string;
 }
@@ -49,6 +53,17 @@ export const SYSCTLS = [
     default: 64,
     rw: 'rw',
     descr: 'Time to live of packets that this host originates',
+  },
+  {
+    name: 'net.inet.ip.mtudisctimeout',
+    field: 'ip_mtudisctimeout',
+    type: 'uint',
+    min: 0,
+    max: 86400,
+    default: 600,
+    rw: 'rw',
+    unit: 's',
+    descr: 'Age at which a path MTU that ICMP told is given up and a larger one tried; 0 is never (an OpenBSD name)',
   },
   {
     name: 'net.inet.icmp.icmplim',

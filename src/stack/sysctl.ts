@@ -8,6 +8,7 @@ export { SYSCTLS, type SysctlDecl, type SysctlNumber, type SysctlString } from '
  */
 export class Tunables {
   ip_ttl = 64;
+  ip_mtudisctimeout = 600;
   icmp_icmplim = 200;
   icmp_icmplim_echo = 10000;
   icmp_bmcastecho = 0;
@@ -31,6 +32,7 @@ export class Tunables {
   tcp_keepinit = 75000;
   tcp_keepcnt = 8;
   tcp_always_keepalive = 1;
+  tcp_maxunacktime = 0;
   tcp_msl = 30000;
   tcp_finwait2_timeout = 60000;
   tcp_rexmit_initial = 1000;
@@ -54,9 +56,22 @@ export class Tunables {
   tcp_blackhole = 0;
   tcp_drop_synfin = 0;
   tcp_insecure_rst = 0;
+  tcp_insecure_syn = 0;
+  tcp_insecure_ack = 0;
   tcp_ack_war_timewindow = 1000;
   tcp_ack_war_cnt = 5;
   tcp_path_mtu_discovery = 1;
+  tcp_pmtud_blackhole_detection = 0;
+  tcp_pmtud_blackhole_mss = 1200;
+  tcp_hc_enable = 1;
+  tcp_hc_cachelimit = 15360;
+  tcp_hc_hashsize = 512;
+  tcp_hc_bucketlimit = 30;
+  tcp_hc_count = 0;
+  tcp_hc_expire = 3600;
+  tcp_hc_prune = 300;
+  tcp_hc_purge = 0;
+  tcp_hc_purgenow = 0;
   tcp_reass_maxqueuelen = 1536;
   tcp_syncookies = 1;
   tcp_syncookies_only = 0;
@@ -94,11 +109,14 @@ export class SysctlError extends Error {
 
 const byName: ReadonlyMap<string, SysctlDecl> = new Map(SYSCTLS.map((d) => [d.name, d]));
 
-/** The declaration of a full name. Throws ENOENT. */
+/** The declaration of a full name. Throws ENOENT, or EINVAL for a node that has names below it. */
 export function findSysctl(name: string): SysctlDecl {
   const decl = byName.get(name);
-  if (decl === undefined) throw new SysctlError('ENOENT', `unknown oid '${name}'`);
-  return decl;
+  if (decl !== undefined) return decl;
+  if (SYSCTLS.some((d) => d.name.startsWith(`${name}.`))) {
+    throw new SysctlError('EINVAL', `oid '${name}' isn't a leaf node`);
+  }
+  throw new SysctlError('ENOENT', `unknown oid '${name}'`);
 }
 
 /**

@@ -2,7 +2,7 @@
 import type { Stack } from '../../src/stack/stack.ts';
 import { TCPS_ESTABLISHED, TCPS_TIME_WAIT } from '../../src/stack/tcp/tcp-fsm.ts';
 import { SEG_LOST, SEG_REXMIT, SEG_SACKED, sentAfter } from '../../src/stack/tcp/tcp-rtxq.ts';
-import { type Tcpcb, TF_SACK_PERMIT } from '../../src/stack/tcp/tcpcb.ts';
+import { type Tcpcb, TF_ACKNOW, TF_DELACK, TF_SACK_PERMIT } from '../../src/stack/tcp/tcpcb.ts';
 
 function fail(tp: Tcpcb, what: string): never {
   const rel = (n: number): number => (n - tp.iss) | 0;
@@ -18,14 +18,52 @@ export function checkTcb(tp: Tcpcb): void {
   if (!(tp.snd_cwnd > 0) || !Number.isInteger(tp.snd_cwnd)) fail(tp, 'cwnd is no positive whole number');
   if (!(tp.snd_ssthresh > 0)) fail(tp, `ssthresh ${tp.snd_ssthresh}`);
   if (tp.t_rxtshift > 12) fail(tp, `rxtshift ${tp.t_rxtshift}`);
+  if (tp.t_state === TCPS_TIME_WAIT && !tp.t_2msl.armed) fail(tp, 'TIME_WAIT without an end');
   if (tp.t_state < TCPS_ESTABLISHED || tp.t_state === TCPS_TIME_WAIT) return;
   checkScoreboard(tp);
+  checkReceiver(tp);
   const inFlight = tp.snd_nxt !== tp.snd_una;
   if (inFlight && !tp.t_rexmt.armed && !tp.t_persist.armed) fail(tp, 'data in flight and no timer');
   if (tp.t_rexmt.armed && tp.t_persist.armed) fail(tp, 'both timers');
-  const unsent = tp.t_socket!.so_snd.sb_cc - ((tp.snd_nxt - tp.snd_una) | 0);
+  const { so_snd } = tp.t_socket!;
+  const unsent = so_snd.sb_cc - ((tp.snd_nxt - tp.snd_una) | 0);
+  if (so_snd.sb_cc > so_snd.sb_hiwat) fail(tp, `${so_snd.sb_cc} bytes in a send buffer of ${so_snd.sb_hiwat}`);
+  // One more than the buffer held is the FIN.
+  if (unsent < -1) fail(tp, `${-unsent} more sent than there was`);
+  if (tp.pipe < 0) fail(tp, `pipe ${tp.pipe}`);
   if (!inFlight && unsent > 0 && tp.snd_wnd === 0 && !tp.t_persist.armed)
     fail(tp, 'a closed window that nobody probes');
+  const waits = tp.t_rexmt.armed || tp.t_persist.armed || tp.t_pace.armed || tp.onWaitq;
+  if (!inFlight && unsent > 0 && !waits) fail(tp, `${unsent} bytes that nothing will ever send`);
+}
+
+/** What came and is not the user's yet: in order, within its bounds, and all of what is SACKed is held. */
+function checkReceiver(tp: Tcpcb): void {
+  const { so_rcv } = tp.t_socket!;
+  if (so_rcv.sb_cc > so_rcv.sb_hiwat) fail(tp, `${so_rcv.sb_cc} bytes in a receive buffer of ${so_rcv.sb_hiwat}`);
+  if ((tp.t_flags & (TF_DELACK | TF_ACKNOW)) === TF_DELACK && !tp.t_delack.armed) fail(tp, 'an ACK delayed for ever');
+  let frames = 0;
+  let bytes = 0;
+  let at = tp.rcv_nxt;
+  for (let q = tp.t_segq; q !== null; q = q.nextpkt) {
+    if (((q.seq - at) | 0) < (frames === 0 ? 1 : 0)) fail(tp, `segment ${(q.seq - tp.irs) | 0} out of place`);
+    if (q.len !== q.seglen || q.len <= 0) fail(tp, `a queued segment of ${q.len} and ${q.seglen} bytes`);
+    frames++;
+    bytes += q.len;
+    at = (q.seq + q.len) | 0;
+  }
+  if (frames !== tp.t_segqlen || bytes !== tp.t_segqbytes) fail(tp, `${frames} segments and ${bytes} bytes queued`);
+  for (let i = 0; i < tp.rcv_numsacks; i++) checkBlock(tp, tp.sackblks[2 * i]!, tp.sackblks[2 * i + 1]!);
+}
+
+function checkBlock(tp: Tcpcb, start: number, end: number): void {
+  if (((end - start) | 0) <= 0) fail(tp, 'an empty SACK block');
+  let at = ((start - tp.rcv_nxt) | 0) < 0 ? tp.rcv_nxt : start;
+  for (let q = tp.t_segq; q !== null && ((end - at) | 0) > 0; q = q.nextpkt) {
+    const stop = (q.seq + q.len) | 0;
+    if (((q.seq - at) | 0) <= 0 && ((stop - at) | 0) > 0) at = stop;
+  }
+  if (((end - at) | 0) > 0) fail(tp, `SACKed up to ${(end - tp.irs) | 0}, held up to ${(at - tp.irs) | 0}`);
 }
 
 function checkScoreboard(tp: Tcpcb): void {

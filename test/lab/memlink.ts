@@ -179,6 +179,8 @@ export interface TestHostOptions {
   readonly secret?: readonly number[];
   /** Of the randomness; default 1. */
   readonly seed?: number;
+  /** Packets without a link header. */
+  readonly bare?: boolean;
 }
 
 export const TEST_MAC = '02:00:00:00:00:01';
@@ -219,6 +221,7 @@ export class TestHost {
       ifq: new Ifqueue(this.txq, o.maxlen ?? IFQ_MAXLEN),
       ifiq: new Ifiqueue(this.rxq),
       link: this.link,
+      bare: o.bare ?? false,
     });
     for (const a of o.addrs ?? ['192.0.2.1/24']) {
       const [addr, len] = a.split('/');

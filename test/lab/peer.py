@@ -1,5 +1,6 @@
 """A TCP peer for tests: python3 peer.py COMMAND ARGS; prints one JSON object. Blocking sockets, checked payloads."""
 
+import errno
 import hashlib
 import json
 import resource
@@ -262,6 +263,25 @@ def hold(sent, wanted, idle):
     ports = [s.getsockname()[1] for s in (e, h, d)]
     print(json.dumps({"echo": ports[0], "http": ports[1], "idle": ports[2], "same": same, "head": len(head), "body": len(got)}), flush=True)
     signal.pause()
+
+
+def endings(port, count):
+    """Opens connections, says from which ports, and reads each to its end: an empty string for a FIN, else the errno's name."""
+    count = int(count)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (count + 100, max(count + 100, resource.getrlimit(resource.RLIMIT_NOFILE)[1])))
+    socks = [dial(int(port)) for _ in range(count)]
+    print(json.dumps([s.getsockname()[1] for s in socks]), flush=True)
+    ends = {}
+    for s in socks:
+        s.settimeout(60)
+        local = s.getsockname()[1]
+        try:
+            while s.recv(65536):
+                pass
+            ends[local] = ""
+        except OSError as e:
+            ends[local] = errno.errorcode.get(e.errno, "timeout")
+    return ends
 
 
 def main():

@@ -19,6 +19,8 @@ export interface Seg {
   seq?: number;
   ack?: number;
   win?: number;
+  /** Urgent pointer, the field as it stands in the header. */
+  up?: number;
   data?: number[] | Uint8Array;
   mss?: number;
   wscale?: number;
@@ -44,6 +46,8 @@ export interface Out {
   seq: number;
   ack: number;
   win: number;
+  /** Urgent pointer. */
+  up: number;
   len: number;
   data: Uint8Array;
   optionKinds: number[];
@@ -142,8 +146,7 @@ export class ScriptedPeer {
       ...u16(s.win ?? 65535),
       0,
       0,
-      0,
-      0,
+      ...u16(s.up ?? 0),
       ...opts,
       ...(s.data ?? []),
     ];
@@ -192,6 +195,7 @@ export class ScriptedPeer {
       seq: (v.getUint32(4) - this.iss) | 0,
       ack: bits & FLAG.A ? (v.getUint32(8) - PEER_ISS) | 0 : 0,
       win: v.getUint16(14),
+      up: v.getUint16(18),
       len: t.length - off,
       data: t.slice(off),
       optionKinds: [],

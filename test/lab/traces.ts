@@ -36,6 +36,8 @@ export interface Trace {
    * that finds ssthresh as low as it leaves it goes unseen.
    */
   readonly reductions: readonly number[];
+  /** For each of them the packets sent until then, and the window right before it, bytes. */
+  readonly at: readonly { readonly sent: number; readonly cwnd: number }[];
 }
 
 /**
@@ -80,6 +82,8 @@ function trace(flow: string, rows: readonly string[][]): Trace {
   const seconds: number[] = [];
   const sent: number[] = [];
   const reductions: number[] = [];
+  const at: { sent: number; cwnd: number }[] = [];
+  let before = 0;
   let packets = 0;
   let ssthresh = Number(rows[0]![SSTHRESH]);
   let recovering = 0;
@@ -93,14 +97,16 @@ function trace(flow: string, rows: readonly string[][]): Trace {
     const flags = Number(row[FLAGS]) & RECOVERY;
     if ((flags !== 0 && recovering === 0) || (now !== ssthresh && now < most)) {
       reductions.push(seconds.at(-1)!);
+      at.push({ sent: packets, cwnd: before });
       most = 0;
     }
     recovering = flags;
     ssthresh = now;
-    most = Math.max(most, Number(row[CWND]));
+    before = Number(row[CWND]);
+    most = Math.max(most, before);
   }
   const column = (field: number) => rows.map((row) => Number(row[field]));
-  return { flow, seconds, sent, cwnd: column(CWND), inFlight: column(IN_FLIGHT), reductions };
+  return { flow, seconds, sent, cwnd: column(CWND), inFlight: column(IN_FLIGHT), reductions, at };
 }
 
 /** Values of a step function at 0, step, 2 step, … up to `end`. */

@@ -3,13 +3,17 @@
  * name these tests.
  */
 import { ecnMutants } from './ecn.ts';
+import { eventMutants } from './events.ts';
 import { fastopenMutants } from './fastopen.ts';
 import { handshakeMutants } from './handshake.ts';
+import { hostcacheMutants } from './hostcache.ts';
 import { pacingMutants } from './pacing.ts';
+import { pmtuMutants } from './pmtu.ts';
 import { rackMutants } from './rack.ts';
 import { recoveryMutants } from './recovery.ts';
 import { rfc9293Mutants } from './rfc9293.ts';
 import { sackMutants } from './sack.ts';
+import { sockoptMutants } from './sockopt.ts';
 import { timerMutants } from './timer.ts';
 import { windowMutants } from './window.ts';
 
@@ -31,7 +35,11 @@ export const mutants: readonly Mutant[] = [
   ...windowMutants,
   ...ecnMutants,
   ...pacingMutants,
+  ...pmtuMutants,
+  ...hostcacheMutants,
   ...rfc9293Mutants,
+  ...eventMutants,
   ...handshakeMutants,
+  ...sockoptMutants,
   ...fastopenMutants,
 ];

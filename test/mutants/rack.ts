@@ -170,6 +170,14 @@ export const rackMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-rack.ts',
+    find: 'pto += tp.pipe <= tp.maxseg ? TLP_MAX_ACK_DELAY : 0;',
+    replace: 'pto += tp.pipe < tp.maxseg >> 1 || tp.snd_datasegs === 1 ? TLP_MAX_ACK_DELAY : 0;',
+    kills: [
+      'unit/stack/tcp/tlp.test.ts › allows for it as well where small segments in flight make up no more than a full one (section 7.2)',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/tcp-rack.ts',
     find: 'if (pto < floor) pto = floor;',
     replace: '',
     kills: ['unit/stack/tcp/tlp.test.ts › does not go sooner than net.inet.tcp.rexmit_min'],

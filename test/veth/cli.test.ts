@@ -49,6 +49,55 @@ describe.skipIf(labMissing('curl') !== '')(`commands on a running instance ${lab
     expect((await refused(['sysctl'])).code).toBe(2);
   });
 
+  it('sysctl does every word in its order, also after one that failed, and reads what it has just set', async () => {
+    const r = await refused([
+      'sysctl',
+      '-w',
+      'net.inet.ip.ttl=50',
+      'net.inet.ip.ttl',
+      'net.inet.nosuch=1',
+      'net.inet.tcp=1',
+      'net.inet.tcp.cc.available=x',
+      'net.inet.tcp.syncache.hashsize=1024',
+      'net.inet.tcp.keepcnt=x',
+      'net.inet.tcp.keepcnt=',
+      'net.inet.ip.ttl = 0x40',
+    ]);
+    expect(r).toMatchObject({
+      code: 1,
+      stdout: 'net.inet.ip.ttl: 64 -> 50\nnet.inet.ip.ttl: 50\nnet.inet.ip.ttl: 50 -> 64',
+    });
+    expect(r.stderr.split('\n')).toEqual([
+      "sysctl: unknown oid 'net.inet.nosuch'",
+      "sysctl: oid 'net.inet.tcp' isn't a leaf node",
+      "sysctl: oid 'net.inet.tcp.cc.available' is read only",
+      expect.stringMatching(
+        /^sysctl: oid 'net\.inet\.tcp\.syncache\.hashsize' is a read only tunable; set it at start/,
+      ),
+      expect.stringMatching(/^sysctl: net\.inet\.tcp\.keepcnt=x: invalid integer 'x'; allowed: /),
+      expect.stringMatching(/^sysctl: net\.inet\.tcp\.keepcnt=: empty numeric value; allowed: /),
+    ]);
+  });
+
+  it('sysctl -d sets nothing, -q keeps quiet about unknown names, -e gives back what sets the same', async () => {
+    expect((await x.command(['sysctl', '-d', 'net.inet.ip.ttl=1'])).stdout).toMatch(
+      /^net\.inet\.ip\.ttl: Time to live/,
+    );
+    expect((await x.command(['sysctl', '-n', 'net.inet.ip.ttl'])).stdout).toBe('64');
+    expect(await refused(['sysctl', '-q', 'net.inet.nosuch'])).toEqual({ code: 1, stdout: '', stderr: '' });
+    expect((await x.command(['sysctl', '-n', 'net.inet.ip.ttl=64'])).stdout).toBe('64 -> 64');
+    expect((await x.command(['sysctl', '-N', 'net.inet.ip.ttl'])).stdout).toBe('net.inet.ip.ttl');
+    const all = (await x.command(['sysctl', '-e', 'net.inet.ip', 'net.inet.icmp', 'kern'])).stdout.split('\n');
+    const again = (await x.command(['sysctl', ...all])).stdout.split('\n');
+    expect(again).toEqual(all.map((l) => l.replace(/^(.*)=(.*)$/, '$1: $2 -> $2')));
+  });
+
+  it('sysctl leaves a line of each change in the log of the instance', () => {
+    const told = x.running.errorLines.map((l) => (JSON.parse(l) as { msg: string }).msg);
+    expect(told).toContain('sysctl net.inet.ip.ttl: 64 -> 77');
+    expect(told.filter((l) => l.includes('keepcnt'))).toEqual([]);
+  });
+
   it('sysctl turns SIFTR off and on again', async () => {
     expect((await x.command(['sysctl', 'net.inet.siftr.enabled=0'])).stdout).toBe('net.inet.siftr.enabled: 1 -> 0');
     expect((await x.command(['sysctl', 'net.inet.siftr.enabled=1'])).stdout).toBe('net.inet.siftr.enabled: 0 -> 1');
@@ -169,17 +218,23 @@ describe.skipIf(labMissing() !== '')(`commands beside a second instance ${labMis
     expect((await run([XSIFTR, 'netstat', '-s', '-p', 'ip', '--netns', two.nearNs])).stdout).toMatch(/^ip:/);
   });
 
-  it.each([['sysctl', '-a'], ['kstat'], ['netstat', '-s'], ['wait', '--timeout', '1s']])(
-    'refuses %s %s for an interface name that both have, in one line with exit status 2',
-    async (...words) => {
-      const r = await run([XSIFTR, ...words, '-i', 'ix1'], { check: false });
-      expect(r).toMatchObject({ code: 2, stdout: '' });
-      expect(r.stderr).toMatch(/^xsiftr: --iface ix1: \d+ instances are running; choose one with .*$/);
-      expect(r.stderr).toContain(`--netns ${one.nearNs} (pid `);
-      expect(r.stderr).toContain(`--netns ${two.nearNs} (pid ${inside.pid})`);
-      expect(r.stderr).not.toContain('\n');
-    },
-  );
+  it.each([
+    ['sysctl', '-a'],
+    ['sysctl', '-w', 'net.inet.ip.ttl=33'],
+    ['kstat'],
+    ['netstat', '-s'],
+    ['ss'],
+    ['sockstat'],
+    ['tcpdrop', '-a'],
+    ['wait', '--timeout', '1s'],
+  ])('refuses %s %s for an interface name that both have, in one line with exit status 2', async (...words) => {
+    const r = await run([XSIFTR, ...words, '--iface', 'ix1'], { check: false });
+    expect(r).toMatchObject({ code: 2, stdout: '' });
+    expect(r.stderr).toMatch(/^xsiftr: --iface ix1: \d+ instances are running; choose one with .*$/);
+    expect(r.stderr).toContain(`--netns ${one.nearNs} (pid `);
+    expect(r.stderr).toContain(`--netns ${two.nearNs} (pid ${inside.pid})`);
+    expect(r.stderr).not.toContain('\n');
+  });
 
   it('says what runs when a namespace has none', async () => {
     const r = await run([XSIFTR, 'kstat', '-i', 'ix1', '--netns', one.farNs], { check: false });

@@ -1,6 +1,6 @@
 import { declareGroup } from '../declare.ts';
 
-/** Ethernet input and output, hand-over between shards, and the shard itself: what no BSD section counts. */
+/** Link input and output, hand-over between shards, and the shard itself: what no BSD section counts. */
 export const stackGroup = declareGroup({ name: 'stack', prefix: 'stks_', extSection: 'ether' }, [
   {
     name: 'stks_ether_in',
@@ -85,6 +85,38 @@ export const stackGroup = declareGroup({ name: 'stack', prefix: 'stks_', extSect
     ext: true,
     label: '\tN frame{s} not sent because no header room was left',
     help: 'Output dropped: no room for the Ethernet header',
+  },
+  {
+    name: 'stks_bare_in',
+    unit: 'packets',
+    ext: true,
+    section: 'bare',
+    label: '\tN packet{s} received',
+    help: 'Packets that came in on an interface without a link header',
+  },
+  {
+    name: 'stks_bare_out',
+    unit: 'packets',
+    ext: true,
+    section: 'bare',
+    label: '\tN packet{s} sent',
+    help: 'Packets handed to the queue of an interface without a link header',
+  },
+  {
+    name: 'stks_bare_noip6',
+    unit: 'packets',
+    ext: true,
+    section: 'bare',
+    label: '\tN IPv6 packet{s} dropped',
+    help: 'Dropped on an interface without a link header: IPv6, which this stack does not speak',
+  },
+  {
+    name: 'stks_bare_badvers',
+    unit: 'packets',
+    ext: true,
+    section: 'bare',
+    label: '\tN packet{s} of unknown version',
+    help: 'Dropped on an interface without a link header: neither IPv4 nor IPv6',
   },
   {
     name: 'stks_handover_out',

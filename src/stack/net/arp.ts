@@ -211,6 +211,11 @@ export class ArpTable {
     this.gen = (this.gen + 1) | 0;
   }
 
+  /** Forgets every entry of an interface: its link went down or came up, and what is at the far end now may be another. */
+  flush(ifp: Ifnet): void {
+    for (const e of this.#entries.values()) if (e.ifp === ifp) this.remove(e);
+  }
+
   /** Announces one of our addresses (RFC 5227 section 2.3): twice, two seconds apart. For one shard of a process. */
   announce(ifp: Ifnet, addr: number): void {
     const a: Announcement = { ifp, addr, left: ANNOUNCE_NUM };

@@ -22,6 +22,7 @@ import {
   setIpSum,
 } from '../wire/ipv4.ts';
 import { type ArpEntry, arpUsable } from './arp.ts';
+import { bareSend } from './bare.ts';
 import { etherSend } from './ether.ts';
 import { inExperimental, inMulticast, inZeroNet } from './in-addr.ts';
 import { PFIL_DROPPED, PFIL_PASS, type PfilHook, pfilResume, pfilRun } from './pfil.ts';
@@ -147,6 +148,11 @@ function ipOutputFiltered(
 
 /** Resolves the next hop and sends (first half of T8). */
 function ipSendTo(st: Stack, ifp: Ifnet, m: Mbuf, route: Route, dst: number, ro: RouteCache | null): number {
+  if (ifp.bare) {
+    const error = bareSend(st, ifp, m);
+    if (error === ENOBUFS) st.cnt[ips.ips_onobufs]!++;
+    return error;
+  }
   const nexthop = route.gateway === 0 ? dst : route.gateway;
   const arp = st.arp;
   let e: ArpEntry | null;

@@ -3,19 +3,32 @@
  * services) stands on it.
  */
 import { tcps } from '../../metrics/layout.ts';
-import { EADDRINUSE, EADDRNOTAVAIL, EPIPE, errnoName } from '../errno.ts';
+import { EADDRINUSE, EADDRNOTAVAIL, EPIPE } from '../errno.ts';
 import { inetNtoa } from '../net/in-addr.ts';
 import type { Stack } from '../stack.ts';
 import type { CcModule } from '../tcp/cc/cc.ts';
 import { ccSwitch } from '../tcp/cc/glue.ts';
 import { ccFind, ccNames } from '../tcp/cc/registry.ts';
 import { tfoEarly } from '../tcp/tcp-fastopen.ts';
-import { haveEstablished, TCPS_CLOSE_WAIT, TCPS_ESTABLISHED, TCPS_TIME_WAIT } from '../tcp/tcp-fsm.ts';
+import { haveEstablished, TCPS_CLOSE_WAIT, TCPS_ESTABLISHED, TCPS_FIN_WAIT_2, TCPS_TIME_WAIT } from '../tcp/tcp-fsm.ts';
 import { tcpOutput } from '../tcp/tcp-output.ts';
-import { tcpKeepRestart } from '../tcp/tcp-timer.ts';
 import { tcpConnect, tcpUsrAbort, tcpUsrClose, tcpUsrShutdown } from '../tcp/tcp-usrreq.ts';
-import { TA_USER, type Tcpcb, TF_NODELAY } from '../tcp/tcpcb.ts';
+import { TA_USER, type Tcpcb } from '../tcp/tcpcb.ts';
+import { DeferQueue } from './defer-accept.ts';
+import { Linger } from './linger.ts';
 import { SockBuf } from './sockbuf.ts';
+import { SocketError } from './socket-error.ts';
+import {
+  SOCKOPT_DEFAULTS,
+  type SockOptName,
+  type SockOpts,
+  type SockOptValues,
+  sockBufSize,
+  sockOptInForce,
+  sockOptsChanged,
+} from './sockopt.ts';
+
+export { SocketError } from './socket-error.ts';
 
 /** What a user of a socket is told. Calls back into the socket are allowed from every one of these. */
 export interface SocketHandler {
@@ -34,21 +47,6 @@ export interface SocketHandler {
   closed(so: Socket, errno: number): void;
 }
 
-/** Error with the fields that Node's network errors carry. */
-export class SocketError extends Error {
-  readonly code: string;
-  readonly errno: number;
-  readonly syscall: string;
-
-  constructor(errno: number, syscall: string, detail: string) {
-    super(`${syscall} ${errnoName(errno)} ${detail}`);
-    this.name = 'SocketError';
-    this.code = errnoName(errno);
-    this.errno = -errno;
-    this.syscall = syscall;
-  }
-}
-
 /** How long a Fast Open request that was reset counts as pending, ms: as Linux has it. */
 const TFO_RESET_MS = 60_000;
 
@@ -64,9 +62,10 @@ export class Socket {
   noFdRef: boolean;
   /** SBS_CANTSENDMORE: FIN is queued or sent. */
   cantSendMore: boolean;
-  keepAlive: boolean;
   /** Fast Open is wanted (active open), or the listener offers it (TCP_FASTOPEN). Whether it was used `tp.t_tfo` tells. */
   fastOpen: boolean;
+  /** What the application has set; changed by `setOptions` only. */
+  opt: SockOpts;
   /** Congestion control asked for; null takes the stack's default. */
   cc: CcModule | null;
   /** The buffers grow with the path, until their sizes are set. */
@@ -90,6 +89,8 @@ export class Socket {
   #resumed: boolean;
   /** Whose queue a passive connection waits in; null once it was accepted. No event is told before. */
   #listener: Listener | null;
+  /** The wait of `close` with SO_LINGER. */
+  #linger: Linger | null;
 
   constructor(st: Stack, handler: SocketHandler, snd: number, rcv: number) {
     this.#st = st;
@@ -100,8 +101,8 @@ export class Socket {
     this.so_rcv = new SockBuf(rcv);
     this.noFdRef = false;
     this.cantSendMore = false;
-    this.keepAlive = false;
     this.fastOpen = false;
+    this.opt = SOCKOPT_DEFAULTS;
     this.cc = null;
     this.autoSnd = true;
     this.autoRcv = true;
@@ -115,6 +116,7 @@ export class Socket {
     this.#offering = 0;
     this.#resumed = false;
     this.#listener = null;
+    this.#linger = null;
   }
 
   get localAddress(): string {
@@ -139,7 +141,20 @@ export class Socket {
 
   /** Bytes that `send` would take now. */
   get sendSpace(): number {
-    return this.tp === null || this.cantSendMore ? 0 : this.so_snd.space;
+    return this.tp === null || this.cantSendMore ? 0 : this.#room(this.tp);
+  }
+
+  /** Room in the send buffer, and below TCP_NOTSENT_LOWAT. */
+  #room(tp: Tcpcb): number {
+    const { space } = this.so_snd;
+    const low = this.opt.notsentLowat;
+    if (low === 0) return space;
+    const left = low - this.#unsent(tp);
+    return left < space ? (left < 0 ? 0 : left) : space;
+  }
+
+  #unsent(tp: Tcpcb): number {
+    return this.so_snd.sb_cc - ((tp.snd_nxt - tp.snd_una) | 0);
   }
 
   /** Bytes in the send buffer, unsent or unacknowledged. */
@@ -152,6 +167,11 @@ export class Socket {
     return this.#wantWrite;
   }
 
+  /** A passive connection that nobody has accepted yet. */
+  get queued(): boolean {
+    return this.#listener !== null;
+  }
+
   /**
    * Queues bytes for sending and sends what may go.
    * @returns bytes taken, 0..len (`writable` is called when there is room again), or -EPIPE after shutdown, close or the end
@@ -159,7 +179,7 @@ export class Socket {
   send(u8: Uint8Array, off: number, len: number): number {
     const tp = this.tp;
     if (tp === null || this.cantSendMore) return -EPIPE;
-    const room = this.so_snd.space;
+    const room = this.#room(tp);
     const n = len < room ? len : room;
     if (n < len) this.#wantWrite = true;
     if (n > 0) {
@@ -182,7 +202,7 @@ export class Socket {
     this.#paused = false;
     const rcv = this.so_rcv;
     let took = 0;
-    while (rcv.sb_cc > 0 && !this.noFdRef && !this.#paused) {
+    while (rcv.sb_cc > 0 && !this.noFdRef && !this.#paused && this.#enough(rcv.sb_cc)) {
       const n = rcv.contiguous;
       const taken = this.#offer(rcv.store, rcv.headAt, n);
       // the handler may have closed: its buffer is gone then
@@ -203,16 +223,31 @@ export class Socket {
     if (this.tp !== null) tcpUsrShutdown(this.tp);
   }
 
-  /** Closes both ways: FIN after what is queued, RST for what still comes or was not read. */
-  close(): void {
-    if (this.noFdRef) return;
+  /**
+   * Closes both ways: FIN after what is queued, RST for what still comes or was not read; with `linger` 0 RST at once.
+   * @param done called once, when close(2) would return: with `linger` above 0 when all is acknowledged or the connection has ended (0, or
+   *             its errno), or when the time is over (EWOULDBLOCK), else before `close` returns
+   */
+  close(done: ((errno: number) => void) | null = null): void {
+    if (this.noFdRef) {
+      if (done !== null) done(0);
+      return;
+    }
     this.noFdRef = true;
     this.cantSendMore = true;
     // what a `data` call has before it is being read
     const unread = this.so_rcv.sb_cc > this.#offering;
     this.so_rcv.release();
-    if (this.tp !== null) tcpUsrClose(this.tp, unread);
-    else if (this.#pendingClose >= 0) this.#tellEnd();
+    if (this.tp !== null) {
+      if (this.opt.linger === 0) tcpUsrAbort(this.tp);
+      else tcpUsrClose(this.tp, unread);
+    } else if (this.#pendingClose >= 0) {
+      this.#tellEnd();
+    }
+    if (done === null) return;
+    const state = this.tp === null ? TCPS_TIME_WAIT : this.tp.t_state;
+    if (this.opt.linger <= 0 || state === TCPS_FIN_WAIT_2 || state === TCPS_TIME_WAIT) done(0);
+    else this.#linger = new Linger(this.#st, this.opt.linger, done);
   }
 
   /** Sends RST and ends the connection. */
@@ -226,15 +261,19 @@ export class Socket {
 
   /** Nagle's algorithm off (true) or on. */
   setNoDelay(on: boolean): void {
-    const tp = this.tp;
-    if (tp === null) return;
-    if (on) {
-      tp.t_flags |= TF_NODELAY;
-      // What Nagle held back goes now; nothing else is due.
-      if (haveEstablished(tp.t_state) && this.so_snd.sb_cc > 0) tcpOutput(tp);
-    } else {
-      tp.t_flags &= ~TF_NODELAY;
-    }
+    this.setOptions({ noDelay: on });
+  }
+
+  /** Sets options; what holds back or times the connection changes at once. Throws SocketError EINVAL, and changes nothing then. */
+  setOptions(changes: Partial<SockOptValues>): void {
+    const was = this.opt;
+    this.opt = was.with(changes);
+    sockOptsChanged(this, this.#st.tune, was);
+  }
+
+  /** The value of an option that is in force: what was set, or the stack's default. */
+  getOption<N extends SockOptName>(name: N): SockOptValues[N] {
+    return sockOptInForce(this, this.#st.tune, name);
   }
 
   /** Name of the congestion-control module in use; empty when the connection is gone. */
@@ -249,22 +288,14 @@ export class Socket {
     return true;
   }
 
-  /** Keepalive probes after `idleMs` without a segment; 0 keeps the sysctl's time. */
+  /** Keepalive probes after `idleMs` without a segment; 0 leaves the time as it is. */
   setKeepAlive(on: boolean, idleMs: number): void {
-    this.keepAlive = on;
-    const tp = this.tp;
-    if (tp === null) return;
-    tp.t_keepidle = idleMs;
-    if (haveEstablished(tp.t_state)) tcpKeepRestart(tp);
+    this.setOptions(idleMs > 0 ? { keepAlive: on, keepIdle: idleMs } : { keepAlive: on });
   }
 
-  /** Limits of both buffers in bytes, fixed from here on, within kern.ipc.maxsockbuf; the receive buffer does not shrink below what was offered. */
+  /** Limits of both buffers in bytes, fixed from here on, within kern.ipc.maxsockbuf. */
   setBuffers(snd: number, rcv: number): void {
-    const most = this.#st.tune.ipc_maxsockbuf;
-    this.autoSnd = false;
-    this.autoRcv = false;
-    this.so_snd.sb_hiwat = Math.max(2048, Math.min(snd, most));
-    this.so_rcv.sb_hiwat = Math.max(2048, this.tp === null ? 0 : this.so_rcv.sb_hiwat, Math.min(rcv, most));
+    this.setOptions({ sndBuf: snd, rcvBuf: rcv });
   }
 
   // What follows is called by TCP.
@@ -273,12 +304,24 @@ export class Socket {
   deliver(u8: Uint8Array, off: number, len: number): void {
     if (this.noFdRef) return;
     let taken = 0;
-    if (!this.#paused && this.so_rcv.sb_cc === 0 && this.#listener === null) {
+    if (!this.#paused && this.so_rcv.sb_cc === 0 && this.#listener === null && this.#enough(len)) {
       taken = this.#offer(u8, off, len);
       if (this.noFdRef || taken >= len) return;
     }
     this.so_rcv.append(u8, off + taken, len - taken);
-    if (taken > 0 && !this.#paused) this.resume();
+    if (this.#listener !== null) this.#listener.readable(this);
+    else if (!this.#paused && this.#enough(this.so_rcv.sb_cc)) this.resume();
+  }
+
+  /** Whether so many bytes are offered (SO_RCVLOWAT). A window that closes before that would never bring more: half of the buffer will do. */
+  #enough(bytes: number): boolean {
+    const low = this.opt.rcvLowat;
+    return low <= 1 || bytes >= low || bytes >= this.so_rcv.sb_hiwat >> 1 || this.#eof;
+  }
+
+  /** SO_RCVLOWAT is less than it was: what waited may be enough now. */
+  rcvLowatFell(): void {
+    if (!this.#paused && this.#listener === null) this.resume();
   }
 
   /** Shows bytes to the handler; one that takes less pauses, unless it took some and has called `resume` meanwhile. */
@@ -298,10 +341,12 @@ export class Socket {
   sowwakeup(): void {
     if (!this.#wantWrite || this.cantSendMore) return;
     const snd = this.so_snd;
-    const { space, sb_cc } = snd;
+    const { space } = snd;
     const tp = this.tp;
-    const unsent = tp === null ? 0 : sb_cc - ((tp.snd_nxt - tp.snd_una) | 0);
+    const unsent = tp === null ? 0 : this.#unsent(tp);
     if (space < snd.sb_hiwat >> 2 && space < unsent) return;
+    const low = this.opt.notsentLowat;
+    if (low !== 0 && 2 * unsent >= low) return;
     this.#wantWrite = false;
     this.handler.writable(this);
   }
@@ -309,7 +354,17 @@ export class Socket {
   /** The peer's FIN (`socantrcvmore`). */
   cantRcvMore(): void {
     this.#eof = true;
-    this.#tellEnd();
+    if (this.#listener !== null) this.#listener.readable(this);
+    // What was too little for SO_RCVLOWAT is all there will be.
+    else if (this.so_rcv.sb_cc > 0 && !this.#paused) this.resume();
+    else this.#tellEnd();
+  }
+
+  /** Data and FIN are acknowledged. */
+  allAcked(): void {
+    const l = this.#linger;
+    this.#linger = null;
+    if (l !== null) l.end(0);
   }
 
   /** The handshake is complete (`soisconnected`): a passive socket goes to its listener first. */
@@ -336,8 +391,10 @@ export class Socket {
     if (this.#pendingClose < 0) this.#pendingClose = errno;
     if (errno !== 0) this.so_rcv.release();
     this.cantSendMore = true;
-    this.#eof = true;
-    this.#tellEnd();
+    this.cantRcvMore();
+    const l = this.#linger;
+    this.#linger = null;
+    if (l !== null) l.end(errno);
   }
 
   /** The control block is gone. */
@@ -371,8 +428,10 @@ export class Listener {
   /** Connections that may wait to be accepted. */
   readonly backlog: number;
   /** Buffer sizes of the connections. */
-  readonly sndBuf: number;
-  readonly rcvBuf: number;
+  sndBuf: number;
+  rcvBuf: number;
+  /** Options of the connections from now on. */
+  opt: SockOpts;
   /** Congestion control of the connections; null takes the stack's default of the moment. */
   readonly cc: CcModule | null;
   /** Clients may open with data in their SYN where net.inet.tcp.fastopen.server_enable allows it (TCP_FASTOPEN); may be changed. */
@@ -380,6 +439,8 @@ export class Listener {
   readonly #st: Stack;
   readonly #accept: AcceptFn;
   readonly #queue: Socket[];
+  /** Those that wait for data first (TCP_DEFER_ACCEPT). */
+  readonly #deferred: DeferQueue;
   #closed: boolean;
   #tfoPending: number;
   /** Such requests that were reset, and the clock.ms of the last. */
@@ -401,10 +462,12 @@ export class Listener {
     this.backlog = backlog;
     this.sndBuf = st.tune.tcp_sendspace;
     this.rcvBuf = st.tune.tcp_recvspace;
+    this.opt = SOCKOPT_DEFAULTS;
     this.cc = cc;
     this.fastOpen = fastOpen;
     this.#accept = accept;
     this.#queue = [];
+    this.#deferred = new DeferQueue(st, (so) => this.#ready(so));
     this.#closed = false;
     this.#tfoPending = 0;
     this.#tfoResets = 0;
@@ -443,11 +506,35 @@ export class Listener {
     const so = new Socket(this.#st, notAccepted, this.sndBuf, this.rcvBuf);
     so.cc = this.cc;
     so.fastOpen = this.fastOpen;
+    so.opt = this.opt;
+    so.autoSnd = this.opt.sndBuf === 0;
+    so.autoRcv = this.opt.rcvBuf === 0;
     return so;
   }
 
-  /** Offers a connection to the accept function; it waits when that returns null. */
+  /** Sets options for the connections from now on. Throws SocketError EINVAL, and changes nothing then. */
+  setOptions(changes: Partial<SockOptValues>): void {
+    const { tune } = this.#st;
+    const o = this.opt.with(changes);
+    this.opt = o;
+    if (o.sndBuf !== 0) this.sndBuf = sockBufSize(tune, o.sndBuf);
+    if (o.rcvBuf !== 0) this.rcvBuf = sockBufSize(tune, o.rcvBuf);
+  }
+
+  /** The handshake is complete: the accept function is asked at once, or when data has come (TCP_DEFER_ACCEPT). */
   accepted(so: Socket): void {
+    const ms = this.opt.deferAccept;
+    if (ms === 0) this.#ready(so);
+    else this.#deferred.add(so, ms, this.backlog);
+  }
+
+  /** Data or the end has come on a connection that is not accepted yet. */
+  readable(so: Socket): void {
+    this.#deferred.done(so);
+  }
+
+  /** Offers a connection to the accept function; it waits when that returns null. */
+  #ready(so: Socket): void {
     if (this.#queue.length > 0) this.#queue.push(so);
     else this.#offer(so);
   }
@@ -476,6 +563,7 @@ export class Listener {
 
   /** A connection ended before it was accepted: it waits no longer. */
   forget(so: Socket): void {
+    this.#deferred.remove(so);
     const at = this.#queue.indexOf(so);
     if (at < 0) return;
     this.#queue.splice(at, 1);
@@ -489,6 +577,7 @@ export class Listener {
     this.#st.tcp.listeners.remove(this);
     this.#st.tcp.syncache.closeListener(this);
     for (const so of this.#queue.splice(0)) so.abort();
+    this.#deferred.abort();
   }
 }
 
@@ -517,9 +606,11 @@ export interface ListenOptions {
   readonly cc?: string;
   /** Whether clients may open with data in their SYN (TCP_FASTOPEN; net.inet.tcp.fastopen.server_enable); default false. */
   readonly fastOpen?: boolean;
+  /** Options of the connections. */
+  readonly options?: Partial<SockOptValues>;
 }
 
-/** Listens on this shard. Throws SocketError EADDRINUSE or EADDRNOTAVAIL, CcError for a module that is not loaded. */
+/** Listens on this shard. Throws SocketError EADDRINUSE, EADDRNOTAVAIL or EINVAL (options), CcError for a module that is not loaded. */
 export function listen(st: Stack, opts: ListenOptions, accept: AcceptFn): Listener {
   const addr = opts.addr ?? 0;
   const what = `${addr === 0 ? '*' : inetNtoa(addr)}:${opts.port}`;
@@ -527,6 +618,7 @@ export function listen(st: Stack, opts: ListenOptions, accept: AcceptFn): Listen
   if (addr !== 0 && !st.isLocal(addr)) throw new SocketError(EADDRNOTAVAIL, 'listen', what);
   const backlog = opts.backlog ?? st.tune.ipc_soacceptqueue;
   const l = new Listener(st, addr, opts.port, backlog, cc, opts.fastOpen ?? false, accept);
+  if (opts.options !== undefined) l.setOptions(opts.options);
   if (!st.tcp.listeners.add(l)) throw new SocketError(EADDRINUSE, 'listen', what);
   return l;
 }
@@ -544,6 +636,7 @@ export interface ConnectOptions {
    * cookie is known; else one is asked for. Only for requests that may arrive twice (section 6.3.1).
    */
   readonly fastOpen?: boolean;
+  readonly options?: Partial<SockOptValues>;
 }
 
 /** Opens a connection. Throws SocketError when it cannot begin; later failures come through `handler.closed`. */
@@ -551,6 +644,7 @@ export function connect(st: Stack, opts: ConnectOptions, handler: SocketHandler)
   const so = new Socket(st, handler, st.tune.tcp_sendspace, st.tune.tcp_recvspace);
   if (opts.cc !== undefined) so.cc = ccFind(opts.cc);
   so.fastOpen = opts.fastOpen ?? false;
+  if (opts.options !== undefined) so.setOptions(opts.options);
   const errno = tcpConnect(st, so, opts.laddr ?? 0, opts.lport ?? 0, opts.faddr, opts.fport);
   if (errno !== 0) throw new SocketError(errno, 'connect', `${inetNtoa(opts.faddr)}:${opts.fport}`);
   return so;

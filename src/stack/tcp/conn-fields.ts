@@ -4,12 +4,14 @@
  */
 import { routeLookup } from '../net/route.ts';
 import type { Listener, Socket } from '../socket/socket.ts';
+import { TCP_MAXWINDOW } from './cc/cc.ts';
 import type { Inpcb } from './tcb.ts';
 import { CHRONO_BUSY, CHRONO_RWND, CHRONO_SNDBUF, chronoTime } from './tcp-chrono.ts';
 import { haveEstablished, haveRcvdFin, TCPS_LISTEN, TCPS_TIME_WAIT } from './tcp-fsm.ts';
+import { TCPIP_HDRS } from './tcp-pmtu.ts';
 import { SEG_REXMIT, SEG_SACKED } from './tcp-rtxq.ts';
+import { tcpKeepIdle, tcpKeepIntvl } from './tcp-timer.ts';
 import {
-  TCP_MAXWINDOW,
   TCP_RTT_SHIFT,
   TCP_RTTVAR_SHIFT,
   type Tcpcb,
@@ -21,6 +23,7 @@ import {
   TF_SACK_PERMIT,
   TF2_ECN_PERMIT,
   TF2_ECN_SND_ECE,
+  TF2_PLPMTU_BLACKHOLE,
 } from './tcpcb.ts';
 
 /** Kinds of timers, as ss(8) tells them apart. */
@@ -81,9 +84,16 @@ function notSent(tp: Tcpcb, so: Socket): number {
   return n > 0 ? n : 0;
 }
 
-function pathMtu(tp: Tcpcb, inp: Inpcb): number {
+function routeMtu(tp: Tcpcb, inp: Inpcb): number {
   const rt = routeLookup(tp.st, inp.f3, inp.ro);
   return rt === null ? Number.NaN : rt.mtu;
+}
+
+/** What is known of the path, else the MTU of the route. */
+function pathMtu(tp: Tcpcb, inp: Inpcb): number {
+  const mtu = routeMtu(tp, inp);
+  if (tp.t_flags2 & TF2_PLPMTU_BLACKHOLE) return tp.t_maxseg + TCPIP_HDRS;
+  return tp.t_pmtu !== 0 && tp.t_pmtu < mtu ? tp.t_pmtu : mtu;
 }
 
 /** Bytes of retransmissions that are in flight. */
@@ -101,7 +111,7 @@ function timerKind(tp: Tcpcb, so: Socket): number {
   if (tp.t_rexmt.armed || tp.t_rack.armed) return 1;
   if (tp.t_persist.armed) return 4;
   // The keepalive timer runs on every connection, probes are sent where they are wanted.
-  return tp.t_keep.armed && (so.keepAlive || tp.st.tune.tcp_always_keepalive !== 0) ? 2 : 0;
+  return tp.t_keep.armed && (so.opt.keepAlive || tp.st.tune.tcp_always_keepalive !== 0) ? 2 : 0;
 }
 
 function timerLeft(tp: Tcpcb, so: Socket): number {
@@ -132,8 +142,8 @@ function timerCount(tp: Tcpcb, so: Socket): number {
   const kind = timerKind(tp, so);
   if (kind === 1 || kind === 4) return backoff(tp);
   if (kind !== 2) return kind === 3 ? 0 : Number.NaN;
-  const silent = since(tp, tp.t_rcvtime) - (tp.t_keepidle !== 0 ? tp.t_keepidle : tp.st.tune.tcp_keepidle);
-  return silent < 0 ? 0 : 1 + Math.floor(silent / tp.st.tune.tcp_keepintvl);
+  const silent = since(tp, tp.t_rcvtime) - tcpKeepIdle(tp) / 1000;
+  return silent < 0 ? 0 : 1 + Math.floor(silent / tcpKeepIntvl(tp));
 }
 
 /** Every field, in the order of a row. A rename is a breaking change. */
@@ -194,6 +204,7 @@ export const CONN_FIELDS = [
     () => 0,
   ),
   flag('orphan', 'orphaned of -s', 'the application has closed the socket', (_tp, so) => bit(so.noFdRef)),
+  flag('queued', '', 'it waits in the queue of its listening socket to be accepted', (_tp, so) => bit(so.queued)),
   num(
     'rcvmem_bytes',
     'bytes',
@@ -260,7 +271,7 @@ export const CONN_FIELDS = [
     'bytes',
     'advmss:',
     'segment size that our SYN announced: the MTU without 40 bytes of headers (RFC 6691)',
-    (tp, _so, inp) => pathMtu(tp, inp) - 40,
+    (tp, _so, inp) => routeMtu(tp, inp) - 40,
   ),
   num('cwnd_bytes', 'bytes', 'cwnd:', 'congestion window', (tp) =>
     haveEstablished(tp.t_state) ? tp.snd_cwnd : Number.NaN,

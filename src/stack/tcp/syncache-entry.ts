@@ -65,6 +65,9 @@ export class SyncacheEntry {
   dirHash = 0;
   /** The peer asked for ECN, and gets it (RFC 3168 section 6.1.1). */
   ecn = false;
+  /** Challenge ACKs sent since `challengeMs`, in clock.ms. */
+  challenges = 0;
+  challengeMs = 0;
 
   constructor(cache: HandshakeCache) {
     this.cache = cache;
@@ -147,6 +150,8 @@ export function syncacheTransmit(
   const to = st.tcp.optOut;
   to.flags = TOF_MSS;
   to.mss = rt === null ? st.tune.tcp_mssdflt : rt.mtu - 40;
+  const most = e.listener!.opt.maxSeg;
+  if (most !== 0 && most < to.mss) to.mss = most;
   if (e.flags & TF_RCVD_SCALE) {
     to.flags |= TOF_SCALE;
     to.wscale = tcpRequestScale(st.tune.ipc_maxsockbuf);
@@ -184,4 +189,43 @@ export function syncacheTransmit(
   cnt[tcps.tcps_sndtotal]!++;
   cnt[tcps.tcps_sndacks]!++;
   return true;
+}
+
+/** An ACK that says where we are, a few in a while (RFC 5961 section 7). */
+export function syncacheChallenge(st: Stack, e: SyncacheEntry, ro: RouteCache): void {
+  const most = st.tune.tcp_ack_war_cnt;
+  if (((st.clock.ms - e.challengeMs) | 0) >= st.tune.tcp_ack_war_timewindow) {
+    e.challengeMs = st.clock.ms;
+    e.challenges = 0;
+  }
+  if (e.challenges++ >= most && most !== 0) {
+    st.cnt[tcps.tcps_challengelimited]!++;
+    return;
+  }
+  const m = st.pool.get();
+  if (m === null) {
+    st.cnt[tcps.tcps_sndnobufs]!++;
+    return;
+  }
+  st.cnt[tcps.tcps_challengeack]!++;
+  const k = e.key;
+  let hlen = TCP_HDR_LEN;
+  if (e.flags & TF_RCVD_TSTMP) {
+    const to = st.tcp.optOut;
+    to.flags = TOF_TS;
+    to.tsval = (st.clock.ms + e.tsoff) | 0;
+    to.tsecr = e.tsrecent;
+    hlen += tcpAddoptions(st.pool.dv, m.pos, to, st.tcp.noSacks);
+  }
+  const win = e.flags & TF_RCVD_SCALE ? e.rcvWnd >> tcpRequestScale(st.tune.ipc_maxsockbuf) : e.rcvWnd;
+  const { dv } = st.pool;
+  tcpEmit(dv, m.pos, k.lport, k.fport, (e.iss + 1) | 0, (e.irs + 1) | 0, hlen, TH_ACK, win);
+  m.len = hlen;
+  m.l4 = m.pos;
+  m.flags = F_TX_L4CSUM;
+  m.flowid = e.flowid;
+  m.hashType = e.flowtype;
+  if (ipOutput(st, m, k.l3, k.f3, IPPROTO_TCP, 0, st.tune.ip_ttl, true, null, ro) !== 0) return;
+  st.cnt[tcps.tcps_sndtotal]!++;
+  st.cnt[tcps.tcps_sndacks]!++;
 }

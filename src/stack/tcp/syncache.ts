@@ -10,8 +10,8 @@ import { RouteCache } from '../net/route.ts';
 import type { Listener } from '../socket/socket.ts';
 import type { Stack } from '../stack.ts';
 import { TCP_MAXWIN, TOF_MSS, TOF_SACKPERM, TOF_SCALE, TOF_TS, tcpCheckLen } from '../wire/tcp.ts';
-import { seqGt, seqLeq, seqLt } from './seq.ts';
-import { SyncacheEntry, syncacheSocket, syncacheTransmit } from './syncache-entry.ts';
+import { seqGeq, seqGt, seqLeq, seqLt } from './seq.ts';
+import { SyncacheEntry, syncacheChallenge, syncacheSocket, syncacheTransmit } from './syncache-entry.ts';
 import { ecnWanted } from './tcp-ecn.ts';
 import { TFO_ACCEPT, TFO_GIVE, tfoOpened } from './tcp-fastopen.ts';
 import { tcpNewIss, tcpNewTsOffset } from './tcp-subr.ts';
@@ -240,6 +240,8 @@ export class Syncache {
     e.irs = seq;
     e.wnd = win;
     e.rexmits = 0;
+    e.challenges = 0;
+    e.challengeMs = st.clock.ms;
     e.flags = 0;
     e.ecn = ecnWanted(flags, tune.tcp_ecn_enable);
     if (tune.tcp_rfc1323 !== 0) {
@@ -272,8 +274,9 @@ export class Syncache {
     this.#fill(e, l, m, seq, 0, win);
     const scaled = (e.flags & TF_RCVD_SCALE) !== 0;
     e.iss = this.#cookies.make(k, seq, e.mss, scaled ? e.wscale : -1, (e.flags & TF_SACK_PERMIT) !== 0);
+    const sent = this.#transmit(e, false);
     e.listener = null;
-    if (this.#transmit(e, false)) st.cnt[tcps.tcps_sc_sendcookie]!++;
+    if (sent) st.cnt[tcps.tcps_sc_sendcookie]!++;
     else st.cnt[tcps.tcps_sc_dropped]!++;
   }
 
@@ -322,8 +325,8 @@ export class Syncache {
       return tp;
     }
     if (e.listener !== l) return null;
-    // RFC 9293 section 3.10.7.4: the ACK of our SYN and nothing else, within the window that we offered.
-    if (ack !== ((e.iss + 1) | 0) || seqLeq(seq, e.irs) || seqGt(seq, (e.irs + 1 + e.rcvWnd) | 0)) {
+    // RFC 9293 section 3.10.7.4, fifth: the ACK of our SYN and nothing else. `outside` has looked at the sequence number.
+    if (ack !== ((e.iss + 1) | 0)) {
       cnt[tcps.tcps_sc_badack]!++;
       return null;
     }
@@ -334,17 +337,37 @@ export class Syncache {
     return tp;
   }
 
+  /**
+   * A segment of a handshake that lies outside of the window (RFC 9293 section 3.10.7.4, first): it is told where we are, and goes no
+   * further. One of no handshake does not.
+   */
+  outside(k: FlowKey, seq: number, len: number): boolean {
+    const e = this.#find(k);
+    if (e === null) return false;
+    const next = (e.irs + 1) | 0;
+    const edge = (next + e.rcvWnd) | 0;
+    const inside = len === 0 ? seqGeq(seq, next) && seqLeq(seq, edge) : seqGt(seq + len, next) && seqLt(seq, edge);
+    if (inside) return false;
+    syncacheChallenge(this.#st, e, this.#ro);
+    return true;
+  }
+
   /** A RST for a handshake (RFC 5961 section 3 applied to the entry). */
   chkrst(k: FlowKey, seq: number): void {
     const e = this.#find(k);
-    const cnt = this.#st.cnt;
-    if (e === null || seqLt(seq, e.irs) || seqGt(seq, (e.irs + 1 + e.rcvWnd) | 0)) {
+    const { cnt, tune } = this.#st;
+    if (e === null) {
       cnt[tcps.tcps_badrst]!++;
       return;
     }
-    if (seq !== ((e.irs + 1) | 0) && seq !== e.irs) {
+    const next = (e.irs + 1) | 0;
+    if (seqLt(seq, next) || seqGeq(seq, (next + e.rcvWnd) | 0)) {
+      cnt[tcps.tcps_badrst]!++;
+      return;
+    }
+    if (seq !== next && tune.tcp_insecure_rst === 0) {
       cnt[tcps.tcps_badrstack]!++;
-      this.#respond(e);
+      syncacheChallenge(this.#st, e, this.#ro);
       return;
     }
     cnt[tcps.tcps_sc_reset]!++;

@@ -22,6 +22,7 @@ import {
   TCPS_SYN_RECEIVED,
 } from './tcp-fsm.ts';
 import { tcpDropWithReset } from './tcp-input.ts';
+import { pmtuAcked } from './tcp-pmtu.ts';
 import { rackDetectLoss, rackDsack, rackOn, rackWait, sackDetectLoss, tlpAcked, tlpSchedule } from './tcp-rack.ts';
 import { rateSampled } from './tcp-rate.ts';
 import { frtoAck, prrUpdate, recoveryEnter, recoveryExit, tryUndo } from './tcp-recovery.ts';
@@ -69,7 +70,7 @@ export function tcpAckReceived(
     tcpChallengeAck(tp);
     return false;
   }
-  if (seqLt(ack, (tp.snd_una - tp.max_sndwnd) | 0)) {
+  if (seqLt(ack, (tp.snd_una - tp.max_sndwnd) | 0) && st.tune.tcp_insecure_ack === 0) {
     // RFC 5961 section 5.2: older than any window we ever had.
     cnt[tcps.tcps_rcvacktooold]!++;
     tcpChallengeAck(tp);
@@ -110,7 +111,10 @@ function establish(st: Stack, tp: Tcpcb, seq: number, ack: number, tiwin: number
   if (tiwin > tp.max_sndwnd) tp.max_sndwnd = tiwin;
   tp.snd_wl1 = (seq - 1) | 0;
   tp.snd_wl2 = ack;
-  if (!served) ccInit(tp);
+  if (!served) {
+    st.tcp.hostcache.seed(tp);
+    ccInit(tp);
+  }
   tcpHandshakeRto(tp);
   tp.t_state = tp.t_socket!.noFdRef || tp.t_socket!.cantSendMore ? TCPS_FIN_WAIT_1 : TCPS_ESTABLISHED;
   st.wheel.arm(tp.t_keep, tcpKeepIdle(tp));
@@ -146,7 +150,7 @@ export function ackProcess(st: Stack, tp: Tcpcb, ack: number, dup: boolean, ece:
   const sackOn = (tp.t_flags & TF_SACK_PERMIT) !== 0;
   let dsack = false;
   if (sackOn && (to.flags & TOF_SACK) !== 0) {
-    dsack = sackReceived(st, tp, seqGt(ack, una) ? ack : una, a);
+    dsack = sackReceived(st, tp, ack, a);
   }
   let ourFinIsAcked = false;
   if (advanced) ourFinIsAcked = unaAdvances(st, tp, ack, a);
@@ -171,6 +175,7 @@ function unaAdvances(st: Stack, tp: Tcpcb, ack: number, a: CcAck): boolean {
   const so = tp.t_socket!;
   const acked = (ack - tp.snd_una) | 0;
   a.acked = acked;
+  pmtuAcked(tp, ack);
   cnt[tcps.tcps_rcvackpack]!++;
   cnt[tcps.tcps_rcvackbyte]! += acked;
   rtxAcked(tp, ack, a);
@@ -182,6 +187,7 @@ function unaAdvances(st: Stack, tp: Tcpcb, ack: number, a: CcAck): boolean {
   tp.snd_wnd = tp.snd_wnd >= bytes ? tp.snd_wnd - bytes : 0;
   tp.snd_una = ack;
   tp.snd_acked += acked;
+  tp.t_progtime = st.clock.ms;
   if (held === bytes) chronoSet(tp, CHRONO_IDLE);
   if (seqLt(tp.snd_nxt, ack)) tp.snd_nxt = ack;
   // Outside of recovery the mark moves along, so that it never is half the sequence space behind.
@@ -269,7 +275,9 @@ function findLosses(
   } else {
     renoLoss(st, tp, a, advanced);
   }
-  if (tp.snd_lost > 0 && (tp.t_flags & TF_FASTRECOVERY) === 0 && !tp.t_rtorecovery) recoveryEnter(tp, a);
+  // What waits because it was too big for the path is no loss.
+  const lost = tp.pmtu_resend ? a.lost : tp.snd_lost;
+  if (lost > 0 && (tp.t_flags & TF_FASTRECOVERY) === 0 && !tp.t_rtorecovery) recoveryEnter(tp, a);
   return false;
 }
 
@@ -309,7 +317,8 @@ function finAcked(st: Stack, tp: Tcpcb): boolean {
       tp.t_state = TCPS_FIN_WAIT_2;
       // Nobody will read what comes: do not wait for ever (BSD; RFC 9293 section 3.6 leaves it open).
       if (so.noFdRef) st.wheel.arm(tp.t_2msl, st.tune.tcp_finwait2_timeout * 1000);
-      break;
+      so.allAcked();
+      return tp.t_socket === so;
     case TCPS_CLOSING:
       tcpTwstart(tp);
       so.disconnected(0);

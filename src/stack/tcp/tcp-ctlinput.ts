@@ -7,10 +7,8 @@ import { thSeq } from '../wire/tcp.ts';
 import { seqGeq, seqLt } from './seq.ts';
 import { tfoSynLost } from './tcp-fastopen.ts';
 import { TCPS_ESTABLISHED, TCPS_SYN_SENT } from './tcp-fsm.ts';
-import { tcpOutput } from './tcp-output.ts';
-import { rtxAllLost } from './tcp-rtxq.ts';
+import { needfragMtu, tcpNeedfrag } from './tcp-pmtu.ts';
 import { tcpDrop } from './tcp-subr.ts';
-import { type Tcpcb, TF_CONGRECOVERY, TF_FASTRECOVERY } from './tcpcb.ts';
 
 const ICMP_UNREACH = 3;
 const UNREACH_NET = 0;
@@ -42,17 +40,7 @@ export function tcpCtlinput(st: Stack, type: number, code: number, m: Mbuf, mtu:
     return;
   }
   if (type === ICMP_UNREACH && code === UNREACH_NEEDFRAG) {
-    const mss = mtu - 40;
-    if (st.tune.tcp_path_mtu_discovery === 0 || mtu === 0 || mss >= tp.t_maxseg || mss < st.tune.tcp_minmss) {
-      st.cnt[tcps.tcps_icmpbadseq]!++;
-      return;
-    }
-    // RFC 1191 section 6.4: smaller segments from here on, and what was too big goes again at once.
-    st.cnt[tcps.tcps_mtudisc]!++;
-    tp.t_maxseg = mss;
-    if (tp.snd_cwnd < tp.maxseg) tp.snd_cwnd = tp.maxseg;
-    resendSmaller(tp);
-    tcpOutput(tp);
+    tcpNeedfrag(st, tp, needfragMtu(st, tp, mtu, ip), seq);
     return;
   }
   const errno = icmpErrno(type, code);
@@ -70,18 +58,6 @@ export function tcpCtlinput(st: Stack, type: number, code: number, m: Mbuf, mtu:
     return;
   }
   tp.t_softerror = errno;
-}
-
-/** What is in flight did not get through and goes again in smaller pieces; it says nothing of congestion (RFC 1191 section 6.5). */
-function resendSmaller(tp: Tcpcb): void {
-  const lost = tp.t_lost;
-  rtxAllLost(tp, tp.st.tcp.ccAck);
-  tp.t_lost = lost;
-  if (tp.t_rtorecovery) return;
-  tp.t_flags &= ~(TF_FASTRECOVERY | TF_CONGRECOVERY);
-  tp.snd_recover = tp.snd_max;
-  tp.t_rtorecovery = true;
-  tp.undo_valid = false;
 }
 
 function icmpErrno(type: number, code: number): number {

@@ -4,6 +4,7 @@
  */
 import { tcps } from '../../metrics/layout.ts';
 import type { Mbuf } from '../../rings/mbuf.ts';
+import { ECONNRESET } from '../errno.ts';
 import type { Stack } from '../stack.ts';
 import { TH_ACK, TH_ECE, TH_FIN, TH_PUSH, TH_RST, TH_SYN, TH_URG, TOF_SACK, TOF_TS } from '../wire/tcp.ts';
 import { seqGeq, seqGt, seqLeq, seqLt, tstmpLt } from './seq.ts';
@@ -26,7 +27,7 @@ import {
 import { tcpDropWithReset } from './tcp-input.ts';
 import { tcpOutput } from './tcp-output.ts';
 import { cleanSackReport, noteDsack, tcpReassInsert, tcpReassNext } from './tcp-reass.ts';
-import { tcpClose, tcpResetByPeer, tcpRespond, tcpTwstart } from './tcp-subr.ts';
+import { tcpClose, tcpDrop, tcpResetByPeer, tcpRespond, tcpTwstart } from './tcp-subr.ts';
 import { tcpSynSentInput } from './tcp-syn-sent.ts';
 import { tcpKeepIdle } from './tcp-timer.ts';
 import {
@@ -148,7 +149,8 @@ function ackInOrder(st: Stack, tp: Tcpcb, tlen: number): void {
     !tp.t_delack.armed &&
     (tp.t_flags & (TF_RXWIN0SENT | TF_ACKNOW)) === 0 &&
     tlen <= tp.t_maxseg &&
-    st.tune.tcp_delayed_ack !== 0
+    st.tune.tcp_delayed_ack !== 0 &&
+    !tp.t_socket!.opt.quickAck
   ) {
     tp.t_flags |= TF_DELACK;
     st.wheel.arm(tp.t_delack, st.tune.tcp_delacktime * 1000);
@@ -172,7 +174,8 @@ export function tcpChallengeAck(tp: Tcpcb): void {
     tp.t_challenge_start = now;
     tp.t_challenges = 0;
   }
-  if (tp.t_challenges++ >= st.tune.tcp_ack_war_cnt) {
+  const most = st.tune.tcp_ack_war_cnt;
+  if (tp.t_challenges++ >= most && most !== 0) {
     st.cnt[tcps.tcps_challengelimited]!++;
     return;
   }
@@ -227,8 +230,13 @@ function slowPath(
       flags &= ~TH_SYN;
       seq = (seq + 1) | 0;
     } else {
-      cnt[tcps.tcps_synchallenge]!++;
-      tcpChallengeAck(tp);
+      if (st.tune.tcp_insecure_syn !== 0 && seqGeq(seq, tp.rcv_nxt) && seqLt(seq, (tp.rcv_nxt + tp.rcv_wnd) | 0)) {
+        // As RFC 793 had it: inside the window it is an error.
+        tcpDrop(tp, ECONNRESET);
+      } else {
+        cnt[tcps.tcps_synchallenge]!++;
+        tcpChallengeAck(tp);
+      }
       st.pool.put(m);
       return;
     }
@@ -253,8 +261,9 @@ function slowPath(
     }
   }
   if (tp.t_state === TCPS_SYN_RECEIVED && seqLt(seq, tp.irs)) {
+    // Of another connection. The answer is one of a few, so that two ends cannot go on answering each other (the LAND attack).
     cnt[tcps.tcps_badsyn]!++;
-    tcpDropWithReset(st, m, inp.f3, inp.l3, inp.fport, inp.lport, seq, ack, flags, tlen);
+    tcpChallengeAck(tp);
     st.pool.put(m);
     return;
   }
@@ -461,6 +470,7 @@ function rstReceived(st: Stack, tp: Tcpcb, seq: number): void {
 function dropAfterAck(st: Stack, tp: Tcpcb): void {
   if (tp.t_state === TCPS_SYN_RECEIVED) {
     st.cnt[tcps.tcps_badsyn]!++;
+    tcpChallengeAck(tp);
     return;
   }
   st.cnt[tcps.tcps_rcvoutwin]!++;

@@ -15,8 +15,9 @@ import { ccInit } from './cc/glue.ts';
 import { SipKey, sipDerive, sipHash, sipHigh } from './siphash.ts';
 import { TfoCache, type TfoPath } from './tcp-fastopen-cache.ts';
 import { TCPS_SYN_RECEIVED, TCPS_SYN_SENT } from './tcp-fsm.ts';
-import { tcpMssOffer, tcpOutput } from './tcp-output.ts';
+import { tcpOutput } from './tcp-output.ts';
 import { rtxFlush } from './tcp-rtxq.ts';
+import { tcpMss } from './tcp-subr.ts';
 import { tcpXmitTimer } from './tcp-timer.ts';
 import { type Tcpcb, TF_FASTOPEN } from './tcpcb.ts';
 
@@ -204,6 +205,7 @@ export function tfoOpened(tp: Tcpcb, l: Listener, how: number, m: Mbuf, hlen: nu
     tp.rcv_maxlen = len;
   }
   cnt[tcps.tcps_tfo_passive]!++;
+  st.tcp.hostcache.seed(tp);
   ccInit(tp);
   tp.t_rtttiming = true;
   tp.t_rtttime = st.clock.us;
@@ -280,9 +282,7 @@ export function tfoConnect(tp: Tcpcb): boolean {
   tp.t_tfo = TFO_ASK;
   if (path === null || path.cookieLen === 0) return false;
   tp.t_tfo = TFO_DATA;
-  const ours = tcpMssOffer(tp);
-  const mss = path.mss === 0 ? st.tune.tcp_mssdflt : path.mss;
-  tp.t_maxseg = mss < ours ? mss : ours;
+  tcpMss(tp, path.mss);
   return true;
 }
 

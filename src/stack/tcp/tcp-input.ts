@@ -242,6 +242,11 @@ function listenInput(
       st.pool.put(m);
       return;
     }
+    if (tcp.syncache.outside(k, seq, tlen + (flags & TH_FIN ? 1 : 0))) {
+      cnt[tcps.tcps_badsyn]!++;
+      st.pool.put(m);
+      return;
+    }
     const tp = tcp.syncache.expand(l, k, m, seq, ack, thWin(v, at));
     if (tp !== null) {
       connectionInput(st, tp, m, at, hlen, seq, ack, flags, tlen);
@@ -280,9 +285,11 @@ function twInput(
     cnt[tcps.tcps_tw_rst]!++;
     return false;
   }
+  const inp = tp.t_inpcb!;
   if ((flags & (TH_SYN | TH_ACK)) === TH_SYN) {
     tcpDooptions(st.pool.dv, at, hlen, true, st.tcp.optIn);
-    if (!twReusable(st, tp, seq)) {
+    // Where nobody listens there is no new connection to give way to.
+    if (!twReusable(st, tp, seq) || st.tcp.listeners.lookup(inp.l3, inp.lport) === null) {
       cnt[tcps.tcps_tw_synrefused]!++;
       return false;
     }
@@ -298,7 +305,6 @@ function twInput(
   if ((flags & TH_BASE) !== TH_ACK || tlen !== 0 || seq !== tp.rcv_nxt || ack !== tp.snd_nxt) {
     if (tlen > 0) cnt[tcps.tcps_rcvdata_timewait]!++;
     tcpDooptions(st.pool.dv, at, hlen, false, st.tcp.optIn);
-    const inp = tp.t_inpcb!;
     tcpRespond(st, tp, inp.l3, inp.f3, inp.lport, inp.fport, tp.snd_nxt, tp.rcv_nxt, TH_ACK);
   }
   return false;

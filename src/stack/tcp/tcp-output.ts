@@ -36,12 +36,15 @@ import { CHRONO_BUSY, chronoSet, chronoUpdate } from './tcp-chrono.ts';
 import { ecnOutput, IPTOS_ECN_ECT0, IPTOS_ECN_MASK } from './tcp-ecn.ts';
 import { TFO_NONE, tfoEarly, tfoSynData, tfoSynOption } from './tcp-fastopen.ts';
 import { haveRcvdFin, TCPS_ESTABLISHED, TCPS_SYN_RECEIVED, TCPS_SYN_SENT, tcpOutflags } from './tcp-fsm.ts';
+import { nopushHolds } from './tcp-nopush.ts';
 import { paceAllows, paceSent } from './tcp-pacing.ts';
+import { pmtuExpire, pmtuHeld, pmtuRoute, pmtuSent } from './tcp-pmtu.ts';
 import { tlpSchedule } from './tcp-rack.ts';
 import { rateAppLimited } from './tcp-rate.ts';
 import { undoNoteRexmit } from './tcp-recovery.ts';
 import { rtxAppend, rtxNextLost, rtxResent, rtxSplit, SEG_FIN, type SndSeg } from './tcp-rtxq.ts';
 import { tcpSetpersist } from './tcp-timer.ts';
+import { userTimeoutStart } from './tcp-user-timeout.ts';
 import {
   TA_OUTPUT,
   TA_OUTPUT_DONE,
@@ -53,6 +56,7 @@ import {
   TF_LASTIDLE,
   TF_MORETOCOME,
   TF_NODELAY,
+  TF_NOPUSH,
   TF_RCVD_SCALE,
   TF_RCVD_TSTMP,
   TF_REQ_SCALE,
@@ -71,7 +75,9 @@ const TSTMP = TF_RCVD_TSTMP | TF_REQ_TSTMP;
 export function tcpMssOffer(tp: Tcpcb): number {
   const inp = tp.t_inpcb!;
   const rt = routeLookup(tp.st, inp.f3, inp.ro);
-  return rt === null ? tp.st.tune.tcp_mssdflt : rt.mtu - 40;
+  const mss = rt === null ? tp.st.tune.tcp_mssdflt : rt.mtu - 40;
+  const most = tp.t_socket!.opt.maxSeg;
+  return most !== 0 && most < mss ? most : mss;
 }
 
 /** The timestamp that goes into a segment now: milliseconds plus the connection's own offset (RFC 7323 section 5.4). */
@@ -114,11 +120,12 @@ export function tcpOutput(tp: Tcpcb): number {
     tp.t_flags |= TF_LASTIDLE;
     idle = false;
   }
+  if (tp.t_pmtu !== 0 && synced) pmtuExpire(tp);
   const force = (tp.t_flags & TF_FORCEDATA) !== 0;
   const tsLen = (tp.t_flags & TSTMP) === TSTMP ? TCPOLEN_TSTAMP_APPA : 0;
   const nblks = tp.rcv_numsacks + (tp.dsack_due ? 1 : 0);
   const sackRoom = nblks > 0 ? sackOptLen(nblks, tsLen) : 0;
-  const maxlen = tp.t_maxseg - tsLen - sackRoom;
+  let maxlen = tp.t_maxseg - tsLen - sackRoom;
   if (so.autoSnd && synced) sendbufAutosize(tp);
 
   for (;;) {
@@ -184,13 +191,17 @@ export function tcpOutput(tp: Tcpcb): number {
       send =
         len === maxlen ||
         force ||
-        ((tp.t_flags & TF_MORETOCOME) === 0 && (idle || (tp.t_flags & TF_NODELAY) !== 0) && len + off >= snd.sb_cc) ||
+        ((tp.t_flags & (TF_MORETOCOME | TF_NOPUSH)) === 0 &&
+          (idle || (tp.t_flags & TF_NODELAY) !== 0) &&
+          len + off >= snd.sb_cc) ||
         (tp.max_sndwnd > 0 && len >= tp.max_sndwnd >> 1) ||
         seqLt(tp.snd_nxt, tp.snd_max);
     }
     const finDue =
       (flags & TH_FIN) !== 0 &&
       (rexmit || (tp.t_flags & TF_SENTFIN) === 0 || (seqLt(tp.snd_nxt, tp.snd_max) && off >= snd.sb_cc));
+    // What TCP_NOPUSH holds back does not go along with an ACK either.
+    if ((tp.t_flags & TF_NOPUSH) !== 0 && !send && !finDue) len = 0;
     if ((len > 0 && send) || (finDue && (rexmit || synced))) {
       // The pacer holds data back; what else is due goes without it.
       if (tp.t_pacing_rate > 0 && !force && !paceAllows(tp)) {
@@ -260,26 +271,21 @@ export function tcpOutput(tp: Tcpcb): number {
     m.flags = F_TX_L4CSUM;
     m.flowid = inp.inp_flowid;
     m.hashType = inp.inp_flowtype;
-    if (st.tune.tcp_path_mtu_discovery !== 0) tp.t_flags2 |= TF2_PLPMTU_PMTUD;
+    // Segments of the least size may be fragmented: a way out where a path takes less still (BSD).
+    const df = st.tune.tcp_path_mtu_discovery !== 0 && tp.t_maxseg > st.tune.tcp_minmss && !tp.t_nodf;
+    if (df) tp.t_flags2 |= TF2_PLPMTU_PMTUD;
     else tp.t_flags2 &= ~TF2_PLPMTU_PMTUD;
 
     const delayed = (tp.t_flags & TF_DELACK) !== 0;
     const trace = tp.t_trace;
     if (trace !== null) trace(tp, TA_OUTPUT, flags, seq, len);
     const nsacks = tcp.optOut.flags & TOF_SACK ? tcp.optOut.nsacks : 0;
-    const error = ipOutput(
-      st,
-      m,
-      inp.l3,
-      inp.f3,
-      IPPROTO_TCP,
-      tos,
-      inp.inp_ttl,
-      (tp.t_flags2 & TF2_PLPMTU_PMTUD) !== 0,
-      inp,
-      inp.ro,
-    );
+    const error = ipOutput(st, m, inp.l3, inp.f3, IPPROTO_TCP, tos, inp.inp_ttl, df, inp, inp.ro);
 
+    if (error === EMSGSIZE && len > 0 && pmtuRoute(tp)) {
+      maxlen = tp.t_maxseg - tsLen - sackRoom;
+      continue;
+    }
     if (error === ENOBUFS || error === EMSGSIZE) {
       // Nothing left: the sequence space is as before. The timer sends again.
       if (len > 0 || flags & (TH_SYN | TH_FIN)) {
@@ -296,6 +302,7 @@ export function tcpOutput(tp: Tcpcb): number {
     }
 
     countSent(tp, flags, len, (tp.snd_max - seq) | 0, force, delayed, nsacks);
+    if (len > 0) pmtuSent(tp, seq, len, len >= maxlen, resend);
     if (resend) resent(tp, seg!, len, flags);
     else if (!force || !tp.t_persist.armed) advance(tp, len, flags);
     else probed(tp, len, flags);
@@ -323,6 +330,7 @@ export function tcpOutput(tp: Tcpcb): number {
 /** Sequence numbers, scoreboard and timer after new data, SYN or FIN. */
 function advance(tp: Tcpcb, len: number, flags: number): void {
   const { wheel } = tp.st;
+  const fresh = tp.snd_max === tp.snd_una;
   let moved = len;
   if (flags & TH_FIN) {
     moved++;
@@ -347,7 +355,9 @@ function advance(tp: Tcpcb, len: number, flags: number): void {
   tp.snd_nxt = (tp.snd_nxt + moved) | 0;
   if (seqGt(tp.snd_nxt, tp.snd_max)) tp.snd_max = tp.snd_nxt;
   if (tp.snd_nxt === tp.snd_una) return;
+  if (tp.t_nopush.armed && ((tp.snd_nxt - tp.snd_una) | 0) >= tp.t_socket!.so_snd.sb_cc) wheel.cancel(tp.t_nopush);
   if (!tp.t_rexmt.armed) {
+    if (fresh || tp.t_persist.armed) userTimeoutStart(tp);
     if (tp.t_persist.armed) {
       wheel.cancel(tp.t_persist);
       tp.t_rxtshift = 0;
@@ -393,6 +403,7 @@ function probed(tp: Tcpcb, len: number, flags: number): void {
 function mayResend(tp: Tcpcb, seg: SndSeg, maxlen: number): number {
   const total = ((seg.end - seg.start) | 0) - (seg.flags & SEG_FIN ? 1 : 0);
   const len = total < maxlen ? total : maxlen;
+  if (tp.pmtu_hold !== 0) return pmtuHeld(tp) ? -1 : len;
   if (tp.pipe + len > tp.snd_cwnd && tp.pipe > 0) return -1;
   const off = (seg.start - tp.snd_una) | 0;
   if (off > 0 && off + len > tp.snd_wnd) return -1;
@@ -432,8 +443,10 @@ function queueFull(tp: Tcpcb): boolean {
 
 /** Arms the persist timer where data waits and no timer runs. */
 function persistIfIdle(tp: Tcpcb): void {
+  if ((tp.t_flags & TF_NOPUSH) !== 0 && nopushHolds(tp)) return;
   if (tp.t_rexmt.armed || tp.t_persist.armed || tp.t_state < TCPS_ESTABLISHED) return;
   tp.t_rxtshift = 0;
+  if (tp.snd_max === tp.snd_una) userTimeoutStart(tp);
   tcpSetpersist(tp);
 }
 

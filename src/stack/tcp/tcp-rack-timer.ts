@@ -4,7 +4,7 @@ import { tcpOutput } from './tcp-output.ts';
 import { rackDetectLoss, rackOn, rackWait } from './tcp-rack.ts';
 import { prrUpdate, recoveryEnter } from './tcp-recovery.ts';
 import { rtxSplit, rtxWaits, SEG_LOST, SEG_SACKED } from './tcp-rtxq.ts';
-import { TA_TIMER, type Tcpcb, TF_FASTRECOVERY, TF_NODELAY } from './tcpcb.ts';
+import { TA_TIMER, type Tcpcb, TF_FASTRECOVERY, TF_NODELAY, TF_NOPUSH } from './tcpcb.ts';
 
 export function rackTimer(tp: Tcpcb): void {
   if (tp.t_trace !== null) tp.t_trace(tp, TA_TIMER, tp.rack_tlp ? 6 : 5, tp.snd_una, 0);
@@ -47,14 +47,14 @@ function probe(tp: Tcpcb): void {
     rtxWaits(tp, last);
   }
   tp.tlp_out = true;
-  // One segment, whatever window and Nagle say.
+  // One segment, whatever window, Nagle and TCP_NOPUSH say.
   const cwnd = tp.snd_cwnd;
-  const nodelay = tp.t_flags & TF_NODELAY;
+  const held = tp.t_flags & (TF_NODELAY | TF_NOPUSH);
   tp.snd_cwnd = tp.pipe + tp.maxseg;
-  tp.t_flags |= TF_NODELAY;
+  tp.t_flags = (tp.t_flags & ~TF_NOPUSH) | TF_NODELAY;
   tcpOutput(tp);
   tp.snd_cwnd = cwnd;
-  tp.t_flags = (tp.t_flags & ~TF_NODELAY) | nodelay;
+  tp.t_flags = (tp.t_flags & ~(TF_NODELAY | TF_NOPUSH)) | held;
   tp.tlp_end_seq = tp.snd_nxt;
   st.wheel.arm(tp.t_rexmt, tp.t_rxtcur);
 }

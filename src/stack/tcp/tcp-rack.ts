@@ -108,7 +108,8 @@ export function tlpSchedule(tp: Tcpcb): void {
   let pto = TLP_PTO_UNKNOWN;
   if (tp.t_srtt !== 0) {
     pto = 2 * tp.srtt;
-    // One segment alone may meet a delayed ACK.
+    // An ACK is due for every second full-sized segment (RFC 9293 section 3.8.6.3). What is more than one full segment is two at least, which
+    // Linux and BSD acknowledge at once, by bytes the one and by segments the other.
     pto += tp.pipe <= tp.maxseg ? TLP_MAX_ACK_DELAY : 0;
     const floor = tune.tcp_rexmit_min * 1000;
     if (pto < floor) pto = floor;

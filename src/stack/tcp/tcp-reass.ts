@@ -21,7 +21,7 @@ export function tcpReassInsert(tp: Tcpcb, m: Mbuf, seqIn: number): void {
   if (
     tp.t_segqlen >= st.tune.tcp_reass_maxqueuelen ||
     held >= st.pool.count >> 2 ||
-    tp.t_segqbytes + m.len > tp.t_socket!.so_rcv.sb_hiwat
+    tp.t_segqbytes + m.len > tp.rcv_wnd
   ) {
     cnt[tcps.tcps_reassfull]!++;
     cnt[tcps.tcps_rcvmemdrop]!++;

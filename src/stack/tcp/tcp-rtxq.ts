@@ -365,6 +365,21 @@ export function rtxAllLost(tp: Tcpcb, ack: CcAck): void {
   tp.rtx_hint = tp.rtx_head;
 }
 
+/**
+ * What is in flight in segments of more than `maxseg` bytes waits to be sent again; it is not called lost (RFC 1191 section 6.4).
+ * @returns whether there was any
+ */
+export function rtxTooBig(tp: Tcpcb, maxseg: number): boolean {
+  let any = false;
+  for (let s = tp.rtx_head; s !== null; s = s.next) {
+    const len = ((s.end - s.start) | 0) - (s.flags & SEG_FIN ? 1 : 0);
+    if ((s.flags & SEG_SACKED) !== 0 || len <= maxseg) continue;
+    any = true;
+    if ((s.flags & (SEG_LOST | SEG_REXMIT)) !== SEG_LOST) rtxWaits(tp, s);
+  }
+  return any;
+}
+
 /** What was marked lost is not: it is in flight as before (undo). */
 export function rtxUnlose(tp: Tcpcb): void {
   for (let s = tp.rtx_head; s !== null; s = s.next) {

@@ -8,7 +8,8 @@ import type { Tcpcb } from './tcpcb.ts';
 
 /**
  * Reads the blocks of the option in `st.tcp.optIn`; blocks that name nothing sent are left out and counted.
- * @param th_ack acknowledgment number of the segment
+ * @param th_ack acknowledgment number of the segment; below snd_una where later ACKs have overtaken it: then it is still its own number
+ *   that tells a DSACK from a block that has been acknowledged since
  * @returns true when the first block is a DSACK: it reports a segment that came twice
  */
 export function sackReceived(st: Stack, tp: Tcpcb, th_ack: number, ack: CcAck): boolean {

@@ -7,6 +7,7 @@ import type { FlowKey } from '../flow.ts';
 import { ipOutput } from '../net/ip-output.ts';
 import { RouteCache } from '../net/route.ts';
 import type { Socket } from '../socket/socket.ts';
+import { sockOptFlags } from '../socket/sockopt.ts';
 import type { Stack } from '../stack.ts';
 import { TCP_HDR_LEN, TH_ACK, TH_RST, TOF_TS, tcpAddoptions, tcpEmit } from '../wire/tcp.ts';
 import { ccAttach } from './cc/glue.ts';
@@ -17,6 +18,7 @@ import { CHRONO_IDLE, chronoSet } from './tcp-chrono.ts';
 import { tfoForget } from './tcp-fastopen.ts';
 import { haveRcvdSyn, TCPS_CLOSED, TCPS_TIME_WAIT } from './tcp-fsm.ts';
 import { tcpMssOffer, tcpOutput, tcpRecwin, tcpTsval } from './tcp-output.ts';
+import { TCPIP_HDRS } from './tcp-pmtu.ts';
 import { tcpReassFlush } from './tcp-reass.ts';
 import { rtxFlush } from './tcp-rtxq.ts';
 import { tcp2Msl, tcpTimers } from './tcp-timer.ts';
@@ -61,6 +63,7 @@ export function tcpNewtcpcb(st: Stack, k: FlowKey, so: Socket): Tcpcb {
   const tune = st.tune;
   if (tune.tcp_rfc1323 !== 0) tp.t_flags |= TF_REQ_SCALE | TF_REQ_TSTMP;
   if (tune.tcp_sack_enable !== 0) tp.t_flags |= TF_SACK_PERMIT;
+  tp.t_flags |= sockOptFlags(so.opt);
   const inp = new Inpcb(new RouteCache());
   inp.inp_ttl = tune.ip_ttl;
   inp.tp = tp;
@@ -102,6 +105,8 @@ function cancelTimers(tp: Tcpcb): void {
   w.cancel(tp.t_delack);
   w.cancel(tp.t_rack);
   w.cancel(tp.t_pace);
+  w.cancel(tp.t_user);
+  w.cancel(tp.t_nopush);
 }
 
 /**
@@ -113,6 +118,7 @@ export function tcpClose(tp: Tcpcb, errno: number): void {
   if (inp === null) return;
   const st = tp.st;
   const so = tp.t_socket!;
+  st.tcp.hostcache.update(tp);
   cancelTimers(tp);
   tfoForget(tp, false);
   tcpReassFlush(tp);
@@ -164,6 +170,8 @@ export function tcpTwstart(tp: Tcpcb): void {
     w.cancel(tp.t_keep);
     w.cancel(tp.t_rack);
     w.cancel(tp.t_pace);
+    w.cancel(tp.t_user);
+    w.cancel(tp.t_nopush);
     chronoSet(tp, CHRONO_IDLE);
     rtxFlush(tp);
     tp.t_socket!.so_snd.release();
@@ -183,7 +191,10 @@ export function tcpMss(tp: Tcpcb, offer: number): void {
     tp.st.cnt[tcps.tcps_minmss]!++;
     mss = tune.tcp_minmss;
   }
+  tp.t_peermss = mss;
   if (mss > ours) mss = ours;
+  tp.st.tcp.hostcache.takeMtu(tp);
+  if (tp.t_pmtu !== 0 && mss > tp.t_pmtu - TCPIP_HDRS) mss = tp.t_pmtu - TCPIP_HDRS;
   tp.t_maxseg = mss;
   tp.t_optlen = tp.t_flags & TF_RCVD_TSTMP && tp.t_flags & TF_REQ_TSTMP ? 12 : 0;
   const so = tp.t_socket!;

@@ -108,6 +108,7 @@ export function tcpSynSentInput(
     st.wheel.cancel(tp.t_rexmt);
     if (tp.t_rtttiming && tp.t_rxtshift === 0) tcpXmitTimer(tp, (st.clock.us - tp.t_rtttime) | 0);
     tp.t_rtttiming = false;
+    st.tcp.hostcache.seed(tp);
     ccInit(tp);
     tcpHandshakeRto(tp);
     tp.snd_recover = tp.iss;

@@ -1,14 +1,18 @@
 /** Timers of a connection: retransmission (RFC 6298), persist (RFC 9293 3.8.6.1), keepalive (RFC 9293 3.8.4), 2 MSL, delayed ACK. */
 import { tcps } from '../../metrics/layout.ts';
 import { EHOSTUNREACH, ETIMEDOUT } from '../errno.ts';
+import { blackholeTimeout } from './tcp-blackhole.ts';
 import { tfoServed, tfoSynLost, tfoTimeout } from './tcp-fastopen.ts';
 import { haveEstablished, TCPS_CLOSE_WAIT, TCPS_CLOSING, TCPS_FIN_WAIT_2, TCPS_TIME_WAIT } from './tcp-fsm.ts';
+import { nopushTimer } from './tcp-nopush.ts';
 import { tcpOutput } from './tcp-output.ts';
 import { paceTimer } from './tcp-pacing.ts';
+import { pmtuTimeout } from './tcp-pmtu.ts';
 import { rackTimer } from './tcp-rack-timer.ts';
 import { rtoEnter } from './tcp-recovery.ts';
 import { rtxFlush } from './tcp-rtxq.ts';
 import { tcpClose, tcpDrop, tcpKeepProbe } from './tcp-subr.ts';
+import { userTimeout, userTimer } from './tcp-user-timeout.ts';
 import {
   TA_TIMER,
   TCP_RTT_SHIFT,
@@ -84,12 +88,34 @@ export function tcpSetpersist(tp: Tcpcb): void {
 
 /** Idle time before the first keepalive probe, µs. */
 export function tcpKeepIdle(tp: Tcpcb): number {
-  return (tp.t_keepidle !== 0 ? tp.t_keepidle : tp.st.tune.tcp_keepidle) * 1000;
+  const set = tp.t_socket!.opt.keepIdle;
+  return (set !== 0 ? set : tp.st.tune.tcp_keepidle) * 1000;
+}
+
+/** Time between two probes, ms. */
+export function tcpKeepIntvl(tp: Tcpcb): number {
+  const set = tp.t_socket!.opt.keepIntvl;
+  return set !== 0 ? set : tp.st.tune.tcp_keepintvl;
+}
+
+/** Time that a handshake may take, µs. */
+function keepInit(tp: Tcpcb): number {
+  const set = tp.t_socket!.opt.keepInit;
+  return (set !== 0 ? set : tp.st.tune.tcp_keepinit) * 1000;
+}
+
+/** Silence of the peer after which a connection is given up, ms: the probes' time, or the user timeout where one is set (as on Linux). */
+function keepLimit(tp: Tcpcb, idleMs: number): number {
+  const user = userTimeout(tp);
+  const intvl = tcpKeepIntvl(tp);
+  if (user !== 0) return user > idleMs + intvl ? user : idleMs + intvl;
+  const cnt = tp.t_socket!.opt.keepCnt;
+  return idleMs + (cnt !== 0 ? cnt : tp.st.tune.tcp_keepcnt) * intvl;
 }
 
 /** Arms the keepalive timer as the state wants it: the handshake's limit first, idle time after. */
 export function tcpKeepRestart(tp: Tcpcb): void {
-  tp.st.wheel.arm(tp.t_keep, haveEstablished(tp.t_state) ? tcpKeepIdle(tp) : tp.st.tune.tcp_keepinit * 1000);
+  tp.st.wheel.arm(tp.t_keep, haveEstablished(tp.t_state) ? tcpKeepIdle(tp) : keepInit(tp));
 }
 
 /** Time that TIME_WAIT lasts, µs. */
@@ -102,6 +128,9 @@ function rexmt(tp: Tcpcb): void {
   const cnt = st.cnt;
   if (tp.t_trace !== null) tp.t_trace(tp, TA_TIMER, 0, tp.snd_una, 0);
   tp.t_rxtshift++;
+  // A user timeout takes the place of this limit, be it shorter or longer (RFC 9293 section 3.8.3, MUST-21).
+  const mayGiveUp = !haveEstablished(tp.t_state) || userTimeout(tp) === 0;
+  if (tp.t_rxtshift > TCP_MAXRXTSHIFT && !mayGiveUp) tp.t_rxtshift = TCP_MAXRXTSHIFT;
   if (tp.t_rxtshift > TCP_MAXRXTSHIFT) {
     tp.t_rxtshift = TCP_MAXRXTSHIFT;
     cnt[tcps.tcps_timeoutdrop]!++;
@@ -116,6 +145,8 @@ function rexmt(tp: Tcpcb): void {
       tp.t_rttvar += tp.t_srtt >> TCP_RTT_SHIFT;
       tp.t_srtt = 0;
     }
+    pmtuTimeout(tp);
+    blackholeTimeout(tp);
     rtoEnter(tp);
     if (tp.snd_wnd === 0) {
       // The receiver took the window back, and all in flight was refused: from here on it is probed.
@@ -149,7 +180,8 @@ function persist(tp: Tcpcb): void {
   const silent = (st.clock.ms - tp.t_rcvtime) | 0;
   // Where the user has finished sending there is less to wait for (BSD).
   const leaving = tp.t_state > TCPS_CLOSE_WAIT && silent >= st.tune.tcp_persmax;
-  if (leaving || (tp.t_rxtshift === TCP_MAXRXTSHIFT && silent >= st.tune.tcp_keepidle)) {
+  const givenUp = userTimeout(tp) === 0 && tp.t_rxtshift === TCP_MAXRXTSHIFT && silent >= st.tune.tcp_keepidle;
+  if (leaving || givenUp) {
     st.cnt[tcps.tcps_persistdrop]!++;
     tcpDrop(tp, ETIMEDOUT);
     return;
@@ -170,7 +202,7 @@ function keep(tp: Tcpcb): void {
     tcpDrop(tp, tp.t_softerror === EHOSTUNREACH ? EHOSTUNREACH : ETIMEDOUT);
     return;
   }
-  const wants = tune.tcp_always_keepalive !== 0 || tp.t_socket!.keepAlive;
+  const wants = tune.tcp_always_keepalive !== 0 || tp.t_socket!.opt.keepAlive;
   const idleMs = (st.clock.ms - tp.t_rcvtime) | 0;
   const idleLimit = tcpKeepIdle(tp) / 1000;
   // In FIN_WAIT_2 too: a user who has only shut down waits for a peer that may be gone.
@@ -179,14 +211,14 @@ function keep(tp: Tcpcb): void {
     return;
   }
   st.cnt[tcps.tcps_keeptimeo]!++;
-  if (idleMs >= idleLimit + tune.tcp_keepcnt * tune.tcp_keepintvl) {
+  if (idleMs >= keepLimit(tp, idleLimit)) {
     st.cnt[tcps.tcps_keepdrops]!++;
     tcpDrop(tp, ETIMEDOUT);
     return;
   }
   st.cnt[tcps.tcps_keepprobe]!++;
   tcpKeepProbe(tp);
-  st.wheel.arm(tp.t_keep, tune.tcp_keepintvl * 1000);
+  st.wheel.arm(tp.t_keep, tcpKeepIntvl(tp) * 1000);
 }
 
 function msl2(tp: Tcpcb): void {
@@ -204,4 +236,14 @@ function delack(tp: Tcpcb): void {
   tcpOutput(tp);
 }
 
-export const tcpTimers: TcpTimerFns = { rexmt, persist, keep, msl2, delack, rack: rackTimer, pace: paceTimer };
+export const tcpTimers: TcpTimerFns = {
+  rexmt,
+  persist,
+  keep,
+  msl2,
+  delack,
+  rack: rackTimer,
+  pace: paceTimer,
+  user: userTimer,
+  nopush: nopushTimer,
+};

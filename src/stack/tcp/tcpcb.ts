@@ -6,7 +6,7 @@ import type { Mbuf } from '../../rings/mbuf.ts';
 import type { Listener, Socket } from '../socket/socket.ts';
 import type { Stack } from '../stack.ts';
 import { Timer } from '../timers.ts';
-import type { CcModule, CcVar, CongestionControl } from './cc/cc.ts';
+import { type CcModule, type CcVar, type CongestionControl, TCP_MAXWINDOW } from './cc/cc.ts';
 import { noCc } from './cc/none.ts';
 import type { Inpcb } from './tcb.ts';
 import { TCPS_CLOSED } from './tcp-fsm.ts';
@@ -23,6 +23,7 @@ export const TF_RCVD_SCALE = 0x00000040;
 export const TF_REQ_TSTMP = 0x00000080;
 export const TF_RCVD_TSTMP = 0x00000100;
 export const TF_SACK_PERMIT = 0x00000200;
+export const TF_NOPUSH = 0x00001000;
 export const TF_PREVVALID = 0x00002000;
 export const TF_MORETOCOME = 0x00010000;
 export const TF_LASTIDLE = 0x00040000;
@@ -34,6 +35,7 @@ export const TF_CONGRECOVERY = 0x20000000;
 export const TF_FASTOPEN = 0x80000000 | 0;
 
 /** t_flags2 (spec/siftr.md 3.3). */
+export const TF2_PLPMTU_BLACKHOLE = 0x00000001;
 export const TF2_PLPMTU_PMTUD = 0x00000002;
 export const TF2_ECN_PERMIT = 0x00000020;
 export const TF2_ECN_SND_CWR = 0x00000040;
@@ -42,9 +44,6 @@ export const TF2_ECN_SND_ECE = 0x00000080;
 /** t_srtt carries this many fraction bits, t_rttvar TCP_RTTVAR_SHIFT (RFC 6298 with gains 1/8 and 1/4). */
 export const TCP_RTT_SHIFT = 3;
 export const TCP_RTTVAR_SHIFT = 2;
-
-/** A window that no path fills: what ssthresh and cwnd hold before they are known (spec/siftr.md fields 7 and 8). */
-export const TCP_MAXWINDOW = 65535 << 14;
 
 /** Blocks of received data that the receiver reports (RFC 2018 section 3); FreeBSD keeps as many. */
 export const MAX_SACK_BLKS = 6;
@@ -174,6 +173,29 @@ export class Tcpcb implements CcVar {
   last_ack_sent = 0;
 
   t_maxseg = 0;
+  /** What the peer said of its own, or the default. */
+  t_peermss = 0;
+  /** Path MTU that a router or a probe told, 0 for none, and clock.ms when it did (tcp-pmtu.ts). */
+  t_pmtu = 0;
+  t_pmtu_ms = 0;
+  /** Segment size that was acknowledged; the end of a segment of t_maxseg whose ACK would show it, valid while pmtu_timed. */
+  pmtu_acked = 0;
+  pmtu_seq = 0;
+  pmtu_timed = false;
+  /** An ICMP message that waits for a timeout to be believed: its MTU, 0 for none, and the sequence number that it quotes. */
+  pmtu_pend = 0;
+  pmtu_pend_seq = 0;
+  /** Of what was too big one segment goes again, 1, or has gone, 2; all of it has when pmtu_recover is acknowledged, valid while pmtu_resend. */
+  pmtu_hold = 0;
+  pmtu_resend = false;
+  pmtu_recover = 0;
+  /** The last segment with data was full. */
+  t_fullsent = false;
+  /** Segments may be fragmented on their way, whatever net.inet.tcp.path_mtu_discovery says. */
+  t_nodf = false;
+  /** Black holes (tcp-blackhole.ts): segment size before one was suspected, and the timeout at which it is no longer. */
+  t_saved_maxseg = 0;
+  t_blackhole_exit = 0;
   /** Bytes of options on every segment of this connection. */
   t_optlen = 0;
   t_dupacks = 0;
@@ -251,11 +273,11 @@ export class Tcpcb implements CcVar {
   /** Challenge ACKs sent in the window that began at t_challenge_start (clock.ms). */
   t_challenges = 0;
   t_challenge_start = 0;
-  /** Idle time before keepalive probes, ms; 0 takes the sysctl. */
-  t_keepidle = 0;
   /** What it has to do with Fast Open (tcp-fastopen.ts), and the listener of which it is a pending request. */
   t_tfo = 0;
   t_tfo_listener: Listener | null = null;
+  /** clock.ms since when nothing new was acknowledged, with something in flight or kept back by the window. */
+  t_progtime = 0;
   /** On the list of connections whose ACK goes out at the end of the pass. */
   onAckq = false;
   /** On the list of connections that wait for room on the interface queue. */
@@ -269,6 +291,9 @@ export class Tcpcb implements CcVar {
   /** RACK's reordering window or the tail loss probe; and the pacer. */
   readonly t_rack: Timer;
   readonly t_pace: Timer;
+  /** The user timeout, and the ceiling of TCP_NOPUSH. */
+  readonly t_user: Timer;
+  readonly t_nopush: Timer;
   /** Free list. */
   nextFree: Tcpcb | null = null;
 
@@ -282,6 +307,8 @@ export class Tcpcb implements CcVar {
     this.t_delack = new Timer(timers.delack, this);
     this.t_rack = new Timer(timers.rack, this);
     this.t_pace = new Timer(timers.pace, this);
+    this.t_user = new Timer(timers.user, this);
+    this.t_nopush = new Timer(timers.nopush, this);
   }
 
   // What a congestion-control module reads (cc/cc.ts).
@@ -414,6 +441,21 @@ export class Tcpcb implements CcVar {
     this.rcv_scale = 0;
     this.last_ack_sent = 0;
     this.t_maxseg = st.tune.tcp_mssdflt;
+    this.t_peermss = st.tune.tcp_mssdflt;
+    this.t_pmtu = 0;
+    this.t_pmtu_ms = 0;
+    this.pmtu_acked = 0;
+    this.pmtu_seq = 0;
+    this.pmtu_timed = false;
+    this.pmtu_pend = 0;
+    this.pmtu_pend_seq = 0;
+    this.pmtu_hold = 0;
+    this.pmtu_resend = false;
+    this.pmtu_recover = 0;
+    this.t_fullsent = false;
+    this.t_nodf = false;
+    this.t_saved_maxseg = 0;
+    this.t_blackhole_exit = 0;
     this.t_optlen = 0;
     this.t_dupacks = 0;
     this.t_rxtshift = 0;
@@ -464,9 +506,9 @@ export class Tcpcb implements CcVar {
     this.t_sndbuftime = 0;
     this.t_challenges = 0;
     this.t_challenge_start = 0;
-    this.t_keepidle = 0;
     this.t_tfo = 0;
     this.t_tfo_listener = null;
+    this.t_progtime = st.clock.ms;
     this.nextFree = null;
   }
 }
@@ -485,7 +527,7 @@ export const TA_DROP = 7;
  * The trace point (DESIGN.md, "The way of a packet").
  * @param act TA_*
  * @param arg TA_INPUT, TA_OUTPUT and their DONE: TH_* flags; TA_TIMER: 0 rexmt, 1 persist, 2 keep, 3 2msl, 4 delack, 5 rack, 6 tail
- *            loss probe; TA_USER: 0 connect, 1 send, 2 shutdown, 3 close, 4 abort; TA_CONG: CC_*; TA_DROP: errno
+ *            loss probe, 7 user timeout, 8 TCP_NOPUSH; TA_USER: 0 connect, 1 send, 2 shutdown, 3 close, 4 abort; TA_CONG: CC_*; TA_DROP: errno
  * @param seq sequence number of the segment, 0 when there is none
  * @param len payload bytes, 0 when there is no segment
  */
@@ -500,4 +542,6 @@ export interface TcpTimerFns {
   delack(tp: Tcpcb): void;
   rack(tp: Tcpcb): void;
   pace(tp: Tcpcb): void;
+  user(tp: Tcpcb): void;
+  nopush(tp: Tcpcb): void;
 }

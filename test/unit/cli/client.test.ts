@@ -20,6 +20,9 @@ import { SystemError, UserError } from '../../../src/daemon/errors.ts';
 const info: InstanceInfo = {
   version: '0.1.0',
   pid: 1,
+  user: 'root',
+  uid: 0,
+  command: 'xsiftr',
   iface: 'ix1',
   netns: null,
   queues: 1,
@@ -62,6 +65,11 @@ describe('the control socket and its client', () => {
           if (words.includes('broken')) throw new SystemError('shard 0 does not answer');
         })();
       },
+      tcpdrop: (wanted) =>
+        (async function* () {
+          yield `${JSON.stringify(wanted)}\n`;
+        })(),
+      tcpdropOne: async (flow) => flow.lport === 80,
       netstat: async (s, a, p) => `${s} ${a} ${p}\n`,
     });
     open.push(app);

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { announceLines, type Summary, summaryLines } from '../../../src/daemon/announce.ts';
 import { parseRunOptions } from '../../../src/daemon/options.ts';
-import { obstacles, type Plan, planLines } from '../../../src/daemon/plan.ts';
+import { type NicPlan, obstacles, planLines } from '../../../src/daemon/plan.ts';
 import { statusLine, type Totals } from '../../../src/daemon/status.ts';
+import { nicAttachLine } from '../../../src/daemon/taken.ts';
 import type { PortInfo } from '../../../src/driver/native.ts';
 import type { Netdev } from '../../../src/driver/netdev.ts';
 import type { NarrowPlan } from '../../../src/driver/rss.ts';
@@ -43,9 +44,12 @@ const none: NarrowPlan = {
   hint: null,
 };
 
-function plan(given: Record<string, unknown> = {}, more: Partial<Plan> = {}): Plan {
+function plan(given: Record<string, unknown> = {}, more: Partial<NicPlan> = {}): NicPlan {
   const options = parseRunOptions({ iface: 'ix1', ...given });
   return {
+    kind: 'nic',
+    name: 'ix1',
+    netns: null,
     options,
     dev,
     queues: 4,
@@ -81,7 +85,7 @@ const port: PortInfo = {
 
 describe('what a start says', () => {
   it('attaches in the manner of dmesg, then tells what it serves and where to look', () => {
-    const lines = announceLines(plan(), port);
+    const lines = announceLines(plan(), [nicAttachLine(plan(), port)]);
     expect(lines[0]).toBe(
       'ix1 at veth dev 0 "veth", native xdp, copy, 4 queues, UMEM 64 MiB, address 02:00:00:00:00:01',
     );
@@ -92,7 +96,7 @@ describe('what a start says', () => {
   });
 
   it('leaves out what is switched off', () => {
-    const lines = announceLines(plan({ serve: 'none', siftr: false, metrics: 'none' }), port);
+    const lines = announceLines(plan({ serve: 'none', siftr: false, metrics: 'none' }), ['attached']);
     expect(lines[1]).toContain('serving nothing');
     expect(lines[2]).toBe('ix1: control /run/xsiftr/ix1.sock');
   });

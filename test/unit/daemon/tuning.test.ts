@@ -1,9 +1,31 @@
 import { describe, expect, it } from 'vitest';
 import { Tuning } from '../../../src/daemon/tuning.ts';
 import type { SiftrControl } from '../../../src/siftr/control.ts';
-import { parseAssignment } from '../../../src/stack/sysctl.ts';
+import { parseAssignment, SYSCTLS, type SysctlNumber } from '../../../src/stack/sysctl.ts';
 
 describe('the sysctl tree of a process', () => {
+  it('shows the host caches of the shards as net.inet.tcp.hostcache.count and list, the latter only where it is named', () => {
+    const t = new Tuning();
+    t.showHostCache('192.0.2.2 a\n192.0.2.3 b\n');
+    const row = (leaf: string) => t.rows().find((r) => r.name === `net.inet.tcp.hostcache.${leaf}`);
+    expect(row('count')!.value).toBe('2');
+    expect(row('list')).toMatchObject({
+      skip: true,
+      value: expect.stringMatching(/^\nIP address .* EXP\n192\.0\.2\.2 a\n/),
+    });
+    t.showHostCache('');
+    expect(row('count')!.value).toBe('0');
+  });
+
+  it('hands net.inet.tcp.hostcache.purge and purgenow to the shards and holds neither', async () => {
+    const t = new Tuning();
+    const sent: Record<string, number>[] = [];
+    t.connect(null as never, async (fields) => void sent.push(fields));
+    for (const leaf of ['purge', 'purgenow']) await t.set(`net.inet.tcp.hostcache.${leaf}`, '1');
+    expect(sent).toEqual([{ tcp_hc_purge: 1 }, { tcp_hc_purgenow: 1 }]);
+    expect([t.tune.tcp_hc_purge, t.tune.tcp_hc_purgenow]).toEqual([0, 0]);
+  });
+
   it('starts with the assignments of --sysctl and hands every field to the shards', () => {
     const t = new Tuning();
     t.boot([parseAssignment('net.inet.ip.ttl=33', 'boot'), parseAssignment('net.inet.siftr.logfile=/tmp/a', 'boot')]);
@@ -49,4 +71,71 @@ describe('the sysctl tree of a process', () => {
     });
     expect(t.rows().find((r) => r.name === 'net.inet.siftr.ppl')?.value).toBe('10');
   });
+
+  it('sets one after the other: shards, the shown value and each old one agree, however long a shard takes', async () => {
+    const t = new Tuning();
+    const sent: unknown[] = [];
+    const waits = [30, 1, 15, 2];
+    const siftr = { getSysctl: () => 0, setSysctl: async () => {} } as unknown as SiftrControl;
+    const slow = async (what: unknown): Promise<void> => {
+      await new Promise((resolve) => setTimeout(resolve, waits.shift()));
+      sent.push(what);
+    };
+    t.connect(siftr, slow, slow);
+    const algorithm = 'net.inet.tcp.cc.algorithm';
+    const changes = await Promise.all([
+      t.set(algorithm, 'newreno'),
+      t.set(algorithm, 'dctcp'),
+      t.set('net.inet.ip.ttl', '10'),
+      t.set('net.inet.ip.ttl', '20'),
+    ]);
+    expect(changes.map((c) => [c.old, c.new])).toEqual([
+      ['cubic', 'newreno'],
+      ['newreno', 'dctcp'],
+      ['64', '10'],
+      ['10', '20'],
+    ]);
+    expect(sent).toEqual(['newreno', 'dctcp', { ip_ttl: 10 }, { ip_ttl: 20 }]);
+    expect(t.rows().find((r) => r.name === algorithm)?.value).toBe('dctcp');
+  });
+
+  it('goes on after an assignment that broke', async () => {
+    const t = new Tuning();
+    let broken = true;
+    const siftr = { getSysctl: () => 0, setSysctl: async () => {} } as unknown as SiftrControl;
+    t.connect(siftr, async () => {
+      if (broken) throw new Error('shard 0 does not answer');
+    });
+    await expect(t.set('net.inet.ip.ttl', '10')).rejects.toThrow('shard 0 does not answer');
+    broken = false;
+    expect(await t.set('net.inet.ip.ttl', '20')).toMatchObject({ new: '20' });
+  });
+
+  const numbers = SYSCTLS.filter((d): d is (typeof SYSCTLS)[number] & SysctlNumber => d.type !== 'string');
+
+  it.each(
+    numbers.filter((d) => d.rw === 'rw' && !d.name.startsWith('net.inet.siftr.')).map((d) => [d.name, d] as const),
+  )('%s takes both ends of its range, hands each to the shards, and refuses what lies beyond', async (name, decl) => {
+    const t = new Tuning();
+    const sent: Record<string, number>[] = [];
+    const siftr = { getSysctl: () => 0, setSysctl: async () => {} } as unknown as SiftrControl;
+    t.connect(siftr, async (fields) => void sent.push(fields));
+    for (const value of [decl.min, decl.max]) {
+      expect(await t.set(name, String(value))).toMatchObject({ name, new: String(value) });
+      expect(sent.at(-1)).toEqual({ [decl.field]: value });
+      expect(t.rows().find((r) => r.name === name)?.value).toBe(String(decl.action === true ? 0 : value));
+    }
+    for (const text of [String(decl.min - 1), String(decl.max + 1), '', 'x', '1 2', '1e3', '1.5']) {
+      expect((await t.set(name, text)).error).toMatch(/; allowed: /);
+    }
+    expect(sent).toHaveLength(2);
+  });
+
+  it.each(numbers.filter((d) => d.rw !== 'rw').map((d) => [d.name]))(
+    '%s is refused while the stack runs',
+    async (name) => {
+      const t = new Tuning();
+      expect((await t.set(name, '1')).error).toMatch(/^oid '\S+' is (read only|a read only tunable)/);
+    },
+  );
 });

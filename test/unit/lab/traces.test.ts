@@ -99,6 +99,10 @@ describe('a trace out of a SIFTR log (spec/siftr.md section 3)', () => {
       ]),
     );
     expect(t.reductions).toEqual([2, 4]);
+    expect(t.at).toEqual([
+      { sent: 3, cwnd: 20_000 },
+      { sent: 5, cwnd: 20_000 },
+    ]);
   });
 
   test('counts one where a recovery begins, though ssthresh is what it was, and one for both together', () => {

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import nodeNet from 'node:net';
 import { pipeline } from 'node:stream/promises';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test, vi } from 'vitest';
 import { type NetApi, netApi, type Server, type Socket } from '../../../src/net/index.ts';
 import { FakeNet } from '../../lab/fakesocket.ts';
 
@@ -295,18 +295,24 @@ describe('options', () => {
     });
     const s = far.connect(PORT, SERVER);
     await once(s, 'connect');
-    let fired = 0;
-    s.setTimeout(60, () => fired++);
-    expect(s.timeout).toBe(60);
-    for (let i = 0; i < 4; i++) {
-      await new Promise((resolve) => setTimeout(resolve, 30));
-      accepted.write('x');
-      s.read();
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    try {
+      let fired = 0;
+      s.setTimeout(60, () => fired++);
+      expect(s.timeout).toBe(60);
+      for (let i = 0; i < 4; i++) {
+        vi.advanceTimersByTime(59);
+        accepted.write('x');
+        await once(s, 'readable');
+        s.read();
+      }
+      expect(fired).toBe(0);
+      vi.advanceTimersByTime(60);
+      expect([fired, s.destroyed, s.readyState]).toEqual([1, false, 'open']);
+      s.destroy();
+    } finally {
+      vi.useRealTimers();
     }
-    expect(fired).toBe(0);
-    await once(s, 'timeout');
-    expect([fired, s.destroyed, s.readyState]).toEqual([1, false, 'open']);
-    s.destroy();
   });
 
   test('pauseOnConnect takes nothing from the stack before resume', async () => {

@@ -167,3 +167,37 @@ describe("Node's http on the stack", () => {
     agent.destroy();
   });
 });
+
+describe('options of the stack', () => {
+  test('of a server hold for its connections, those of a connection from the SYN on, and can be changed and read', async () => {
+    let accepted!: Socket;
+    near
+      .createServer({ tcp: { userTimeout: 5000, maxSeg: 1000 } }, (s) => {
+        accepted = s.resume();
+      })
+      .listen(9);
+    const s = far.connect({ port: 9, host: A, keepAlive: true, keepAliveInitialDelay: 3000, tcp: { keepIntvl: 700 } });
+    expect(s.getTcpOption('keepIntvl')).toBe(700);
+    await once(s, 'connect');
+    expect(s.getTcpOption('maxSeg')).toBe(1000);
+    expect([s.getTcpOption('keepAlive'), s.getTcpOption('keepIdle')]).toEqual([true, 3000]);
+    // 0 leaves the time as it is, as in node:net.
+    s.setKeepAlive(true, 0);
+    expect(s.getTcpOption('keepIdle')).toBe(3000);
+    s.setTcpOptions({ linger: 0 });
+    expect(s.getTcpOption('linger')).toBe(0);
+    expect(() => s.setTcpOptions({ linger: -2 })).toThrow('setsockopt EINVAL linger=-2: -1 or 0..2147483647 ms');
+    s.write('x');
+    await once(accepted, 'data');
+    expect(accepted.getTcpOption('userTimeout')).toBe(5000);
+    const gone = once(accepted, 'error');
+    s.destroy();
+    expect((await gone)[0]).toMatchObject({ code: 'ECONNRESET', syscall: 'read' });
+  });
+
+  test('that are refused fail the attempt to connect', async () => {
+    const s = far.socket().setTcpOptions({ keepCnt: 1000 });
+    s.connect(9, A);
+    expect((await once(s, 'error'))[0]).toMatchObject({ code: 'EINVAL' });
+  });
+});

@@ -11,6 +11,9 @@ export const CC_RTO_ERR = 0x04;
 export const CC_NDUPACK = 0x08;
 export type CcSignal = typeof CC_ECN | typeof CC_RTO | typeof CC_RTO_ERR | typeof CC_NDUPACK;
 
+/** A window that no path fills: what ssthresh and cwnd hold before they are known, and the largest (RFC 7323 section 2.3). */
+export const TCP_MAXWINDOW = 65535 << 14;
+
 /** The connection as a module sees it. Bytes and µs; sequence numbers are int32, to be compared as `(a - b) | 0`. */
 export interface CcVar {
   /** Congestion window, bytes; set by the module. Fractions are cut off, less than one segment becomes one. */

@@ -1,13 +1,10 @@
 /** A connection made up for modules under test: what `CcVar` reads, as plain fields that a test or the conformance kit sets. */
-import type { CcVar } from './cc.ts';
-
-/** snd_ssthresh before the first signal, and the largest window (TCP_MAXWINDOW of tcpcb.ts). */
-export const FAKE_MAXWINDOW = 65535 << 14;
+import { type CcVar, TCP_MAXWINDOW } from './cc.ts';
 
 export class FakeConn implements CcVar {
   snd_cwnd: number;
-  snd_ssthresh = FAKE_MAXWINDOW;
-  snd_wnd = FAKE_MAXWINDOW;
+  snd_ssthresh = TCP_MAXWINDOW;
+  snd_wnd = TCP_MAXWINDOW;
   snd_una: number;
   snd_max: number;
   maxseg: number;

@@ -5,8 +5,8 @@
 import { tcps } from '../../../metrics/layout.ts';
 import { ECONNABORTED } from '../../errno.ts';
 import { haveEstablished } from '../tcp-fsm.ts';
-import { TA_CONG, TCP_MAXWINDOW, type Tcpcb } from '../tcpcb.ts';
-import type { CcAck, CcLost, CcModule, CcSignal, CongestionControl } from './cc.ts';
+import { TA_CONG, type Tcpcb } from '../tcpcb.ts';
+import { type CcAck, type CcLost, type CcModule, type CcSignal, type CongestionControl, TCP_MAXWINDOW } from './cc.ts';
 import { noCc } from './none.ts';
 
 function fail(tp: Tcpcb, why: unknown): void {

@@ -8,8 +8,9 @@ import {
   type CcModule,
   type CcSignal,
   type CongestionControl,
+  TCP_MAXWINDOW,
 } from './cc.ts';
-import { FAKE_MAXWINDOW, FakeConn } from './fake.ts';
+import { FakeConn } from './fake.ts';
 
 /** The surroundings of a run. */
 export interface PlayOptions {
@@ -215,7 +216,7 @@ export class Play {
       const w: unknown = c[name];
       if (typeof w !== 'number' || Number.isNaN(w)) throw new PlayFault('nan', `${what}() leaves ${name} ${String(w)}`);
       if (w < 0 || w > ABSURD_WINDOW) throw new PlayFault('absurd', `${what}() leaves ${name} ${w}`);
-      c[name] = Math.trunc(Math.min(Math.max(w, c.maxseg), FAKE_MAXWINDOW));
+      c[name] = Math.trunc(Math.min(Math.max(w, c.maxseg), TCP_MAXWINDOW));
     }
     if (what !== 'create') this.#look(what);
     this.trace = (Math.imul(this.trace, 31) + c.snd_cwnd + Math.imul(c.snd_ssthresh, 7)) | 0;

@@ -1,7 +1,6 @@
 import { expect, test } from 'vitest';
-import { CC_ECN, CC_NDUPACK, CC_RTO, CC_RTO_ERR } from '../../../../src/stack/tcp/cc/cc.ts';
+import { CC_ECN, CC_NDUPACK, CC_RTO, CC_RTO_ERR, TCP_MAXWINDOW } from '../../../../src/stack/tcp/cc/cc.ts';
 import { Cubic } from '../../../../src/stack/tcp/cc/cubic.ts';
-import { FAKE_MAXWINDOW } from '../../../../src/stack/tcp/cc/fake.ts';
 import { Driver, MSS } from '../../../lab/cc-drive.ts';
 
 /** A connection of `segs` segments that has just come out of fast recovery. */
@@ -149,8 +148,8 @@ test('HyStart++ leaves the first slow start without a loss, and avoidance starts
   const d = new Driver(new Cubic(), 50_000);
   d.round(50_000, { rtt: 50_000 });
   d.round(50_000, { rtt: 50_000 });
-  for (let i = 0; i < 8 && d.c.snd_ssthresh === FAKE_MAXWINDOW; i++) d.round(50_000, { rtt: 70_000 });
-  expect(d.c.snd_ssthresh).toBeLessThan(FAKE_MAXWINDOW);
+  for (let i = 0; i < 8 && d.c.snd_ssthresh === TCP_MAXWINDOW; i++) d.round(50_000, { rtt: 70_000 });
+  expect(d.c.snd_ssthresh).toBeLessThan(TCP_MAXWINDOW);
   d.ack(MSS);
   expect((d.cc as Cubic).k).toBe(0);
   expect((d.cc as Cubic).cwndPrior).toBe(d.c.snd_ssthresh);

@@ -51,6 +51,27 @@ describe('blind attacks (RFC 5961)', () => {
     p.send({ flags: 'S', seq: 50 });
     expect(p.out().length).toBe(1);
   });
+
+  it('limits the challenge ACKs of a handshake in the same way (section 7)', () => {
+    const p = new ScriptedPeer().listen();
+    p.send({ flags: 'S', mss: 1460, wscale: 7, ts: [1000, 0] });
+    const synack = p.one();
+    for (let i = 0; i < 8; i++) p.send({ flags: 'R', seq: 50 });
+    const out = p.out();
+    expect(out.map((o) => o.flags)).toEqual(['A', 'A', 'A', 'A', 'A']);
+    // What a peer that negotiated timestamps and scaling takes: an echo, and the window that the SYN,ACK offered.
+    expect(out[0]!.ts).toEqual([synack.ts![0], 1000]);
+    expect(out[0]!.win << synack.wscale!).toBeGreaterThan(65535 - (1 << synack.wscale!));
+    expect(out[0]!.win << synack.wscale!).toBeLessThanOrEqual(65535);
+    expect(p.host.count('tcps_challengelimited')).toBe(3);
+  });
+
+  it('sends any number of them with net.inet.tcp.ack_war_cnt 0', () => {
+    const p = new ScriptedPeer({ tune: { tcp_ack_war_cnt: 0 } });
+    p.establish();
+    for (let i = 0; i < 20; i++) p.send({ flags: 'S', seq: 50 });
+    expect(p.out().length).toBe(20);
+  });
 });
 
 describe('timestamps (RFC 7323)', () => {

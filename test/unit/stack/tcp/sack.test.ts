@@ -277,6 +277,15 @@ describe('DSACK (RFC 2883)', () => {
     expect(s.count('tcps_dsack_rcvd')).toBe(0);
   });
 
+  it('is no block of an ACK that later ones have overtaken (section 4: below its own acknowledgment)', () => {
+    const s = sender();
+    s.ack(5);
+    s.ack(1, [[2, 3]]);
+    expect(s.count('tcps_dsack_rcvd')).toBe(0);
+    s.ack(1, [[0, 1]]);
+    expect(s.count('tcps_dsack_rcvd')).toBe(1);
+  });
+
   it('is not believed when it names what was never sent or was sent longer than a window ago', () => {
     const s = sender();
     s.ack(0, [

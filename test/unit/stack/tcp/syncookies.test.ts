@@ -310,12 +310,13 @@ describe('a flood of SYNs from addresses that never answer', () => {
         number,
       ];
       const frame = ether({ src: '02:00:00:00:00:64' }, ipv4({ proto: 6, src, dst }, seg));
-      frame.set(mac('02:00:00:00:00:02'));
+      // The station of `b` is its address.
+      frame.set(mac('02:00:c0:00:02:02'));
       return frame;
     };
     const real: Recorder[] = [];
     for (let ms = 0; ms < 200; ms++) {
-      for (let i = 0; i < 100; i++) t.b.link.inbox.push(spoofed());
+      for (let i = 0; i < 100; i++) t.inject(t.b, spoofed());
       if (ms % 10 === 0) {
         const r = open(t.a, ADDR_B, 80);
         r.sendAll(pattern(5000), true);

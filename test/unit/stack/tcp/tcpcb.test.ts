@@ -5,7 +5,17 @@ import { TwoStacks } from '../../../lab/twostacks.ts';
 
 /** Links, lists and marks of the block's owner: nothing that a record could hold. */
 const NOT_SHOWN = ['onAckq', 'onWaitq'];
-const noTimers = { rexmt() {}, persist() {}, keep() {}, msl2() {}, delack() {}, rack() {}, pace() {} };
+const noTimers = {
+  rexmt() {},
+  persist() {},
+  keep() {},
+  msl2() {},
+  delack() {},
+  rack() {},
+  pace() {},
+  user() {},
+  nopush() {},
+};
 const shown = (tp: Tcpcb): string[] =>
   Object.entries(tp)
     .filter(([, v]) => typeof v === 'number' || typeof v === 'boolean')

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { range, Sender, type SenderOptions } from '../../../lab/sender.ts';
+import { pattern } from '../../../lab/tcpuser.ts';
 
 /** `n` segments written and, as far as the window of ten goes, in flight; the round trip is 100 ms, the timeout 3 * 100 + 200 ms. */
 function sender(n: number, o: SenderOptions = {}) {
@@ -25,6 +26,21 @@ describe('the tail loss probe (RFC 8985 section 7)', () => {
     expect(s.sent()).toEqual([]);
     s.wait(1);
     expect(s.sent()).toEqual([0]);
+  });
+
+  it('allows for it as well where small segments in flight make up no more than a full one (section 7.2)', () => {
+    // An ACK is due for every second full-sized segment (RFC 9293 section 3.8.6.3): that of two small ones may be delayed.
+    const s = new Sender({ rtt: 1 });
+    s.so.setNoDelay(true);
+    const half = s.mss / 2;
+    for (let i = 0; i < 2; i++) s.so.send(pattern(half), 0, half);
+    s.p.host.pass();
+    expect(s.out().map((o) => o.len)).toEqual([half, half]);
+    s.wait(201);
+    expect(s.sent()).toEqual([]);
+    s.wait(1);
+    expect(s.sent()).toHaveLength(1);
+    expect(s.count('tcps_tlp_probes')).toBe(1);
   });
 
   it('takes no longer than the retransmission timeout, and goes in its place (section 7.2)', () => {
