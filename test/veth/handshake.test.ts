@@ -42,20 +42,11 @@ describe.skipIf(labMissing('python3', 'curl'))('SYN cookies alone', () => {
         'curl -sf --max-time 20 -o /dev/null -w "%{size_download}" http://192.0.2.1/bytes/20000000',
       );
       expect(r.stdout).toBe('20000000');
-      const held = lab.spawnFar([
-        'curl',
-        '-s',
-        '--max-time',
-        '20',
-        '--limit-rate',
-        '100k',
-        '-o',
-        '/dev/null',
-        'http://192.0.2.1/bytes/1000000',
-      ]);
-      await expect
-        .poll(async () => (await lab.far('ss -tinoHO dport = 80')).stdout, { timeout: 5000 })
-        .toMatch(/\bts\b.*\bsack\b.*wscale:/);
+      const connect =
+        "import socket, time; s = socket.create_connection(('192.0.2.1', 7)); print('open', flush=True); time.sleep(60)";
+      const held = lab.spawnFar(['python3', '-c', connect]);
+      await held.waitLine(/open/);
+      expect((await lab.far('ss -tinoHO dport = 7')).stdout).toMatch(/\bts\b.*\bsack\b.*wscale:/);
       await held.stop('SIGINT', 5000);
     });
   });
