@@ -223,6 +223,8 @@ export async function* askLines(i: Instance, url: string, body?: unknown): Async
     req.on('error', (err) => reject(broken(err)));
     req.end(body === undefined ? undefined : JSON.stringify(body));
   });
+  // From here on silence may be our own, of a reader (`| less`) that takes its time; an instance that dies closes the connection.
+  res.socket.setTimeout(0);
   res.setEncoding('utf8');
   if (res.statusCode !== 200) {
     let text = '';

@@ -80,6 +80,7 @@ export class Shard implements ShardWork {
   readonly stack: Stack;
   readonly transport: StackTransport;
   readonly clock = new ShardClock();
+  readonly #native: Native;
   readonly #setup: ShardSetup;
   readonly #outside: ShardOutside;
   /** Time as it can be seen and set from outside. */
@@ -106,6 +107,7 @@ export class Shard implements ShardWork {
 
   /** Takes its queues and starts its services; nothing is forwarded before `start`. Throws what the addon throws. */
   constructor(native: Native, setup: ShardSetup, outside: ShardOutside) {
+    this.#native = native;
     this.#setup = setup;
     this.#outside = outside;
     this.#linkUp = setup.interfaces.map(() => true);
@@ -127,6 +129,7 @@ export class Shard implements ShardWork {
     st.onWarning = (text) => outside.log('warn', text);
     tcpInit(st);
     setCcDefault(st, setup.cc.algorithm);
+    if (setup.tfoKey !== null) st.tcp.tfo.setKey(setup.tfoKey);
     setup.interfaces.forEach((itf, i) => {
       const link = itf.link.kind === 'xsk' ? this.#openXsk(native, itf, pool) : this.#makeUnix(itf, i, pool);
       this.#links.push(link);
@@ -178,6 +181,7 @@ export class Shard implements ShardWork {
       wheel: st.wheel,
       pass: () => this.pass(),
       enter: () => this.enter(),
+      frames: () => this.#ulinks.reduce((n, l) => n + l.frames, 0),
       backlog: () => this.#ulinks.reduce((n, l) => n + l.backlog, 0),
       drained: async () => void (await Promise.all(this.#ulinks.map((l) => l.drained()))),
       canBeVirtual: this.#xsks.length === 0,
@@ -210,6 +214,8 @@ export class Shard implements ShardWork {
     const { clock } = this;
     const links = this.#links;
     let worked = false;
+    // Sockets of the kernel's bring the clock up to date with each receive; Unix links know of none.
+    if (this.#xsks.length === 0) clock.read(this.#native);
     for (let i = 0; i < links.length; i++) {
       const n = links[i]!.receive(this.#table, RX_BATCH);
       clock.sync();
@@ -222,10 +228,7 @@ export class Shard implements ShardWork {
     st.runTimers();
     if (st.flush()) worked = true;
     for (let i = 0; i < this.#ulinks.length; i++) this.#ulinks[i]!.finished();
-    if (worked) {
-      this.#cnt[stks.stks_passes]!++;
-      this.time.worked();
-    }
+    if (worked) this.#cnt[stks.stks_passes]!++;
     return worked;
   }
 
@@ -302,6 +305,12 @@ export class Shard implements ShardWork {
   /** Connections made from now on have that congestion control, unless they name one. */
   setCc(name: string): void {
     setCcDefault(this.stack, name);
+  }
+
+  /** Makes Fast Open cookies with that key from now on. */
+  setTfoKey(words: readonly number[]): void {
+    this.enter();
+    this.stack.tcp.tfo.setKey(words);
   }
 
   /** The link of an interface went down or came up; what waits to be sent is sent then. */
@@ -431,8 +440,10 @@ export class Shard implements ShardWork {
   #unixChanged(index: number, up: boolean, why: string): void {
     const ifp = this.stack.ifnets[index]!;
     this.enter();
-    this.stack.arp.flush(ifp);
-    if (up && !ifp.bare) this.#announce(ifp);
+    if (up && !ifp.bare) {
+      this.stack.arp.linkUp(ifp);
+      this.#announce(ifp);
+    }
     if (up) this.#outside.log('info', `${ifp.name}: link state changed to UP`);
     else this.#outside.log('warn', `${ifp.name}: link state changed to DOWN (${why})`);
   }

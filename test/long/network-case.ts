@@ -28,18 +28,28 @@ export interface Side {
   /** Frames of the host. */
   readonly frames: number;
   readonly noDelay: boolean;
+  /** Half a second after it was connected: another module, and other buffers. Empty and 0 for none. */
+  readonly laterCc: string;
+  readonly laterBuf: number;
   /** Values of net.inet.tcp.* by field of Tunables. */
   readonly tune: Readonly<Record<string, number>>;
 }
 
 export interface NetworkCase {
   readonly seed: number;
+  /** Of the client, and of the server. */
   readonly mtu: number;
+  readonly mtuServer: number;
   /** Connections at the same time; with `both` each is opened from both sides at once. */
   readonly connections: number;
   readonly both: boolean;
   readonly client: Side;
   readonly server: Side;
+  /** The server takes connections from then on, µs. */
+  readonly acceptUs: number;
+  /** Nothing gets through from then on, µs, and for how long. */
+  readonly outageUs: number;
+  readonly outageForUs: number;
   readonly there: PipeConfig;
   readonly back: PipeConfig;
 }
@@ -96,6 +106,8 @@ const side: fc.Arbitrary<Side> = fc.record({
   autoBuf: fc.boolean(),
   frames: fc.constantFrom(2048, 2048, 300, 64),
   noDelay: fc.boolean(),
+  laterCc: fc.constantFrom('', '', ...CCS),
+  laterBuf: fc.constantFrom(0, 0, 2048, 100_000),
   tune: fc.record({
     tcp_sack_enable: flag,
     tcp_rfc1323: flag,
@@ -117,10 +129,15 @@ export const networkCase: fc.Arbitrary<NetworkCase> = fc
   .record({
     seed: fc.nat(1 << 30),
     mtu: fc.constantFrom(1500, 1500, 296, 576, 3822),
+    mtuServer: fc.constantFrom(1500, 1500, 296, 576, 3822),
     connections: fc.constantFrom(1, 1, 2, 5),
     both: fc.constantFrom(false, false, false, true),
     client: side,
     server: side,
+    acceptUs: fc.constantFrom(0, 0, 0, 2_000_000),
+    outageUs: fc.nat(3_000_000),
+    // A handshake survives the longest: its SYN,ACK is sent again for 7 s.
+    outageForUs: fc.constantFrom(0, 0, 300_000, 2_000_000, 6_000_000),
     there: pipe,
     back: pipe,
   })

@@ -72,6 +72,13 @@ class Actor implements SocketHandler {
     so.setNoDelay(this.#side.noDelay);
     const { ending, abortUs } = this.#side;
     if (ending === 'abort') this.#later(abortUs, () => so.abort());
+    const { laterCc, laterBuf } = this.#side;
+    if (laterCc !== '' || laterBuf > 0) {
+      this.#later(500_000, () => {
+        if (laterCc !== '') so.setCongestion(laterCc);
+        if (laterBuf > 0) so.setBuffers(laterBuf, laterBuf);
+      });
+    }
     if (ending !== 'late') this.#fill();
   }
 
@@ -169,19 +176,19 @@ export interface NetworkResult {
 
 /** Runs `c` to its end. @throws with what is wrong */
 export function runNetwork(c: NetworkCase): NetworkResult {
-  const net = new SimNetwork(c.seed, c.mtu);
+  const net = new SimNetwork(c.seed, Math.max(c.mtu, c.mtuServer));
   const there = net.addWire('there', c.there);
   const back = net.addWire('back', c.back);
-  const host = (name: string, n: number, s: Side): SimNode => {
+  const host = (name: string, n: number, mtu: number, s: Side): SimNode => {
     const sizes = { tcp_sendspace: s.sndBuf, tcp_recvspace: s.rcvBuf };
     const auto = { tcp_sendbuf_auto: Number(s.autoBuf), tcp_recvbuf_auto: Number(s.autoBuf) };
     const tune = { ...s.tune, ...sizes, ...auto, ...PATIENCE };
-    const node = net.addNode({ name, addr: (NET + n) | 0, prefixLen: 24, mtu: c.mtu, tune, frames: s.frames });
+    const node = net.addNode({ name, addr: (NET + n) | 0, prefixLen: 24, mtu, tune, frames: s.frames });
     setCcDefault(node.st, s.cc);
     return node;
   };
-  const a = host('a', 1, c.client);
-  const b = host('b', 2, c.server);
+  const a = host('a', 1, c.mtu, c.client);
+  const b = host('b', 2, c.mtuServer, c.server);
   a.learn(b);
   b.learn(a);
   a.sink = (f) => there.send(f);
@@ -196,11 +203,25 @@ export function runNetwork(c: NetworkCase): NetworkResult {
   const clients: Actor[] = [];
   const servers: Actor[] = [];
   if (!c.both) {
-    listen(b.st, { port: PORT }, () => {
+    const listener = listen(b.st, { port: PORT }, () => {
+      if (net.clock.now < c.acceptUs) return null;
       const s = new Actor(net, b, c.server, 1);
       servers.push(s);
       return s;
     });
+    net.at(c.acceptUs, () => {
+      listener.resume();
+      b.wake();
+    });
+  }
+  if (c.outageForUs > 0) {
+    for (const [wire, pipe] of [
+      [there, c.there],
+      [back, c.back],
+    ] as const) {
+      net.at(c.outageUs, () => wire.reconfigure({ ...pipe, loss: 1 }));
+      net.at(c.outageUs + c.outageForUs, () => wire.reconfigure(pipe));
+    }
   }
   for (let i = 0; i < c.connections; i++) {
     net.at(i * 1000, () => {

@@ -7,7 +7,10 @@ import { eventMutants } from './events.ts';
 import { fastopenMutants } from './fastopen.ts';
 import { handshakeMutants } from './handshake.ts';
 import { hostcacheMutants } from './hostcache.ts';
+import { knobMutants } from './knobs.ts';
+import { memoryMutants } from './memory.ts';
 import { pacingMutants } from './pacing.ts';
+import { plpmtudMutants } from './plpmtud.ts';
 import { pmtuMutants } from './pmtu.ts';
 import { rackMutants } from './rack.ts';
 import { recoveryMutants } from './recovery.ts';
@@ -37,9 +40,12 @@ export const mutants: readonly Mutant[] = [
   ...pacingMutants,
   ...pmtuMutants,
   ...hostcacheMutants,
+  ...plpmtudMutants,
   ...rfc9293Mutants,
   ...eventMutants,
   ...handshakeMutants,
   ...sockoptMutants,
+  ...memoryMutants,
+  ...knobMutants,
   ...fastopenMutants,
 ];

@@ -88,6 +88,14 @@ describe.skipIf(labMissing('python3', 'curl', 'nstat'))('TCP Fast Open (RFC 7413
         expect(await linux(lab, 'TcpExtTCPFastOpenActive')).toBe(22);
         expect(await linux(lab, 'TcpExtTCPFastOpenActiveFail')).toBe(0);
         expect(await linux(lab, 'TcpExtTCPSynRetrans')).toBe(0);
+        // Two keys later Linux's cookie is good no more: it gets another, at every shard.
+        for (const digit of ['5', 'a']) {
+          const set = await x.command(['sysctl', `net.inet.tcp.fastopen.setkey=${digit.repeat(32)}`]);
+          expect(set.stdout).toBe('net.inet.tcp.fastopen.setkey: unset -> set');
+        }
+        const again = await lab.far(['python3', TFO, 'client', '192.0.2.1', '7', '10', '1000']);
+        expect(JSON.parse(again.stdout)).toEqual({ good: 10 });
+        expect(changes(before, await readCounters(x))).toMatchObject({ tcp_tfo_passivefail: 1, tcp_tfo_passive: 31 });
         await x.stop();
       } finally {
         await lab.remove();

@@ -10,12 +10,14 @@ import type { CcModule } from '../tcp/cc/cc.ts';
 import { ccSwitch } from '../tcp/cc/glue.ts';
 import { ccFind, ccNames } from '../tcp/cc/registry.ts';
 import { tfoEarly } from '../tcp/tcp-fastopen.ts';
-import { haveEstablished, TCPS_CLOSE_WAIT, TCPS_ESTABLISHED, TCPS_FIN_WAIT_2, TCPS_TIME_WAIT } from '../tcp/tcp-fsm.ts';
+import { finIsAcked, haveEstablished, TCPS_CLOSE_WAIT, TCPS_ESTABLISHED, TCPS_TIME_WAIT } from '../tcp/tcp-fsm.ts';
 import { tcpOutput } from '../tcp/tcp-output.ts';
+import { urgentSend } from '../tcp/tcp-urgent.ts';
 import { tcpConnect, tcpUsrAbort, tcpUsrClose, tcpUsrShutdown } from '../tcp/tcp-usrreq.ts';
 import { TA_USER, type Tcpcb } from '../tcp/tcpcb.ts';
 import { DeferQueue } from './defer-accept.ts';
 import { Linger } from './linger.ts';
+import { OobMark } from './oobmark.ts';
 import { SockBuf } from './sockbuf.ts';
 import { SocketError } from './socket-error.ts';
 import {
@@ -41,6 +43,17 @@ export interface SocketHandler {
   data(so: Socket, u8: Uint8Array, off: number, len: number): number;
   /** There is room to send again, after `send` had taken less than it was given. */
   writable(so: Socket): void;
+  /**
+   * There is urgent data among what has not been taken yet, or on its way: `so.urgentAhead` tells how far it goes. Told once, until all of it is
+   * taken (RFC 9293 section 3.8.5). What is urgent comes through `data` as everything else, in a call of its own that does not begin before the
+   * mark, `so.atMark`.
+   */
+  urgent?(so: Socket): void;
+  /**
+   * Something is wrong, and the connection goes on (RFC 9293 section 3.9.1.8): an ICMP error about a segment of ours (EHOSTUNREACH, ENETUNREACH,
+   * ECONNREFUSED), or ETIMEDOUT after three retransmissions without an answer (R1, section 3.8.3).
+   */
+  softError?(so: Socket, errno: number): void;
   /** The peer's FIN; all data before it was taken. */
   end(so: Socket): void;
   /** Last event, exactly once: 0 for an orderly end, else an errno (ECONNRESET, ETIMEDOUT, ECONNREFUSED, …). */
@@ -87,6 +100,8 @@ export class Socket {
   #offering: number;
   /** `resume` was called from inside that call. */
   #resumed: boolean;
+  /** Urgent data that the user has yet to take. */
+  readonly #oob: OobMark;
   /** Whose queue a passive connection waits in; null once it was accepted. No event is told before. */
   #listener: Listener | null;
   /** The wait of `close` with SO_LINGER. */
@@ -97,8 +112,8 @@ export class Socket {
     this.handler = handler;
     this.ctx = null;
     this.tp = null;
-    this.so_snd = new SockBuf(snd);
-    this.so_rcv = new SockBuf(rcv);
+    this.so_snd = new SockBuf(snd, st.tcp.sockMem);
+    this.so_rcv = new SockBuf(rcv, st.tcp.sockMem);
     this.noFdRef = false;
     this.cantSendMore = false;
     this.fastOpen = false;
@@ -115,6 +130,7 @@ export class Socket {
     this.#paused = false;
     this.#offering = 0;
     this.#resumed = false;
+    this.#oob = new OobMark();
     this.#listener = null;
     this.#linger = null;
   }
@@ -157,6 +173,16 @@ export class Socket {
     return this.so_snd.sb_cc - ((tp.snd_nxt - tp.snd_una) | 0);
   }
 
+  /** Bytes that have not been taken yet, or have not come, up to the end of the urgent data; 0 where there is none (RFC 9293 MUST-33). */
+  get urgentAhead(): number {
+    return this.#oob.ahead;
+  }
+
+  /** The next byte is the last one that is urgent (SIOCATMARK, sockatmark(3)). */
+  get atMark(): boolean {
+    return this.#oob.ahead === 1;
+  }
+
   /** Bytes in the send buffer, unsent or unacknowledged. */
   get sendQueued(): number {
     return this.so_snd.sb_cc;
@@ -174,9 +200,10 @@ export class Socket {
 
   /**
    * Queues bytes for sending and sends what may go.
+   * @param urgent they and what is queued before them are urgent (MSG_OOB, in line): the peer is told at once, also where its window is shut
    * @returns bytes taken, 0..len (`writable` is called when there is room again), or -EPIPE after shutdown, close or the end
    */
-  send(u8: Uint8Array, off: number, len: number): number {
+  send(u8: Uint8Array, off: number, len: number, urgent = false): number {
     const tp = this.tp;
     if (tp === null || this.cantSendMore) return -EPIPE;
     const room = this.#room(tp);
@@ -184,6 +211,7 @@ export class Socket {
     if (n < len) this.#wantWrite = true;
     if (n > 0) {
       this.so_snd.append(u8, off, n);
+      if (urgent) urgentSend(tp);
       if (tp.t_trace !== null) tp.t_trace(tp, TA_USER, 1, tp.snd_nxt, n);
       if (tp.t_state === TCPS_ESTABLISHED || tp.t_state === TCPS_CLOSE_WAIT || tfoEarly(tp)) tcpOutput(tp);
     }
@@ -245,8 +273,7 @@ export class Socket {
       this.#tellEnd();
     }
     if (done === null) return;
-    const state = this.tp === null ? TCPS_TIME_WAIT : this.tp.t_state;
-    if (this.opt.linger <= 0 || state === TCPS_FIN_WAIT_2 || state === TCPS_TIME_WAIT) done(0);
+    if (this.opt.linger <= 0 || this.tp === null || finIsAcked(this.tp.t_state)) done(0);
     else this.#linger = new Linger(this.#st, this.opt.linger, done);
   }
 
@@ -324,12 +351,21 @@ export class Socket {
     if (!this.#paused && this.#listener === null) this.resume();
   }
 
+  /** Whether there is memory for `len` bytes more, or a user who takes them at once. */
+  canTake(len: number): boolean {
+    if (!this.#st.tcp.sockMem.tight || this.noFdRef || this.so_rcv.fits(len)) return true;
+    return !this.#paused && this.so_rcv.sb_cc === 0 && this.#listener === null && this.#enough(len);
+  }
+
   /** Shows bytes to the handler; one that takes less pauses, unless it took some and has called `resume` meanwhile. */
-  #offer(u8: Uint8Array, off: number, len: number): number {
-    this.#offering = len;
+  #offer(u8: Uint8Array, off: number, lenIn: number): number {
+    const oob = this.#oob;
+    const len = oob.limit(lenIn);
+    this.#offering = lenIn;
     this.#resumed = false;
     const taken = this.handler.data(this, u8, off, len);
     this.#offering = 0;
+    if (oob.ahead > 0) oob.take(taken);
     if (taken < len && !(this.#resumed && taken > 0)) this.#paused = true;
     return taken;
   }
@@ -383,7 +419,18 @@ export class Socket {
     this.#listener = null;
     this.handler = handler;
     if (!this.noFdRef) handler.connected(this);
+    if (this.#oob.ahead > 0 && !this.noFdRef) this.handler.urgent?.(this);
     this.resume();
+  }
+
+  /** Urgent data ends `ahead` bytes beyond what the user has taken. */
+  urgent(ahead: number): void {
+    if (this.#oob.note(ahead) && this.#listener === null && !this.noFdRef) this.handler.urgent?.(this);
+  }
+
+  /** A fault that the connection survives. */
+  softError(errno: number): void {
+    if (this.#listener === null && !this.noFdRef) this.handler.softError?.(this, errno);
   }
 
   /** Nothing will come or go any more, though the block may live on in TIME_WAIT (`soisdisconnected`). */

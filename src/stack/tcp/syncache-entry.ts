@@ -20,6 +20,7 @@ import {
   tcpAddoptions,
   tcpEmit,
 } from '../wire/tcp.ts';
+import { IPTOS_ECN_MASK } from './tcp-ecn.ts';
 import { TCPS_SYN_RECEIVED } from './tcp-fsm.ts';
 import { tcpRequestScale } from './tcp-output.ts';
 import { tcpMss, tcpNewtcpcb, tcpSetFlowid } from './tcp-subr.ts';
@@ -184,7 +185,8 @@ export function syncacheTransmit(
   m.flags = F_TX_L4CSUM;
   m.flowid = e.flowid;
   m.hashType = e.flowtype;
-  if (ipOutput(st, m, k.l3, k.f3, IPPROTO_TCP, 0, st.tune.ip_ttl, true, null, ro) !== 0) return false;
+  const { tos, ttl } = e.listener!.opt;
+  if (ipOutput(st, m, k.l3, k.f3, IPPROTO_TCP, tos & ~IPTOS_ECN_MASK, ttl, true, null, ro) !== 0) return false;
   if (byTimer) return true;
   cnt[tcps.tcps_sndtotal]!++;
   cnt[tcps.tcps_sndacks]!++;
@@ -225,7 +227,8 @@ export function syncacheChallenge(st: Stack, e: SyncacheEntry, ro: RouteCache): 
   m.flags = F_TX_L4CSUM;
   m.flowid = e.flowid;
   m.hashType = e.flowtype;
-  if (ipOutput(st, m, k.l3, k.f3, IPPROTO_TCP, 0, st.tune.ip_ttl, true, null, ro) !== 0) return;
+  const { tos, ttl } = e.listener!.opt;
+  if (ipOutput(st, m, k.l3, k.f3, IPPROTO_TCP, tos & ~IPTOS_ECN_MASK, ttl, true, null, ro) !== 0) return;
   st.cnt[tcps.tcps_sndtotal]!++;
   st.cnt[tcps.tcps_sndacks]!++;
 }

@@ -22,6 +22,7 @@ import {
   TCPS_SYN_RECEIVED,
 } from './tcp-fsm.ts';
 import { tcpDropWithReset } from './tcp-input.ts';
+import { plpStart } from './tcp-plpmtud.ts';
 import { pmtuAcked } from './tcp-pmtu.ts';
 import { rackDetectLoss, rackDsack, rackOn, rackWait, sackDetectLoss, tlpAcked, tlpSchedule } from './tcp-rack.ts';
 import { rateSampled } from './tcp-rate.ts';
@@ -29,7 +30,7 @@ import { frtoAck, prrUpdate, recoveryEnter, recoveryExit, tryUndo } from './tcp-
 import { rtxAcked, rtxLost, rtxSplit, SEG_LOST } from './tcp-rtxq.ts';
 import { sackReceived } from './tcp-sack.ts';
 import { tcpClose, tcpTwstart } from './tcp-subr.ts';
-import { tcpHandshakeRto, tcpKeepIdle, tcpXmitTimer } from './tcp-timer.ts';
+import { tcpFinWait2, tcpHandshakeRto, tcpKeepIdle, tcpXmitTimer } from './tcp-timer.ts';
 import { type Tcpcb, TF_FASTRECOVERY, TF_RCVD_TSTMP, TF_SACK_PERMIT, TF2_ECN_PERMIT } from './tcpcb.ts';
 
 /** Duplicate ACKs that mean a loss (RFC 5681 section 3.2). */
@@ -111,10 +112,9 @@ function establish(st: Stack, tp: Tcpcb, seq: number, ack: number, tiwin: number
   if (tiwin > tp.max_sndwnd) tp.max_sndwnd = tiwin;
   tp.snd_wl1 = (seq - 1) | 0;
   tp.snd_wl2 = ack;
-  if (!served) {
-    st.tcp.hostcache.seed(tp);
-    ccInit(tp);
-  }
+  if (!served) st.tcp.hostcache.seed(tp);
+  plpStart(tp);
+  if (!served) ccInit(tp);
   tcpHandshakeRto(tp);
   tp.t_state = tp.t_socket!.noFdRef || tp.t_socket!.cantSendMore ? TCPS_FIN_WAIT_1 : TCPS_ESTABLISHED;
   st.wheel.arm(tp.t_keep, tcpKeepIdle(tp));
@@ -166,7 +166,7 @@ export function ackProcess(st: Stack, tp: Tcpcb, ack: number, dup: boolean, ece:
   if (recovering && !undone) prrUpdate(tp, a, advanced);
   if ((a.delivered > 0 || a.lost > 0) && (!recovering || ccOwnsRecovery(tp))) ccAckReceived(tp, a);
   timers(st, tp, advanced);
-  return ourFinIsAcked ? finAcked(st, tp) : true;
+  return ourFinIsAcked ? finAcked(tp) : true;
 }
 
 /** `ack` is beyond snd_una: what it covers leaves the buffer and the scoreboard. True when our FIN is among it. */
@@ -310,13 +310,12 @@ function timers(st: Stack, tp: Tcpcb, advanced: boolean): void {
   }
 }
 
-function finAcked(st: Stack, tp: Tcpcb): boolean {
+function finAcked(tp: Tcpcb): boolean {
   const so = tp.t_socket!;
   switch (tp.t_state) {
     case TCPS_FIN_WAIT_1:
       tp.t_state = TCPS_FIN_WAIT_2;
-      // Nobody will read what comes: do not wait for ever (BSD; RFC 9293 section 3.6 leaves it open).
-      if (so.noFdRef) st.wheel.arm(tp.t_2msl, st.tune.tcp_finwait2_timeout * 1000);
+      if (so.noFdRef) tcpFinWait2(tp);
       so.allAcked();
       return tp.t_socket === so;
     case TCPS_CLOSING:

@@ -58,6 +58,7 @@ export function tcpCtlinput(st: Stack, type: number, code: number, m: Mbuf, mtu:
     return;
   }
   tp.t_softerror = errno;
+  tp.t_socket!.softError(errno);
 }
 
 function icmpErrno(type: number, code: number): number {

@@ -31,8 +31,6 @@ const TFO_RENEW = 4;
 
 /** Bytes of our cookies (FreeBSD's TCP_FASTOPEN_COOKIE_LEN). */
 const TFO_COOKIE = 8;
-/** Keys that are believed at a time. */
-const TFO_MAX_KEYS = 2;
 /** Names the keys of cookies among those that are derived from the secret. */
 const USE_FASTOPEN = 0x7f;
 
@@ -56,14 +54,17 @@ export class FastOpen {
   #period: number;
   readonly #words: Int32Array;
   readonly #tried: Uint8Array;
+  /** Keys that are believed at a time. */
+  readonly #max: number;
 
   constructor(st: Stack) {
     this.#st = st;
     this.cache = new TfoCache(st);
     this.cookie = new Uint8Array(TFO_COOKIE);
     const none = { next32: () => 0 };
-    this.#keys = Array.from({ length: TFO_MAX_KEYS }, () => new SipKey(none));
-    this.#newest = TFO_MAX_KEYS - 1;
+    this.#max = st.tune.tcp_fastopen_maxkeys;
+    this.#keys = Array.from({ length: this.#max }, () => new SipKey(none));
+    this.#newest = this.#max - 1;
     this.#num = 0;
     this.#gen = -1;
     this.#period = 0;
@@ -97,7 +98,7 @@ export class FastOpen {
     if (to.tfoLen === TFO_COOKIE) {
       if (this.#equals(this.cookie, to.tfoAt)) return TFO_ACCEPT;
       for (let i = 1; i < this.#num; i++) {
-        this.#make(this.#keys[(this.#newest + TFO_MAX_KEYS - i) % TFO_MAX_KEYS]!, k, this.#tried);
+        this.#make(this.#keys[(this.#newest + this.#max - i) % this.#max]!, k, this.#tried);
         if (this.#equals(this.#tried, to.tfoAt)) return TFO_ACCEPT_RENEW;
       }
     }
@@ -105,7 +106,7 @@ export class FastOpen {
     return TFO_GIVE;
   }
 
-  /** Makes `words`, four of them, the newest key. */
+  /** Makes `words`, four of them as SipHash reads them, the newest key (net.inet.tcp.fastopen.setkey). */
   setKey(words: ArrayLike<number>): void {
     const period = this.#st.tune.tcp_fastopen_autokey;
     this.#period = period;
@@ -135,8 +136,8 @@ export class FastOpen {
   }
 
   #add(): SipKey {
-    this.#newest = (this.#newest + 1) % TFO_MAX_KEYS;
-    if (this.#num < TFO_MAX_KEYS) this.#num++;
+    this.#newest = (this.#newest + 1) % this.#max;
+    if (this.#num < this.#max) this.#num++;
     return this.#keys[this.#newest]!;
   }
 

@@ -20,6 +20,7 @@ import {
   TH_PUSH,
   TH_RST,
   TH_SYN,
+  TH_URG,
   TOF_MSS,
   TOF_SACK,
   TOF_SACKPERM,
@@ -27,6 +28,7 @@ import {
   TOF_TS,
   tcpAddoptions,
   tcpEmit,
+  thSetUrp,
 } from '../wire/tcp.ts';
 import { ccAfterIdle, ccOwnsRecovery, ccSent } from './cc/glue.ts';
 import { seqGt, seqLt } from './seq.ts';
@@ -38,12 +40,14 @@ import { TFO_NONE, tfoEarly, tfoSynData, tfoSynOption } from './tcp-fastopen.ts'
 import { haveRcvdFin, TCPS_ESTABLISHED, TCPS_SYN_RECEIVED, TCPS_SYN_SENT, tcpOutflags } from './tcp-fsm.ts';
 import { nopushHolds } from './tcp-nopush.ts';
 import { paceAllows, paceSent } from './tcp-pacing.ts';
+import { PLP_DISABLED, plpProbe, plpSent } from './tcp-plpmtud.ts';
 import { pmtuExpire, pmtuHeld, pmtuRoute, pmtuSent } from './tcp-pmtu.ts';
 import { tlpSchedule } from './tcp-rack.ts';
 import { rateAppLimited } from './tcp-rate.ts';
 import { undoNoteRexmit } from './tcp-recovery.ts';
-import { rtxAppend, rtxNextLost, rtxResent, rtxSplit, SEG_FIN, type SndSeg } from './tcp-rtxq.ts';
+import { rtxAppend, rtxFull, rtxNextLost, rtxResent, rtxSplit, SEG_FIN, type SndSeg } from './tcp-rtxq.ts';
 import { tcpSetpersist } from './tcp-timer.ts';
+import { urgentPointer } from './tcp-urgent.ts';
 import { userTimeoutStart } from './tcp-user-timeout.ts';
 import {
   TA_OUTPUT,
@@ -135,6 +139,7 @@ export function tcpOutput(tp: Tcpcb): number {
     let off = (tp.snd_nxt - tp.snd_una) | 0;
     let seg: SndSeg | null = null;
     let lostFirst = false;
+    let probe = false;
     let len = 0;
     if (synced) {
       seg = force || tp.t_frto === 2 ? null : rtxNextLost(tp);
@@ -165,14 +170,22 @@ export function tcpOutput(tp: Tcpcb): number {
           }
         }
         const cwndRoom = tp.snd_cwnd - tp.pipe;
+        const wndRoom = room;
         if (cwndRoom < room && !(force && tp.snd_wnd === 0)) room = cwndRoom;
         len = unsent < room ? unsent : room;
         if (len < 0) len = 0;
+        if (tp.plp_state !== PLP_DISABLED && len > 0 && !force) {
+          const n = plpProbe(tp, unsent, wndRoom, cwndRoom, maxlen);
+          probe = n > 0;
+          if (n !== 0) len = probe ? n : 0;
+        }
       }
     } else if (tp.t_tfo !== TFO_NONE && flags & TH_SYN) {
       len = tfoSynData(tp);
     }
-    if (len > maxlen) {
+    if (probe) {
+      sendalot = true;
+    } else if (len > maxlen) {
       len = maxlen;
       sendalot = true;
     }
@@ -189,10 +202,11 @@ export function tcpOutput(tp: Tcpcb): number {
     let send = rexmit;
     if (len > 0 && !rexmit) {
       send =
-        len === maxlen ||
+        len >= maxlen ||
         force ||
+        tp.t_urgdue ||
         ((tp.t_flags & (TF_MORETOCOME | TF_NOPUSH)) === 0 &&
-          (idle || (tp.t_flags & TF_NODELAY) !== 0) &&
+          (idle || ((tp.t_flags & TF_NODELAY) !== 0 && !rtxFull(tp))) &&
           len + off >= snd.sb_cc) ||
         (tp.max_sndwnd > 0 && len >= tp.max_sndwnd >> 1) ||
         seqLt(tp.snd_nxt, tp.snd_max);
@@ -228,6 +242,7 @@ export function tcpOutput(tp: Tcpcb): number {
     ) {
       send = windowUpdateDue(tp, recwin);
     }
+    send ||= tp.t_urgdue && synced;
     send ||= (tp.t_flags & TF_ACKNOW) !== 0 || isSyn || (flags & TH_RST) !== 0 || (finDue && (flags & TH_FIN) !== 0);
     if (!send) {
       if (synced) nothingSent(tp);
@@ -260,12 +275,15 @@ export function tcpOutput(tp: Tcpcb): number {
       if (newData && tp.t_flags2 & TF2_ECN_PERMIT) tos = (tos & ~IPTOS_ECN_MASK) | IPTOS_ECN_ECT0;
     }
 
+    const urp = tp.t_urgent && synced ? urgentPointer(tp, seq) : 0;
+    if (urp > 0) flags |= TH_URG;
     let win = recwin >> tp.rcv_scale;
     if (isSyn) win = recwin > TCP_MAXWIN ? TCP_MAXWIN : recwin;
     if (recwin === 0) tp.t_flags |= TF_RXWIN0SENT;
     else tp.t_flags &= ~TF_RXWIN0SENT;
 
     tcpEmit(st.pool.dv, m.pos, inp.lport, inp.fport, seq, flags & TH_ACK ? tp.rcv_nxt : 0, hlen, flags, win);
+    if (urp > 0) thSetUrp(st.pool.dv, m.pos, urp);
     m.len = hlen + len;
     m.l4 = m.pos;
     m.flags = F_TX_L4CSUM;
@@ -306,6 +324,7 @@ export function tcpOutput(tp: Tcpcb): number {
     if (resend) resent(tp, seg!, len, flags);
     else if (!force || !tp.t_persist.armed) advance(tp, len, flags);
     else probed(tp, len, flags);
+    if (probe && len > 0) plpSent(tp, seq);
     if (flags & TH_ACK) {
       const edge = (tp.rcv_nxt + recwin) | 0;
       if (recwin > 0 && seqGt(edge, tp.rcv_adv)) tp.rcv_adv = edge;
@@ -570,6 +589,8 @@ function countSent(
     cnt[tcps.tcps_sndacks]!++;
   } else if (flags & (TH_SYN | TH_FIN | TH_RST)) {
     cnt[tcps.tcps_sndctrl]!++;
+  } else if (flags & TH_URG) {
+    cnt[tcps.tcps_sndurg]!++;
   } else {
     cnt[tcps.tcps_sndwinup]!++;
   }

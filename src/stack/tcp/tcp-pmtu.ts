@@ -10,6 +10,7 @@ import { TCP_HDR_LEN } from '../wire/tcp.ts';
 import { seqGeq, seqGt } from './seq.ts';
 import { TCPS_ESTABLISHED } from './tcp-fsm.ts';
 import { tcpOutput } from './tcp-output.ts';
+import { PLP_DISABLED, plpConfirmed, plpNeedfrag, plpTold } from './tcp-plpmtud.ts';
 import { rtxTooBig } from './tcp-rtxq.ts';
 import { type Tcpcb, TF_SACK_PERMIT, TF2_PLPMTU_BLACKHOLE } from './tcpcb.ts';
 
@@ -58,6 +59,7 @@ export function needfragMtu(st: Stack, tp: Tcpcb, mtu: number, quote: number): n
  */
 export function tcpNeedfrag(st: Stack, tp: Tcpcb, mtu: number, seq: number): void {
   const mss = mtu - TCPIP_HDRS;
+  if (tp.plp_out && st.tune.tcp_path_mtu_discovery !== 0 && plpNeedfrag(tp, mtu, seq)) return;
   if (st.tune.tcp_path_mtu_discovery === 0 || mss >= tp.t_maxseg) {
     // A message never raises the estimate (RFC 1191 section 3).
     st.cnt[tcps.tcps_icmpmtuignored]!++;
@@ -72,6 +74,7 @@ export function tcpNeedfrag(st: Stack, tp: Tcpcb, mtu: number, seq: number): voi
   }
   st.cnt[tcps.tcps_mtudisc]!++;
   pmtuSet(tp, mtu);
+  plpTold(tp, mtu);
   st.tcp.hostcache.updateMtu(tp.t_inpcb!, mtu);
   if (tp.t_state < TCPS_ESTABLISHED) return;
   resendSmaller(tp);
@@ -145,6 +148,7 @@ export function pmtuAcked(tp: Tcpcb, ack: number): void {
   if (tp.pmtu_timed && seqGeq(ack, tp.pmtu_seq)) {
     tp.pmtu_timed = false;
     tp.pmtu_acked = tp.t_maxseg;
+    if (tp.plp_state !== PLP_DISABLED) plpConfirmed(tp);
   }
   // What the message called too big has arrived.
   if (tp.pmtu_pend !== 0 && seqGt(ack, tp.pmtu_pend_seq)) tp.pmtu_pend = 0;
@@ -162,11 +166,13 @@ export function pmtuTimeout(tp: Tcpcb): void {
   if (mtu - TCPIP_HDRS >= tp.t_maxseg) return;
   tp.st.cnt[tcps.tcps_mtudisc]!++;
   pmtuSet(tp, mtu);
+  plpTold(tp, mtu);
   tp.st.tcp.hostcache.updateMtu(tp.t_inpcb!, mtu);
 }
 
-/** The estimate is old: the path may have changed, and the first hop's MTU is tried again (RFC 1191 section 6.3). */
+/** The estimate is old: the path may have changed, and the first hop's MTU is tried again (RFC 1191 section 6.3), if not by a probe. */
 export function pmtuExpire(tp: Tcpcb): void {
+  if (tp.plp_state !== PLP_DISABLED) return;
   const age = (tp.st.clock.ms - tp.t_pmtu_ms) | 0;
   const most = tp.st.tune.ip_mtudisctimeout;
   if (most === 0 || age < most * 1000 || tp.t_flags2 & TF2_PLPMTU_BLACKHOLE) return;

@@ -3,6 +3,7 @@
  * RFC 9937), repair after a timeout (RFC 5681 section 3.1, RFC 5682), and taking both back when they were spurious (RFC 3522, 4015).
  */
 import { tcps } from '../../metrics/layout.ts';
+import { TOF_TS } from '../wire/tcp.ts';
 import { CC_NDUPACK, CC_RTO, CC_RTO_ERR, type CcAck } from './cc/cc.ts';
 import { ccCongSignal, ccOwnsRecovery, ccPostRecovery } from './cc/glue.ts';
 import { seqGeq, tstmpLt } from './seq.ts';
@@ -152,6 +153,7 @@ export function tryUndo(tp: Tcpcb, advanced: boolean): boolean {
     advanced &&
     tp.undo_eifel &&
     (tp.t_flags & TSTMP) === TSTMP &&
+    (to.flags & TOF_TS) !== 0 &&
     to.tsecr !== 0 &&
     tp.undo_rexmits > 0 &&
     tstmpLt(to.tsecr, tp.undo_ts);

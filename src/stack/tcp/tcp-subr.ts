@@ -7,7 +7,7 @@ import type { FlowKey } from '../flow.ts';
 import { ipOutput } from '../net/ip-output.ts';
 import { RouteCache } from '../net/route.ts';
 import type { Socket } from '../socket/socket.ts';
-import { sockOptFlags } from '../socket/sockopt.ts';
+import { sockOptFlags, sockOptsToInp } from '../socket/sockopt.ts';
 import type { Stack } from '../stack.ts';
 import { TCP_HDR_LEN, TH_ACK, TH_RST, TOF_TS, tcpAddoptions, tcpEmit } from '../wire/tcp.ts';
 import { ccAttach } from './cc/glue.ts';
@@ -65,7 +65,7 @@ export function tcpNewtcpcb(st: Stack, k: FlowKey, so: Socket): Tcpcb {
   if (tune.tcp_sack_enable !== 0) tp.t_flags |= TF_SACK_PERMIT;
   tp.t_flags |= sockOptFlags(so.opt);
   const inp = new Inpcb(new RouteCache());
-  inp.inp_ttl = tune.ip_ttl;
+  sockOptsToInp(so.opt, inp, tune);
   inp.tp = tp;
   inp.inp_socket = so;
   tp.t_inpcb = inp;
@@ -255,7 +255,9 @@ export function tcpRespond(
     m.hashType = inp.inp_flowtype;
   }
   const ro = inp === null ? st.tcp.respondRo : inp.ro;
-  if (ipOutput(st, m, laddr, faddr, IPPROTO_TCP, 0, st.tune.ip_ttl, true, inp, ro) === 0) {
+  const tos = inp === null ? 0 : inp.inp_tos;
+  const ttl = inp === null ? st.tune.ip_ttl : inp.inp_ttl;
+  if (ipOutput(st, m, laddr, faddr, IPPROTO_TCP, tos, ttl, true, inp, ro) === 0) {
     if (tp !== null) tp.snd_segs++;
     if (flags & TH_RST) {
       // RSTs and keepalive probes have counters of their own and are no part of the total (as in OpenBSD).

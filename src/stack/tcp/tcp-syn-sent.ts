@@ -2,7 +2,7 @@
 import { tcps } from '../../metrics/layout.ts';
 import type { Mbuf } from '../../rings/mbuf.ts';
 import type { Stack } from '../stack.ts';
-import { TH_ACK, TH_FIN, TH_RST, TH_SYN, TOF_MSS, TOF_SACKPERM, TOF_SCALE, TOF_TS } from '../wire/tcp.ts';
+import { TH_ACK, TH_FIN, TH_RST, TH_SYN, TH_URG, TOF_MSS, TOF_SACKPERM, TOF_SCALE, TOF_TS } from '../wire/tcp.ts';
 import { ccInit } from './cc/glue.ts';
 import { seqGt, seqLeq } from './seq.ts';
 import { tcpDataReceived } from './tcp-do-segment.ts';
@@ -11,8 +11,10 @@ import { TFO_NONE, tfoSynAcked } from './tcp-fastopen.ts';
 import { TCPS_ESTABLISHED, TCPS_FIN_WAIT_1, TCPS_SYN_RECEIVED } from './tcp-fsm.ts';
 import { tcpDropWithReset } from './tcp-input.ts';
 import { tcpOutput, tcpRequestScale } from './tcp-output.ts';
+import { plpStart } from './tcp-plpmtud.ts';
 import { tcpMss, tcpResetByPeer } from './tcp-subr.ts';
 import { tcpHandshakeRto, tcpKeepIdle, tcpXmitTimer } from './tcp-timer.ts';
+import { urgentReceived } from './tcp-urgent.ts';
 import {
   type Tcpcb,
   TF_ACKNOW,
@@ -109,6 +111,7 @@ export function tcpSynSentInput(
     if (tp.t_rtttiming && tp.t_rxtshift === 0) tcpXmitTimer(tp, (st.clock.us - tp.t_rtttime) | 0);
     tp.t_rtttiming = false;
     st.tcp.hostcache.seed(tp);
+    plpStart(tp);
     ccInit(tp);
     tcpHandshakeRto(tp);
     tp.snd_recover = tp.iss;
@@ -142,6 +145,13 @@ export function tcpSynSentInput(
   if (tp.t_socket !== so) {
     st.pool.put(m);
     return;
+  }
+  if (flags & TH_URG) {
+    urgentReceived(tp, m, seq);
+    if (tp.t_socket !== so) {
+      st.pool.put(m);
+      return;
+    }
   }
   if (tlen > 0 || flags & TH_FIN) tcpDataReceived(st, tp, m, tp.rcv_nxt, flags, tlen);
   else st.pool.put(m);

@@ -20,7 +20,7 @@ import {
 } from './tcp-fsm.ts';
 import { tcpOutput } from './tcp-output.ts';
 import { tcpClose, tcpDrop, tcpNewIss, tcpNewTsOffset, tcpNewtcpcb, tcpSetFlowid } from './tcp-subr.ts';
-import { tcpKeepRestart } from './tcp-timer.ts';
+import { tcpFinWait2, tcpKeepRestart } from './tcp-timer.ts';
 import { TA_USER, type Tcpcb } from './tcpcb.ts';
 
 /**
@@ -136,7 +136,7 @@ export function tcpUsrClose(tp: Tcpcb, unread: boolean): void {
     return;
   }
   if (tp.t_state === TCPS_FIN_WAIT_2) {
-    tp.st.wheel.arm(tp.t_2msl, tp.st.tune.tcp_finwait2_timeout * 1000);
+    tcpFinWait2(tp);
     return;
   }
   tcpUsrShutdown(tp);

@@ -1,6 +1,7 @@
 /** What one shard's TCP holds besides its connections, and how it is joined to the stack. */
 import { FlowKey } from '../flow.ts';
 import { RouteCache } from '../net/route.ts';
+import { SockMem } from '../socket/sockmem.ts';
 import type { Stack } from '../stack.ts';
 import { Timer } from '../timers.ts';
 import { TcpOpt } from '../wire/tcp.ts';
@@ -56,6 +57,13 @@ export class Tcp {
   readonly respondRo: RouteCache;
   /** Frames in reassembly queues, all connections together. */
   reassFrames: number;
+  /** Connections with such a queue, the one that has had it longest first. */
+  reassHead: Tcpcb | null;
+  reassTail: Tcpcb | null;
+  /** Runs of SACKed data in all scoreboards together. */
+  sackHoles: number;
+  /** What the socket buffers take. */
+  readonly sockMem: SockMem;
   /** RSTs sent in the second that began at `rstSecond` (clock.ms), for their rate limit. */
   rstCount: number;
   rstSecond: number;
@@ -97,6 +105,10 @@ export class Tcp {
     this.flowids = new Set();
     this.respondRo = new RouteCache();
     this.reassFrames = 0;
+    this.reassHead = null;
+    this.reassTail = null;
+    this.sackHoles = 0;
+    this.sockMem = new SockMem(st.tune, st.cnt);
     this.rstCount = 0;
     this.rstSecond = st.clock.ms;
     this.nextPort = st.random.next32() & 0x3fff;

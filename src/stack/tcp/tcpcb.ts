@@ -65,6 +65,10 @@ export class Tcpcb implements CcVar {
   /** Sequence number, acknowledgment and window of the segment that last updated the send window. */
   snd_wl1 = 0;
   snd_wl2 = 0;
+  /** The number behind what is urgent, valid in urgent mode (t_urgent); the next segment tells it also without data while t_urgdue. */
+  snd_up = 0;
+  t_urgent = false;
+  t_urgdue = false;
   iss = 0;
   snd_wnd = 0;
   max_sndwnd = 0;
@@ -89,6 +93,9 @@ export class Tcpcb implements CcVar {
   snd_sacked = 0;
   /** Bytes that are lost and not sent again yet. */
   snd_lost = 0;
+  /** Pieces of the scoreboard, and runs of SACKed ones among them: each has a hole before it. */
+  snd_numsegs = 0;
+  snd_numholes = 0;
 
   /** RACK (RFC 8985 section 5.2): the latest sent segment that was delivered, its round trip, the highest number delivered. */
   rack_xmit_us = 0;
@@ -196,6 +203,20 @@ export class Tcpcb implements CcVar {
   /** Black holes (tcp-blackhole.ts): segment size before one was suspected, and the timeout at which it is no longer. */
   t_saved_maxseg = 0;
   t_blackhole_exit = 0;
+  /** Probing for the path MTU (tcp-plpmtud.ts): PLP_*, the range of MTUs in doubt, and the largest that may be. */
+  plp_state = 0;
+  plp_low = 0;
+  plp_high = 0;
+  plp_max = 0;
+  /** Size of the last probe as an MTU, and its sequence number; plp_out: it is in flight. */
+  plp_size = 0;
+  plp_seq = 0;
+  plp_out = false;
+  /** Probes of that size that failed; plp_failed: the last one did, or told nothing. */
+  plp_count = 0;
+  plp_failed = false;
+  /** clock.ms of the last failure, or of the end of the search. */
+  plp_ms = 0;
   /** Bytes of options on every segment of this connection. */
   t_optlen = 0;
   t_dupacks = 0;
@@ -229,6 +250,9 @@ export class Tcpcb implements CcVar {
   t_seglast: Mbuf | null = null;
   t_segqlen = 0;
   t_segqbytes = 0;
+  /** The list of connections that have such a queue. */
+  t_reassnext: Tcpcb | null = null;
+  t_reassprev: Tcpcb | null = null;
   /** A FIN that waits behind a gap: its sequence number, valid with t_finqueued. */
   t_finseq = 0;
   t_finqueued = false;
@@ -373,6 +397,9 @@ export class Tcpcb implements CcVar {
     this.snd_max = 0;
     this.snd_wl1 = 0;
     this.snd_wl2 = 0;
+    this.snd_up = 0;
+    this.t_urgent = false;
+    this.t_urgdue = false;
     this.iss = 0;
     this.snd_wnd = 0;
     this.max_sndwnd = 0;
@@ -389,6 +416,8 @@ export class Tcpcb implements CcVar {
     this.rtx_hint = null;
     this.snd_sacked = 0;
     this.snd_lost = 0;
+    this.snd_numsegs = 0;
+    this.snd_numholes = 0;
     this.rack_xmit_us = 0;
     this.rack_end_seq = 0;
     this.rack_rtt = 0;
@@ -456,6 +485,16 @@ export class Tcpcb implements CcVar {
     this.t_nodf = false;
     this.t_saved_maxseg = 0;
     this.t_blackhole_exit = 0;
+    this.plp_state = 0;
+    this.plp_low = 0;
+    this.plp_high = 0;
+    this.plp_max = 0;
+    this.plp_size = 0;
+    this.plp_seq = 0;
+    this.plp_out = false;
+    this.plp_count = 0;
+    this.plp_failed = false;
+    this.plp_ms = 0;
     this.t_optlen = 0;
     this.t_dupacks = 0;
     this.t_rxtshift = 0;
@@ -476,6 +515,8 @@ export class Tcpcb implements CcVar {
     this.t_seglast = null;
     this.t_segqlen = 0;
     this.t_segqbytes = 0;
+    this.t_reassnext = null;
+    this.t_reassprev = null;
     this.t_finseq = 0;
     this.t_finqueued = false;
     this.rcv_numsacks = 0;

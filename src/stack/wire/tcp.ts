@@ -40,6 +40,7 @@ const OFF_DOFF = 12;
 const OFF_FLAGS = 13;
 const OFF_WIN = 14;
 const OFF_SUM = 16;
+const OFF_URP = 18;
 
 /** Length of the header with options, or -1 when the data offset is under 5 words or beyond `len`. */
 export function tcpCheckLen(v: DataView, at: number, len: number): number {
@@ -56,9 +57,12 @@ export const thAck = (v: DataView, at: number): number => v.getInt32(at + OFF_AC
 export const thFlags = (v: DataView, at: number): number => v.getUint8(at + OFF_FLAGS);
 /** Window as it stands in the header, unscaled. */
 export const thWin = (v: DataView, at: number): number => v.getUint16(at + OFF_WIN);
+/** Urgent pointer, of a segment with URG. */
+export const thUrp = (v: DataView, at: number): number => v.getUint16(at + OFF_URP);
+export const thSetUrp = (v: DataView, at: number, urp: number): void => v.setUint16(at + OFF_URP, urp);
 
 /**
- * Writes a header of `hlen` bytes (options included in the length, not written here) with checksum 0.
+ * Writes a header of `hlen` bytes (options included in the length, not written here) with checksum and urgent pointer 0.
  * @param win  window as it goes into the header, 0..65535
  */
 export function tcpEmit(
