@@ -3,7 +3,7 @@ import { runDaemon } from './daemon/run.ts';
 
 /** The package's public interface: what `import … from 'xsiftr'` gives. Everything else in the package is private. */
 
-export { type Attached, type AttachOptions, attach } from './daemon/attach.ts';
+export { type Attached, type AttachOptions, attach, type StackClock } from './daemon/attach.ts';
 export { SystemError, UserError } from './daemon/errors.ts';
 export { VERSION } from './daemon/version.ts';
 export { type NetApi, Server, Socket } from './net/index.ts';

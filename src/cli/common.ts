@@ -21,22 +21,27 @@ export function instanceOptions(cmd: Command): ClientOptions {
   };
 }
 
-/** Writes to standard output and waits where it does not take more. False when nobody reads it. */
+/** Nobody takes what is written to standard output any more. Its `destroyed` never says so. */
+let gone = false;
+
+/** Writes to standard output and waits until that is taken. False when it is not: the reader went away, or the disk is full (main.ts). */
 export async function print(text: string): Promise<boolean> {
-  const out = process.stdout;
-  if (text === '' || out.destroyed || out.write(text)) return !out.destroyed;
-  // events.once would throw where the reader goes away meanwhile.
+  if (text === '' || gone) return !gone;
   await new Promise<void>((resolve) => {
-    const done = (): void => {
-      for (const event of ['drain', 'close', 'error']) out.off(event, done);
+    process.stdout.write(text, (err) => {
+      gone = err != null;
       resolve();
-    };
-    for (const event of ['drain', 'close', 'error']) out.on(event, done);
+    });
   });
-  return !out.destroyed;
+  return !gone;
 }
 
-/** Waits `ms` milliseconds. */
-export function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
+/** Longest time of one timer, ms. */
+const TIMER_MAX = 2 ** 31 - 1;
+
+/** Waits `ms` milliseconds, however many. */
+export async function sleep(ms: number): Promise<void> {
+  for (let left = ms; left > 0; left -= TIMER_MAX) {
+    await new Promise((resolve) => setTimeout(resolve, Math.min(left, TIMER_MAX)));
+  }
 }

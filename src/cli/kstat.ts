@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { UserError } from '../daemon/errors.ts';
 import { ask, findInstance } from './client.ts';
-import { clientOptions, instanceOptions, sleep } from './common.ts';
+import { clientOptions, instanceOptions, print, sleep } from './common.ts';
 
 /** `xsiftr kstat`: selectors and output as kstat(1) of OpenBSD has them (spec/counters.md 3). */
 export function kstatCommand(): Command {
@@ -17,8 +17,7 @@ export function kstatCommand(): Command {
       }
       const instance = await findInstance(instanceOptions(cmd));
       for (;;) {
-        process.stdout.write(await ask(instance, 'GET', `/kstat?${query}`));
-        if (wait === 0 || process.stdout.destroyed) return;
+        if (!(await print(await ask(instance, 'GET', `/kstat?${query}`))) || wait === 0) return;
         await sleep(wait * 1000);
       }
     });

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { ask, findInstance } from './client.ts';
-import { clientOptions, instanceOptions } from './common.ts';
+import { clientOptions, instanceOptions, print } from './common.ts';
 
 interface NetstatOptions {
   readonly statistics: number;
@@ -25,6 +25,6 @@ export function netstatCommand(): Command {
     .action(async (opts: NetstatOptions, cmd: Command) => {
       const query = new URLSearchParams({ s: String(Math.min(2, opts.statistics)), a: opts.all === true ? '1' : '0' });
       if (opts.protocol !== undefined) query.set('p', opts.protocol);
-      process.stdout.write(await ask(await findInstance(instanceOptions(cmd)), 'GET', `/netstat?${query}`));
+      await print(await ask(await findInstance(instanceOptions(cmd)), 'GET', `/netstat?${query}`));
     });
 }

@@ -27,6 +27,7 @@ Examples:
   xsiftr sim --loss 0.1% --time 30s    a flow over an emulated path in virtual time
   xsiftr -i ix1 --pipe out,delay=20ms  send through an emulated link
   xsiftr dnctl pipe show               the emulated links of the running instance
+  xsiftr -i unix:l,addr=192.0.2.1/24   a link over the Unix socket l instead of an interface; no root needed
   xsiftr restore                       undo what a killed instance left behind
 
 Exit status: 0 done, 1 the system refused or something broke, 2 wrong usage. Refusals: docs/troubleshooting.md.`;

@@ -1,7 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
 import { UserError } from '../daemon/errors.ts';
+import type { ExperimentHooks, ExperimentReport } from '../sim/index.ts';
 import { type ExperimentOptions, SIM_OPTIONS } from '../sim/options.ts';
+import { print } from './common.ts';
 
 const EXAMPLES = `
 Examples:
@@ -61,11 +63,22 @@ type Sim = typeof import('../sim/index.ts');
 function runOne(sim: Sim, options: ExperimentOptions, json: boolean): void {
   const bar = new Bar('');
   const began = performance.now();
-  const report = sim.runExperiment(options, bar.shown ? { onProgress: (p) => bar.draw(p) } : {});
+  const report = run(sim, options, bar.shown ? { onProgress: (p) => bar.draw(p) } : {});
+  if (report === null) return;
   const wallMs = performance.now() - began;
   bar.clear();
   const out = options.siftrLog === '-' || options.pcap === '-' ? process.stderr : process.stdout;
   out.write(json ? `${JSON.stringify(report, null, 2)}\n` : sim.renderReport(report, wallMs));
+}
+
+/** The report; null where the reader of a log on standard output went away, and the run ended there. */
+function run(sim: Sim, options: ExperimentOptions, hooks: ExperimentHooks): ExperimentReport | null {
+  try {
+    return sim.runExperiment(options, hooks);
+  } catch (err) {
+    if (err instanceof sim.SimError && err.code === 'EPIPE') return null;
+    throw err;
+  }
 }
 
 function jobCount(text: string): number {
@@ -80,7 +93,8 @@ async function sweepAll(sweep: InstanceType<Sim['Sweep']>, threads: number, ccs:
   bar.draw(0);
   for await (const report of threads > 1 && sweep.length > 1 ? sweep.parallel(threads, ccs) : sweep.reports()) {
     bar.clear();
-    process.stdout.write(`${JSON.stringify(report)}\n`);
+    // What nobody reads need not be computed.
+    if (!(await print(`${JSON.stringify(report)}\n`))) return;
     bar.draw(++done / sweep.length);
   }
   bar.clear();

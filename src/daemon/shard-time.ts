@@ -28,6 +28,8 @@ export interface TimedShard {
   pass(): boolean;
   /** Called before the stack is used from outside a pass. */
   enter(): void;
+  /** Frames that came in and went out so far, over all links. */
+  frames(): number;
   /** Frames sent that the kernel has yet to take, over all links. */
   backlog(): number;
   /** Settles when there are none. */
@@ -109,13 +111,6 @@ export class ShardTime {
     };
   }
 
-  /** The stack has been at work: a jump is put off. Called by the shard after each pass that was of use. */
-  worked(): void {
-    if (this.#jump === null) return;
-    this.#cancel();
-    this.#schedule();
-  }
-
   /** No more jumps. */
   stop(): void {
     this.#stopped = true;
@@ -127,11 +122,14 @@ export class ShardTime {
     this.#jump = null;
   }
 
+  /** Looks again in QUIET_MS, as long as somebody waits: time jumps when no frame came or went since. */
   #schedule(): void {
     if (this.#jump !== null || this.#stopped || !this.virtual || this.#waiting.size === 0) return;
+    const frames = this.#shard.frames();
     this.#jump = setTimeout(() => {
       this.#jump = null;
-      void this.#exclusively(() => this.#toNextTimer()).finally(() => this.#schedule());
+      const quiet = this.#shard.frames() === frames;
+      void this.#exclusively(() => (quiet ? this.#toNextTimer() : Promise.resolve())).finally(() => this.#schedule());
     }, QUIET_MS);
   }
 

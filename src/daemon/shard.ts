@@ -6,6 +6,7 @@ import { UnixPort } from '../driver/unix/port.ts';
 import { XskLink } from '../driver/xsk.ts';
 import type { DummynetChange } from '../dummynet/control.ts';
 import { Dummynet, type DummynetReport } from '../dummynet/dummynet.ts';
+import { Core, type CoreMessage } from '../endpoint/core.ts';
 import { counterBlock, stks, tcps } from '../metrics/layout.ts';
 import { rxqBlock, txqBlock } from '../metrics/queuekv.ts';
 import { ulinkBlock } from '../metrics/ulinkkv.ts';
@@ -80,6 +81,9 @@ export class Shard implements ShardWork {
   readonly stack: Stack;
   readonly transport: StackTransport;
   readonly clock = new ShardClock();
+  /** The sockets of the endpoint on this shard; null where there is no endpoint. */
+  readonly endpoint: Core | null;
+  readonly #native: Native;
   readonly #setup: ShardSetup;
   readonly #outside: ShardOutside;
   /** Time as it can be seen and set from outside. */
@@ -106,6 +110,7 @@ export class Shard implements ShardWork {
 
   /** Takes its queues and starts its services; nothing is forwarded before `start`. Throws what the addon throws. */
   constructor(native: Native, setup: ShardSetup, outside: ShardOutside) {
+    this.#native = native;
     this.#setup = setup;
     this.#outside = outside;
     this.#linkUp = setup.interfaces.map(() => true);
@@ -127,6 +132,7 @@ export class Shard implements ShardWork {
     st.onWarning = (text) => outside.log('warn', text);
     tcpInit(st);
     setCcDefault(st, setup.cc.algorithm);
+    if (setup.tfoKey !== null) st.tcp.tfo.setKey(setup.tfoKey);
     setup.interfaces.forEach((itf, i) => {
       const link = itf.link.kind === 'xsk' ? this.#openXsk(native, itf, pool) : this.#makeUnix(itf, i, pool);
       this.#links.push(link);
@@ -178,13 +184,28 @@ export class Shard implements ShardWork {
       wheel: st.wheel,
       pass: () => this.pass(),
       enter: () => this.enter(),
+      frames: () => this.#ulinks.reduce((n, l) => n + l.frames, 0),
       backlog: () => this.#ulinks.reduce((n, l) => n + l.backlog, 0),
       drained: async () => void (await Promise.all(this.#ulinks.map((l) => l.drained()))),
       canBeVirtual: this.#xsks.length === 0,
     });
     this.linkSync = new LinkSync(this.#ulinks);
     this.transport = new StackTransport(st, () => this.enter());
+    this.endpoint = setup.endpoint ? this.#openEndpoint() : null;
     for (const name of setup.services) this.#services.push(findService(name)!.start(this.#host()));
+  }
+
+  #openEndpoint(): Core {
+    const { shard, nshards } = this.#setup;
+    const { bus } = this.#host();
+    const core = new Core(this.stack, {
+      shard,
+      nshards,
+      publish: (msg) => bus.publish('endpoint', msg),
+      wait: () => this.time.wait(),
+    });
+    bus.subscribe('endpoint', (msg) => core.receive(msg as CoreMessage));
+    return core;
   }
 
   /**
@@ -210,6 +231,8 @@ export class Shard implements ShardWork {
     const { clock } = this;
     const links = this.#links;
     let worked = false;
+    // Sockets of the kernel's bring the clock up to date with each receive; Unix links know of none.
+    if (this.#xsks.length === 0) clock.read(this.#native);
     for (let i = 0; i < links.length; i++) {
       const n = links[i]!.receive(this.#table, RX_BATCH);
       clock.sync();
@@ -222,10 +245,7 @@ export class Shard implements ShardWork {
     st.runTimers();
     if (st.flush()) worked = true;
     for (let i = 0; i < this.#ulinks.length; i++) this.#ulinks[i]!.finished();
-    if (worked) {
-      this.#cnt[stks.stks_passes]!++;
-      this.time.worked();
-    }
+    if (worked) this.#cnt[stks.stks_passes]!++;
     return worked;
   }
 
@@ -304,6 +324,12 @@ export class Shard implements ShardWork {
     setCcDefault(this.stack, name);
   }
 
+  /** Makes Fast Open cookies with that key from now on. */
+  setTfoKey(words: readonly number[]): void {
+    this.enter();
+    this.stack.tcp.tfo.setKey(words);
+  }
+
   /** The link of an interface went down or came up; what waits to be sent is sent then. */
   setLink(ifIndex: number, up: boolean): void {
     this.#linkUp[ifIndex] = up;
@@ -374,6 +400,7 @@ export class Shard implements ShardWork {
     // What is sent from here on would not come out of a pipe in time.
     this.#dummynet.flush();
     for (const s of this.#services.splice(0)) s.stop();
+    this.endpoint?.close();
     for (const l of this.stack.tcp.listeners.all()) l.close();
     const open: Socket[] = [];
     this.stack.tcp.tcb.forEach((inp) => {
@@ -431,8 +458,10 @@ export class Shard implements ShardWork {
   #unixChanged(index: number, up: boolean, why: string): void {
     const ifp = this.stack.ifnets[index]!;
     this.enter();
-    this.stack.arp.flush(ifp);
-    if (up && !ifp.bare) this.#announce(ifp);
+    if (up && !ifp.bare) {
+      this.stack.arp.linkUp(ifp);
+      this.#announce(ifp);
+    }
     if (up) this.#outside.log('info', `${ifp.name}: link state changed to UP`);
     else this.#outside.log('warn', `${ifp.name}: link state changed to DOWN (${why})`);
   }

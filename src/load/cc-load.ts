@@ -57,7 +57,9 @@ async function loadUrl(url: string, given: string): Promise<readonly string[]> {
 }
 
 function firstLine(err: unknown): string {
-  return (err instanceof Error ? err.message : String(err)).trim().split('\n')[0]!;
+  const [line] = (err instanceof Error ? err.message : String(err)).trim().split('\n');
+  // Which of our files asked for it is no matter of the user's.
+  return line!.replace(/(?: resolving ES modules)? imported from .*$/, '');
 }
 
 /** Where a file or package is, or null for what is neither. */

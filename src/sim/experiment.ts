@@ -1,6 +1,7 @@
 import { Dumbbell } from '../driver/sim/dumbbell.ts';
 import { Flow } from './flow.ts';
 import type { ExperimentOptions } from './options.ts';
+import { checkOutput } from './output.ts';
 import { PcapngWriter } from './pcapng.ts';
 import { type Plan, planExperiment } from './plan.ts';
 import { collectWarnings, type ExperimentReport, makeReport, NOTHING, startCounting } from './report.ts';
@@ -31,6 +32,8 @@ export function runExperiment(options: ExperimentOptions, hooks: ExperimentHooks
 
 /** @internal As runExperiment, with the options checked already. */
 export function runPlan(options: ExperimentOptions, plan: Plan, hooks: ExperimentHooks): ExperimentReport {
+  if (plan.siftrLog !== null) checkOutput('--siftr-log', plan.siftrLog);
+  if (plan.pcap !== null) checkOutput('--pcap', plan.pcap);
   const d = new Dumbbell({
     seed: plan.seed,
     mtu: plan.mtu,
@@ -38,6 +41,7 @@ export function runPlan(options: ExperimentOptions, plan: Plan, hooks: Experimen
     ack: plan.ack,
     accessUs: plan.flows.map((f) => f.accessUs),
     separateReceivers: plan.separateReceivers,
+    ...(plan.path === null ? {} : { path: plan.path }),
     tune: plan.tune,
     receiverFrames: plan.receiverFrames,
   });

@@ -34,6 +34,8 @@ export interface ExperimentOptions {
   readonly duplicate?: string | number;
   readonly corrupt?: string | number;
   readonly mtu?: string | number;
+  readonly pathMtu?: string | number;
+  readonly icmp?: string;
   readonly time?: string | number;
   readonly warmup?: string | number;
   readonly seed?: string | number;
@@ -114,6 +116,18 @@ export const SIM_OPTIONS: readonly OptionMeta[] = [
     group: 'Path',
   },
   { key: 'mtu', flags: '--mtu <BYTES>', help: '576 to 3822 (default 1500)', group: 'Path' },
+  {
+    key: 'pathMtu',
+    flags: '--path-mtu <BYTES>',
+    help: 'what the link behind the bottleneck takes: larger packets are dropped there, and their sender is told (default: that of --mtu)',
+    group: 'Path',
+  },
+  {
+    key: 'icmp',
+    flags: '--icmp <on|off>',
+    help: 'off: it is not told, a black hole (default on)',
+    group: 'Path',
+  },
   {
     key: 'loss',
     flags: '--loss <P>',

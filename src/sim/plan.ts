@@ -27,7 +27,7 @@ import { parseAssignment, type SysctlAssignment, SysctlError, type Tunables } fr
 import { CC_DEFAULT, checkCc } from './cc.ts';
 import { SimError } from './error.ts';
 import { type ExperimentOptions, type FlowOptions, flagOf } from './options.ts';
-import { STDOUT } from './output.ts';
+import { STDOUT, sameFile } from './output.ts';
 
 export interface FlowPlan {
   readonly cc: string;
@@ -47,6 +47,8 @@ export interface Plan {
   /** The report counts from here on. */
   readonly warmupUs: number;
   readonly mtu: number;
+  /** The link behind the bottleneck, where it takes less. */
+  readonly path: { readonly mtu: number; readonly icmp: boolean } | null;
   readonly data: PipeConfig;
   readonly ack: PipeConfig;
   /** Rate of the bottleneck, of a trace its mean; bits a second. */
@@ -68,6 +70,8 @@ export interface Plan {
 }
 
 const MTU_MIN = 576;
+/** What any link of the Internet takes (RFC 791). */
+const PATH_MTU_MIN = 68;
 const MTU_MAX = 3822;
 const SECOND = 1e6;
 /** Room for a window of the path and its queue, twice, and how much at the most (RFC 7323 section 2.3). */
@@ -294,6 +298,7 @@ export function planExperiment(o: ExperimentOptions): Plan {
   const warmupUs = value('warmup', o.warmup, '0', seconds);
   if (warmupUs >= timeUs) throw new SimError(`--warmup ${o.warmup}: before the end of --time`);
   const mtu = whole('mtu', o.mtu, '1500', MTU_MIN, MTU_MAX);
+  const path = pathOf(o, mtu);
   const delayUs = delayOf(o);
   const given = o.flow === undefined || o.flow.length === 0 ? [''] : o.flow;
   if (given.length > MAX_SENDERS)
@@ -352,14 +357,13 @@ export function planExperiment(o: ExperimentOptions): Plan {
       Number(v),
     );
   }
-  if (o.siftrLog === STDOUT && o.pcap === STDOUT) {
-    throw new SimError('--pcap -: standard output takes --siftr-log already');
-  }
+  checkOutputs(o);
   return {
     seed,
     timeUs,
     warmupUs,
     mtu,
+    path,
     data,
     ack,
     rate,
@@ -375,6 +379,37 @@ export function planExperiment(o: ExperimentOptions): Plan {
     pcap: o.pcap ?? null,
     snaplen: whole('snaplen', o.snaplen, '128', 0, 65535),
   };
+}
+
+/** Files are written from their beginning: none may be another one's, or one that is read. */
+function checkOutputs(o: ExperimentOptions): void {
+  const { siftrLog, pcap } = o;
+  if (siftrLog === STDOUT && pcap === STDOUT) {
+    throw new SimError('--pcap -: standard output takes --siftr-log already');
+  }
+  if (siftrLog !== undefined && pcap !== undefined && sameFile(siftrLog, pcap)) {
+    throw new SimError(`--pcap ${pcap}: --siftr-log is written there; give each a file of its own`);
+  }
+  const ccFiles = ccsOf(o).filter((cc) => /[/\\]|\.[cm]?[jt]s$/.test(cc));
+  const read = [...(o.trace === undefined ? [] : [['--trace', o.trace]]), ...ccFiles.map((cc) => ['--cc', cc])];
+  for (const [option, path] of [
+    ['--siftr-log', siftrLog],
+    ['--pcap', pcap],
+  ]) {
+    const of = read.find(([, file]) => path !== undefined && path !== STDOUT && sameFile(path, file!));
+    if (of !== undefined) throw new SimError(`${option} ${path}: ${of[0]} is read from there; give another file`);
+  }
+}
+
+/** The MTU of the link behind the bottleneck, and what becomes of messages about it. */
+function pathOf(o: ExperimentOptions, mtu: number): Plan['path'] {
+  const icmp = o.icmp ?? 'on';
+  if (icmp !== 'on' && icmp !== 'off') throw new SimError(`--icmp ${icmp}: allowed are on and off`);
+  if (o.pathMtu === undefined) {
+    if (o.icmp !== undefined) throw new SimError(`--icmp ${icmp}: only with --path-mtu`);
+    return null;
+  }
+  return { mtu: whole('pathMtu', o.pathMtu, '', PATH_MTU_MIN, mtu), icmp: icmp === 'on' };
 }
 
 /**

@@ -86,6 +86,8 @@ export interface ExperimentReport {
   readonly jain_index: number;
   readonly data_path: PathReport;
   readonly ack_path: PathReport;
+  /** With --path-mtu: packets too large for it over the whole time, and messages about them. */
+  readonly path_mtu?: { readonly mtu: number; readonly icmp: boolean; readonly dropped: number; readonly told: number };
   /** What stacks warned of, as "0.482695 s sender1: …": the first WARNINGS_MAX. */
   readonly warnings: readonly string[];
   /** Events of the simulation, a measure of its work. */
@@ -243,6 +245,9 @@ export function makeReport(
     jain_index: round(jainIndex(reports.map((f) => f.goodput_bps)), 4),
     data_path: pathReport(d.data, before.data, us),
     ack_path: pathReport(d.ack, before.ack, us),
+    ...(d.gate === null
+      ? {}
+      : { path_mtu: { mtu: d.gate.mtu, icmp: d.gate.icmp, dropped: d.gate.dropped, told: d.gate.told } }),
     warnings: [...warnings, ...starved(d)],
     events: d.net.events,
   };

@@ -44,18 +44,25 @@ export class SimSiftrLog {
       node.onPass = () => {
         if (((fill.refresh() - taken) | 0) < records >> 3) return;
         this.#writer.pass();
+        this.#check();
         taken = fill.refresh();
       };
       return hook;
     });
   }
 
-  /** Unhooks, writes what is left and the disable line. @param nowUs virtual time */
+  /** Unhooks, writes what is left and the disable line. Throws SimError. @param nowUs virtual time */
   close(nowUs: number): void {
     for (const h of this.#hooks) h.unhook();
     const end = this.#writer.end(() => true);
+    this.#check();
     this.#text(disableLine(nowUs, cycleCounts(this.#nodes.map((node) => node.st.cnt)), end.flowList));
     this.#out.close();
+  }
+
+  /** What cannot be written ends the run: on a card packets come all the same, here nothing is lost by it. Throws SimError. */
+  #check(): void {
+    if (this.#writer.error !== null) throw this.#writer.error;
   }
 
   #text(text: string): void {

@@ -76,6 +76,10 @@ export function renderReport(r: ExperimentReport, wallMs: number): string {
     ...pathLines('data path', r.data_path),
     ...pathLines('ack path', r.ack_path),
   ];
+  if (r.path_mtu !== undefined) {
+    const { mtu, icmp, dropped } = r.path_mtu;
+    lines.push(`path MTU ${mtu}: ${dropped} packets too large${icmp ? '' : ', and no word to their sender'}`);
+  }
   if (r.flows.length > 1) {
     lines.push(`all flows: ${formatRate(r.goodput_bps)}, Jain index ${r.jain_index.toFixed(3)}`);
   }

@@ -1,3 +1,4 @@
+import { LIMIT_SYSCTLS } from './sysctl-limits.ts';
 import { TCP_SYSCTLS } from './sysctl-tcp.ts';
 
 /** A knob with a number: `bool` is 0 or 1, as sysctl(8) shows it. */
@@ -32,6 +33,8 @@ export interface SysctlString {
   readonly rw: 'rw' | 'ro' | 'boot';
   /** Shown only where it is named. */
   readonly skip?: boolean;
+  /** A key of so many bytes, in hexadecimal digits. It can be written and never read. */
+  readonly keyBytes?: number;
   readonly unit?: string;
   readonly descr: string;
 }
@@ -142,6 +145,7 @@ export const SYSCTLS = [
     descr: 'Packets that wait for one ARP answer',
   },
   ...TCP_SYSCTLS,
+  ...LIMIT_SYSCTLS,
   {
     name: 'kern.ipc.soacceptqueue',
     field: 'ipc_soacceptqueue',

@@ -270,18 +270,26 @@ export const timeouts: readonly EventRow[] = [
     expect: { sends: [WHERE_WE_ARE] },
   },
   {
+    clause: '3.8.3 R1 (SHLD-9): three retransmissions',
+    states: ['ESTABLISHED', 'CLOSE-WAIT', 'FIN-WAIT-1', 'CLOSING', 'LAST-ACK'],
+    given: 'in flight',
+    knobs: { tcp_tlp: 0 },
+    event: 'wait 8 silently',
+    expect: { signals: ['R1'] },
+  },
+  {
     clause: '3.8.3 R2: a peer that does not answer',
     states: ['ESTABLISHED', 'CLOSE-WAIT'],
     given: 'in flight',
     knobs: { tcp_tlp: 0 },
     event: 'wait 1000 silently',
-    expect: { state: 'CLOSED', signals: ['timeout'] },
+    expect: { state: 'CLOSED', signals: ['R1', 'timeout'] },
   },
   {
     clause: '3.8.3 R2 of a SYN (net.inet.tcp.keepinit)',
     states: ['SYN-SENT'],
     event: 'wait 76 silently',
-    expect: { state: 'CLOSED', signals: ['timeout'] },
+    expect: { state: 'CLOSED', signals: ['R1', 'timeout'] },
     choice: 'Giving up a SYN',
   },
 ];

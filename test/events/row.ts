@@ -38,7 +38,7 @@ export interface Expect {
   sends?: readonly string[];
   /** Bytes that the user is given. */
   delivers?: number;
-  /** What the user is told: `connected`, `end`, `closed`, `reset`, `refused`, `timeout`, `urgent`. */
+  /** What the user is told, faults that the connection survives first: `connected`, `end`, `closed`, `reset`, `refused`, `timeout`, `R1` (three retransmissions without an answer), `urgent N` with the bytes up to its end. */
   signals?: readonly string[];
   /** What the last call returned: bytes, or the name of an errno. */
   returns?: number | string;

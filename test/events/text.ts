@@ -142,6 +142,143 @@ export const ack: readonly EventRow[] = [
   },
 ];
 
+export const urgent: readonly EventRow[] = [
+  {
+    clause: '3.10.7.4 sixth: the user is told before the text',
+    states: RECEIVING,
+    event: '<SEQ=RCV.NXT><ACK=SND.UNA><CTL=URG,ACK><UP=5><LEN=5>',
+    expect: { signals: ['urgent 5'], delivers: 5, sends: ['<SEQ=SND.NXT><ACK=RCV.NXT+5><CTL=ACK>'] },
+  },
+  {
+    clause: '3.10.7.4 sixth: the pointer goes before its text (MUST-62), and is told once',
+    states: RECEIVING,
+    event: [
+      '<SEQ=RCV.NXT><ACK=SND.UNA><CTL=URG,ACK><UP=15>',
+      '<SEQ=RCV.NXT><ACK=SND.UNA><CTL=URG,ACK><UP=15><LEN=5>',
+      '<SEQ=RCV.NXT+5><ACK=SND.UNA><CTL=URG,ACK><UP=10><LEN=10>',
+    ],
+    expect: { signals: ['urgent 15'], delivers: 15, sends: ['<SEQ=SND.NXT><ACK=RCV.NXT+15><CTL=ACK>'] },
+  },
+  {
+    clause: '3.10.7.4 sixth: a pointer further ahead of a user who reads urgent data already',
+    states: ['ESTABLISHED'],
+    event: ['<SEQ=RCV.NXT><ACK=SND.UNA><CTL=URG,ACK><UP=15>', '<SEQ=RCV.NXT><ACK=SND.UNA><CTL=URG,ACK><UP=20>'],
+    expect: { signals: ['urgent 15'] },
+  },
+  {
+    clause: '3.10.7.4 sixth: a pointer that is not in advance of what was received',
+    states: RECEIVING,
+    event: '<SEQ=RCV.NXT-5><ACK=SND.UNA><CTL=URG,ACK><UP=5><LEN=5>',
+    expect: { sends: [WHERE_WE_ARE] },
+  },
+  {
+    clause: '3.10.7.4 sixth, MUST-66: with the window shut',
+    states: RECEIVING,
+    given: 'RCV.WND=0',
+    event: '<SEQ=RCV.NXT><ACK=SND.UNA><CTL=URG,ACK><UP=5>',
+    expect: { signals: ['urgent 1005'] },
+  },
+  {
+    clause: '3.10.7.4 sixth: of a segment behind a gap',
+    states: RECEIVING,
+    event: '<SEQ=RCV.NXT+5><ACK=SND.UNA><CTL=URG,ACK><UP=5><LEN=5>',
+    expect: { signals: ['urgent 10'], sends: [WHERE_WE_ARE] },
+  },
+  {
+    clause: '3.10.7.4 sixth: ignored after the FIN',
+    states: ['CLOSE-WAIT', 'CLOSING', 'LAST-ACK'],
+    event: '<SEQ=RCV.NXT><ACK=SND.UNA><CTL=URG,ACK><UP=5>',
+    expect: {},
+  },
+  {
+    clause: '3.10.7.4 fifth: ignored with an ACK of what was not sent',
+    states: RECEIVING,
+    event: '<SEQ=RCV.NXT><ACK=SND.NXT+1><CTL=URG,ACK><UP=5>',
+    expect: { sends: [WHERE_WE_ARE] },
+  },
+  {
+    clause: '3.10.7.3 fourth: with text, which goes on at the sixth step',
+    states: ['SYN-SENT'],
+    event: '<SEQ=0><ACK=SND.NXT><CTL=SYN,URG,ACK><UP=6><LEN=5>',
+    expect: {
+      state: 'ESTABLISHED',
+      signals: ['connected', 'urgent 5'],
+      delivers: 5,
+      sends: ['<SEQ=SND.NXT><ACK=SEG.SEQ+6><CTL=ACK>'],
+    },
+  },
+  {
+    clause: '3.10.2 SEND: the pointer is that of the byte behind what is urgent (MUST-62)',
+    states: ['ESTABLISHED', 'CLOSE-WAIT'],
+    event: 'urgent 10',
+    expect: { returns: 10, sends: ['<SEQ=SND.NXT><ACK=RCV.NXT><CTL=URG,ACK><LEN=10><UP=10>'] },
+  },
+  {
+    clause: '3.10.2 SEND: queued until ESTABLISHED',
+    states: ['SYN-SENT'],
+    event: ['urgent 10', '<SEQ=0><ACK=SND.NXT><CTL=SYN,ACK>'],
+    expect: {
+      state: 'ESTABLISHED',
+      signals: ['connected'],
+      sends: ['<SEQ=SND.NXT><ACK=SEG.SEQ+1><CTL=URG,ACK><LEN=10><UP=10>'],
+    },
+  },
+  {
+    clause: '3.8.5: Nagle does not hold it back',
+    states: ['ESTABLISHED'],
+    given: 'in flight',
+    event: ['send 1', 'urgent 4'],
+    expect: { sends: ['<SEQ=SND.NXT><ACK=RCV.NXT><CTL=URG,ACK><LEN=5><UP=5>'] },
+  },
+  {
+    clause: '3.8.5: over several segments (MUST-31)',
+    states: ['ESTABLISHED'],
+    event: 'urgent 1200',
+    expect: {
+      sends: [
+        '<SEQ=SND.NXT><ACK=RCV.NXT><CTL=URG,ACK><LEN=500><UP=1200>',
+        '<SEQ=SND.NXT+500><ACK=RCV.NXT><CTL=URG,ACK><LEN=500><UP=700>',
+        '<SEQ=SND.NXT+1000><ACK=RCV.NXT><CTL=URG,ACK><LEN=200><UP=200>',
+      ],
+    },
+  },
+  {
+    clause: '3.8.5: what follows is not urgent',
+    states: ['ESTABLISHED'],
+    event: ['urgent 10', '<SEQ=RCV.NXT><ACK=SND.NXT+10><CTL=ACK>', 'send 5'],
+    expect: {
+      sends: [
+        '<SEQ=SND.NXT><ACK=RCV.NXT><CTL=URG,ACK><LEN=10><UP=10>',
+        '<SEQ=SND.NXT+10><ACK=RCV.NXT><CTL=ACK><LEN=5>',
+      ],
+    },
+  },
+  {
+    clause: '3.8.5: into a window that is shut the pointer goes alone, and with the probe',
+    states: ['ESTABLISHED'],
+    given: 'SND.WND=0',
+    event: ['urgent 5', 'wait 5.1'],
+    expect: {
+      sends: [
+        '<SEQ=SND.NXT><ACK=RCV.NXT><CTL=URG,ACK><UP=15>',
+        '<SEQ=SND.NXT><ACK=RCV.NXT><CTL=URG,ACK><LEN=1><UP=15>',
+      ],
+    },
+  },
+  {
+    clause: '3.8.5: it goes again with the pointer',
+    states: ['ESTABLISHED'],
+    knobs: { tcp_tlp: 0 },
+    event: ['urgent 10', 'wait 0.8'],
+    expect: {
+      sends: [
+        '<SEQ=SND.NXT><ACK=RCV.NXT><CTL=URG,ACK><LEN=10><UP=10>',
+        '<SEQ=SND.NXT><ACK=RCV.NXT><CTL=URG,ACK><LEN=10><UP=10>',
+      ],
+    },
+  },
+];
+
 export const text: readonly EventRow[] = [
   {
     clause: '3.10.7.4 seventh: text in sequence',

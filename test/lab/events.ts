@@ -1,5 +1,5 @@
 /** Runs the event table (test/events): brings a stack into a state, lets the event happen in virtual time and tells what came of it. */
-import { errnoName } from '../../src/stack/errno.ts';
+import { ETIMEDOUT, errnoName } from '../../src/stack/errno.ts';
 import { connect, listen, type Socket, SocketError } from '../../src/stack/socket/socket.ts';
 import { TCP_STATE_NAMES } from '../../src/stack/tcp/tcp-fsm.ts';
 import type { EventRow, Expect, Given, Opened, State } from '../events/row.ts';
@@ -182,7 +182,7 @@ class Scene {
 
   #wait(seconds: number): void {
     for (let left = seconds; left > 0; left -= 1000) {
-      // The neighbour stays known however long it takes.
+      // The neighbour stays known however long nothing is sent.
       this.p.host.st.arp.learn(this.p.host.ifp, 0xc0000202 | 0, 0x0200, 2);
       this.p.advance(Math.min(left, 1000) * SECOND);
     }
@@ -225,8 +225,8 @@ class Scene {
           this.so = made;
           return this.rec;
         });
-      } else if (name === 'send') {
-        const n = so!.send(pattern(Number(arg)), 0, Number(arg));
+      } else if (name === 'send' || name === 'urgent') {
+        const n = so!.send(pattern(Number(arg)), 0, Number(arg), name === 'urgent');
         this.returns = n < 0 ? errnoName(-n) : n;
       } else if (name === 'receive') {
         this.rec.appetite = Number.POSITIVE_INFINITY;
@@ -295,11 +295,14 @@ class Scene {
   }
 
   signals(): string[] {
-    return this.rec.events.map((e) => {
+    const faults = this.rec.softErrors.map((errno) => (errno === ETIMEDOUT ? 'R1' : errnoName(errno)));
+    const told = this.rec.events.map((e) => {
       const [what, errno] = e.split(' ');
-      const text = errno === undefined || errno === '0' ? e : `${what} ${errnoName(Number(errno))}`;
+      const text =
+        what === 'urgent' || errno === undefined || errno === '0' ? e : `${what} ${errnoName(Number(errno))}`;
       return SIGNALS[text] ?? text;
     });
+    return [...faults, ...told];
   }
 }
 

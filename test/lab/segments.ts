@@ -7,7 +7,7 @@ import { connect, type Listener, listen, type Socket } from '../../src/stack/soc
 import type { Tunables } from '../../src/stack/sysctl.ts';
 import { setCcDefault } from '../../src/stack/tcp/cc/registry.ts';
 import { tcpInit } from '../../src/stack/tcp/tcp.ts';
-import { checksum, ether, ip4, ipv4, OUR_MAC, PEER_MAC, u16 } from './frames.ts';
+import { arpReply, checksum, ether, ip4, ipv4, OUR_MAC, PEER_MAC, u16 } from './frames.ts';
 import { TestHost, type TestHostOptions } from './memlink.ts';
 import { Recorder } from './tcpuser.ts';
 
@@ -163,9 +163,22 @@ export class ScriptedPeer {
       const step = d < 0 || d > left ? left : Math.max(d, 1);
       this.host.clock.advance(step);
       this.host.pass();
+      this.#answerArp();
       left -= step;
     }
     return this;
+  }
+
+  /** The peer's interface answers for it, however silent the peer is. */
+  #answerArp(): void {
+    const { sent } = this.host.link;
+    for (let i = sent.length - 1; i >= 0; i--) {
+      const { bytes } = sent[i]!;
+      if (bytes[12] !== 8 || bytes[13] !== 6) continue;
+      sent.splice(i, 1);
+      this.host.link.inject(arpReply());
+      this.host.pass();
+    }
   }
 
   /** Takes what the stack has sent since the last call. */

@@ -4,6 +4,8 @@ import type { Side } from './twostacks.ts';
 
 export class Recorder implements SocketHandler {
   readonly events: string[] = [];
+  /** Faults that the connection survived. */
+  readonly softErrors: number[] = [];
   readonly #chunks: Uint8Array[] = [];
   received = 0;
   so: Socket | null = null;
@@ -30,6 +32,12 @@ export class Recorder implements SocketHandler {
   }
   writable(_so: Socket): void {
     this.#pump();
+  }
+  urgent(so: Socket): void {
+    this.events.push(`urgent ${so.urgentAhead}`);
+  }
+  softError(_so: Socket, errno: number): void {
+    this.softErrors.push(errno);
   }
   end(_so: Socket): void {
     this.events.push('end');

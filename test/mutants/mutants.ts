@@ -4,9 +4,13 @@
  */
 import { ecnMutants } from './ecn.ts';
 import { eventMutants } from './events.ts';
+import { fastopenMutants } from './fastopen.ts';
 import { handshakeMutants } from './handshake.ts';
 import { hostcacheMutants } from './hostcache.ts';
+import { knobMutants } from './knobs.ts';
+import { memoryMutants } from './memory.ts';
 import { pacingMutants } from './pacing.ts';
+import { plpmtudMutants } from './plpmtud.ts';
 import { pmtuMutants } from './pmtu.ts';
 import { rackMutants } from './rack.ts';
 import { recoveryMutants } from './recovery.ts';
@@ -36,8 +40,12 @@ export const mutants: readonly Mutant[] = [
   ...pacingMutants,
   ...pmtuMutants,
   ...hostcacheMutants,
+  ...plpmtudMutants,
   ...rfc9293Mutants,
   ...eventMutants,
   ...handshakeMutants,
   ...sockoptMutants,
+  ...memoryMutants,
+  ...knobMutants,
+  ...fastopenMutants,
 ];

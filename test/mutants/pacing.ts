@@ -113,8 +113,8 @@ export const pacingMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-rtxq.ts',
-    find: '    if (s.flags & SEG_SACKED) tp.snd_sacked -= len;\n    else {',
-    replace: '    if (s.flags & SEG_SACKED) tp.snd_sacked -= len;\n    {',
+    find: '      addHoles(tp, -1);\n    } else {\n',
+    replace: '      addHoles(tp, -1);\n    }\n    {\n',
     kills: [
       'unit/stack/tcp/rate-sample.test.ts › count nothing twice: not when the cumulative ACK covers what was SACKed',
     ],

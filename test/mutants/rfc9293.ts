@@ -18,13 +18,13 @@ export const rfc9293Mutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-subr.ts',
-    find: 'let mss = offer === 0 ? tune.tcp_mssdflt : offer;',
-    replace: 'let mss = offer === 0 ? 1460 : offer;',
+    find: 'offer === 0 ? (isIp6(tp.t_inpcb!) ? tune.tcp_v6mssdflt : tune.tcp_mssdflt) : offer;',
+    replace: 'offer === 0 ? 1460 : offer;',
     kills: ['unit/stack/tcp/robustness.test.ts › uses 536 bytes when the peer offers no MSS (RFC 9293 section 3.7.1)'],
   },
   {
     file: 'src/stack/tcp/tcp-output.ts',
-    find: 'if (off + len === snd.sb_cc) flags |= TH_PUSH;',
+    find: 'if (off + len === snd.sb_cc && !isSyn) flags |= TH_PUSH;',
     replace: '',
     kills: ['unit/stack/tcp/requirements.test.ts › sets PSH on the segment that empties the buffer (MUST-61)'],
   },
@@ -66,7 +66,7 @@ export const rfc9293Mutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-do-segment.ts',
-    find: 'if (tsOn && (to.flags & TOF_TS) === 0) {',
+    find: 'if (agreed && !tsOn && st.tune.tcp_tolerate_missing_ts === 0) {',
     replace: 'if (false) {',
     kills: ['unit/stack/tcp/robustness.test.ts › drops a segment without the negotiated timestamp (section 3.2)'],
   },
@@ -134,7 +134,7 @@ export const rfc9293Mutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-output.ts',
-    find: '(idle || (tp.t_flags & TF_NODELAY) !== 0)',
+    find: '(idle || ((tp.t_flags & TF_NODELAY) !== 0 && !rtxFull(tp)))',
     replace: 'true',
     kills: [
       'unit/stack/tcp/rfc9293.test.ts › holds a small segment back while data is unacknowledged (Nagle, RFC 9293 section 3.7.4), unless TCP_NODELAY',
@@ -215,7 +215,7 @@ export const rfc9293Mutants: readonly Mutant[] = [
     ],
   },
   {
-    file: 'src/stack/tcp/syncache.ts',
+    file: 'src/stack/tcp/syncache-entry.ts',
     find: 'to.flags = TOF_MSS;',
     replace: 'to.flags = 0;',
     kills: [
@@ -274,7 +274,7 @@ export const rfc9293Mutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-output.ts',
-    find: '        len === maxlen ||\n',
+    find: '        len >= maxlen ||\n',
     replace: '        len > 0 ||\n',
     kills: [
       'unit/stack/tcp/requirements.test.ts › sends no small segment into a window that opens by little (SWS, MUST-38)',
@@ -317,8 +317,8 @@ export const rfc9293Mutants: readonly Mutant[] = [
     ],
   },
   {
-    file: 'src/stack/tcp/tcp-subr.ts',
-    find: 'inp.inp_ttl = tune.ip_ttl;',
+    file: 'src/stack/socket/sockopt.ts',
+    find: 'inp.inp_ttl = o.ttl || tune.ip_ttl;',
     replace: '',
     kills: ['unit/stack/tcp/requirements.test.ts › segments have the time to live of net.inet.ip.ttl (MUST-49)'],
   },

@@ -1,5 +1,16 @@
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { z } from 'zod';
 import { type Result, run } from '../lab/process.ts';
 
@@ -135,6 +146,83 @@ describe('xsiftr sim', () => {
     expect(r).toMatchObject({ code: 2, stdout: '' });
     expect(r.stderr.startsWith(`xsiftr: ${line}`), r.stderr).toBe(true);
     expect(r.stderr.trimEnd()).not.toContain('\n');
+  });
+
+  describe('beside files that matter', () => {
+    let dir: string;
+    beforeEach(() => {
+      dir = mkdtempSync(join(tmpdir(), 'xsiftr-sim-'));
+      writeFileSync(join(dir, 'precious'), 'text');
+      symlinkSync('precious', join(dir, 'link'));
+      writeFileSync(join(dir, 'trace'), '0\n10\n');
+      cpSync(join(import.meta.dirname, '../../docs/examples/gentle.ts'), join(dir, 'mine.ts'));
+      writeFileSync(join(dir, 'not.js'), 'export default {};\n');
+    });
+    afterEach(() => rmSync(dir, { recursive: true, force: true }));
+
+    const inDir = (...words: string[]): Promise<Result> =>
+      run([process.execPath, MAIN, 'sim', '--time', '0.1s', ...words], { check: false, cwd: dir });
+
+    it.each([
+      [['--siftr-log', 'x', '--pcap', './x'], '--pcap ./x: --siftr-log is written there; give each a file of its own'],
+      [['--siftr-log', 'link', '--pcap', 'precious'], '--pcap precious: --siftr-log is written there; '],
+      [['--trace', 'trace', '--pcap', 'trace'], '--pcap trace: --trace is read from there; give another file'],
+      [['--flow', 'cc=./mine.ts', '--siftr-log', 'mine.ts'], '--siftr-log mine.ts: --cc is read from there; '],
+      [['--cc', 'not.js'], '--cc not.js: not a congestion-control module: '],
+    ])('refuses %j with exit status 2, and writes nothing', async (words, line) => {
+      const before = readdirSync(dir);
+      const r = await inDir(...words);
+      expect(r).toMatchObject({ code: 2, stdout: '' });
+      expect(r.stderr.startsWith(`xsiftr: ${line}`), r.stderr).toBe(true);
+      expect(readdirSync(dir)).toEqual(before);
+      expect(readFileSync(join(dir, 'precious'), 'utf8')).toBe('text');
+    });
+
+    it('empties neither file when one of them cannot be written', async () => {
+      for (const log of ['precious', 'fresh']) {
+        const r = await inDir('--siftr-log', log, '--pcap', 'nosuch/x');
+        expect(r).toMatchObject({ code: 1, stderr: 'xsiftr: --pcap nosuch/x: ENOENT: no such file or directory' });
+      }
+      expect(readFileSync(join(dir, 'precious'), 'utf8')).toBe('text');
+      expect(existsSync(join(dir, 'fresh'))).toBe(false);
+    });
+
+    it('writes into a pipe that has a name once', async () => {
+      await run(['mkfifo', join(dir, 'fifo')]);
+      const reader = run(['cat', join(dir, 'fifo')]);
+      expect((await inDir('--siftr-log', 'fifo')).code).toBe(0);
+      expect((await reader).stdout).toMatch(/^enable_time_secs=0\t[\s\S]*\ndisable_time_secs=0\t/);
+    });
+  });
+
+  const shell = (script: string): Promise<Result> => {
+    const command = `set -o pipefail; xsiftr() { '${process.execPath}' '${MAIN}' "$@"; }; ${script}`;
+    return run(['bash', '-c', command], { check: false });
+  };
+
+  it('ends quietly and soon where nobody reads on: reports, sweeps of many runs, logs', async () => {
+    for (const words of [
+      '--help',
+      '--time 0.1s --json',
+      '--time 0.1s --sweep seed=1..2000 --jobs 1',
+      '--time 0.1s --sweep seed=1..2000 --jobs 2',
+      '--time 1000s --siftr-log -',
+      '--time 1000s --pcap -',
+    ]) {
+      const r = await shell(`xsiftr sim ${words} | head -c 20 | wc -c`);
+      expect([words, r]).toEqual([words, { code: 0, stdout: '20', stderr: '' }]);
+    }
+  });
+
+  it('says in one line that standard output is full, and stops there, exit status 1', async () => {
+    const full = { code: 1, stdout: '', stderr: 'xsiftr: standard output: ENOSPC: no space left on device, write' };
+    for (const words of ['--time 0.1s', '--time 0.1s --json', '--time 0.1s --sweep seed=1..2000 --jobs 1']) {
+      expect([words, await shell(`xsiftr sim ${words} > /dev/full`)]).toEqual([words, full]);
+    }
+    expect((await shell('xsiftr sim --time 1s --pcap - > /dev/full')).stderr).toBe(
+      'xsiftr: --pcap -: ENOSPC: no space left on device',
+    );
+    expect((await shell('xsiftr sim --time 1s --nosuch 2> /dev/full')).code).toBe(2);
   });
 
   it('says with exit status 1 what the system refuses', async () => {

@@ -92,9 +92,10 @@ describe.skipIf(labMissing('curl') !== '')(`commands on a running instance ${lab
     expect(again).toEqual(all.map((l) => l.replace(/^(.*)=(.*)$/, '$1: $2 -> $2')));
   });
 
-  it('sysctl leaves a line of each change in the log of the instance', () => {
+  it('sysctl leaves a line of each change in the log of the instance, and none of what was refused', async () => {
+    await refused(['sysctl', 'net.inet.tcp.keepcnt=x', 'net.inet.ip.ttl=33', 'net.inet.ip.ttl=64']);
     const told = x.running.errorLines.map((l) => (JSON.parse(l) as { msg: string }).msg);
-    expect(told).toContain('sysctl net.inet.ip.ttl: 64 -> 77');
+    expect(told).toContain('sysctl net.inet.ip.ttl: 64 -> 33');
     expect(told.filter((l) => l.includes('keepcnt'))).toEqual([]);
   });
 
@@ -121,6 +122,17 @@ describe.skipIf(labMissing('curl') !== '')(`commands on a running instance ${lab
       .poll(() => running.lines.filter((l) => l === 'ix1:0:rxq:0').length, { timeout: 8000 })
       .toBeGreaterThan(1);
     await running.stop();
+  });
+
+  it('kstat -w ends when nobody reads on, and waits as long as it is told', async () => {
+    const script = `set -o pipefail; ${XSIFTR} kstat -w 1 ix1::rxq:0 --control ${x.control} | head -1`;
+    expect(await run(['bash', '-c', script])).toMatchObject({ stdout: 'ix1:0:rxq:0', stderr: '' });
+    const long = lab.keep(new Running([XSIFTR, 'kstat', '-w', '4294967295', 'ix1::rxq:0', '--control', x.control]));
+    await long.waitLine(/dequeues/);
+    await run([XSIFTR, 'kstat', '--control', x.control]);
+    expect(long.lines.filter((l) => l === 'ix1:0:rxq:0')).toHaveLength(1);
+    expect(long.errorLines).toEqual([]);
+    await long.stop();
   });
 
   it('netstat prints connections, listeners with -a, statistics with -s, and only what is not zero with -s -s', async () => {

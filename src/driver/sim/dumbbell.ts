@@ -2,6 +2,7 @@ import { IDEAL_PIPE, type PipeConfig } from '../../impair/config.ts';
 import { inetAton } from '../../stack/net/in-addr.ts';
 import type { Tunables } from '../../stack/sysctl.ts';
 import type { SimFrame } from './frame.ts';
+import { MtuGate } from './mtu-gate.ts';
 import { SimNetwork } from './network.ts';
 import type { SimNode } from './node.ts';
 import type { Wire } from './wire.ts';
@@ -27,6 +28,8 @@ export interface DumbbellOptions {
   readonly accessUs: readonly number[];
   /** One receiver a sender, instead of one for all. */
   readonly separateReceivers: boolean;
+  /** Largest packet on the link behind the bottleneck towards the receivers, and whether the router in front of it says so; absent: `mtu`. */
+  readonly path?: { readonly mtu: number; readonly icmp: boolean };
   /** Fields of Tunables, in every stack. */
   readonly tune: Partial<Tunables>;
   /** Frames that a receiver has for what waits for a gap to close, besides those of any host; default 2048. */
@@ -50,6 +53,8 @@ export class Dumbbell {
   /** The bottleneck. */
   readonly data: Wire;
   readonly ack: Wire;
+  /** The router behind the bottleneck, where packets may be too large for it. */
+  readonly gate: MtuGate | null;
 
   /** Neighbours know each other from the start. @throws PipeConfigError, RangeError */
   constructor(o: DumbbellOptions) {
@@ -86,10 +91,14 @@ export class Dumbbell {
       this.receivers[i]!.learn(s);
     });
     for (const r of receivers) r.sink = (f) => this.ack.send(f);
-    this.data.sink = forward(
+    const toReceivers = forward(
       net,
       receivers.map((r) => ({ addr: r.addr, to: (f: SimFrame) => r.arrive(f) })),
     );
+    const gate =
+      o.path === undefined ? null : new MtuGate(net.frames, o.path.mtu, o.path.icmp, (f) => this.ack.send(f));
+    this.gate = gate;
+    this.data.sink = gate === null ? toReceivers : (f) => gate.take(f) || toReceivers(f);
     this.ack.sink = forward(
       net,
       this.senders.map((s, i) => {

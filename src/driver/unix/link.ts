@@ -111,6 +111,11 @@ export class UnixLink implements ShardLink {
     return this.#queued;
   }
 
+  /** Frames that came in and went out so far. */
+  get frames(): number {
+    return this.#kv[UL.RX_PACKETS]! + this.#kv[UL.TX_PACKETS]!;
+  }
+
   /** The receive count: frames that input has finished with, whatever became of them, over all peers. */
   get received(): number {
     return this.#kv[UL.RX_DONE]!;

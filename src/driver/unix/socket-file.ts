@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, renameSync, rmSync } from 'node:fs';
+import { accessSync, chmodSync, constants, lstatSync, renameSync, rmSync } from 'node:fs';
 import { connect, type Server } from 'node:net';
 import { dirname } from 'node:path';
 import { DriverError } from '../driver-error.ts';
@@ -34,7 +34,7 @@ export async function lookAt(path: string): Promise<'nothing' | 'live' | 'stale'
 
 /**
  * Refuses a path on which a server cannot be. Changes nothing.
- * @throws DriverError ELIVE, EBADNAME
+ * @throws DriverError ELIVE, EBADNAME, ELISTEN
  */
 export async function checkServerPath(path: string): Promise<void> {
   const found = await lookAt(path);
@@ -47,6 +47,15 @@ export async function checkServerPath(path: string): Promise<void> {
   if (found === 'file') {
     throw new DriverError('EBADNAME', `--iface unix:${path}: that file is no socket; give a path that is free`);
   }
+  try {
+    accessSync(dirname(path), constants.W_OK | constants.X_OK);
+  } catch (err) {
+    throw cannotListen(path, (err as Error).message);
+  }
+}
+
+function cannotListen(path: string, why: string): DriverError {
+  return new DriverError('ELISTEN', `--iface unix:${path}: cannot listen there: ${why}`);
 }
 
 /** A socket file of ours. */
@@ -81,8 +90,7 @@ export async function socketFile(server: Server, path: string): Promise<SocketFi
     };
   } catch (err) {
     server.close();
-    const why = (err as Error).message.replaceAll(temp, path);
-    throw new DriverError('ELISTEN', `--iface unix:${path}: cannot listen there: ${why}`);
+    throw cannotListen(path, (err as Error).message.replaceAll(temp, path));
   }
 }
 

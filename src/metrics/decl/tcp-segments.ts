@@ -288,7 +288,7 @@ export const tcpSegments = [
     unit: 'segments',
     bits: 32,
     label: '\t\tN discarded due to memory shortage',
-    help: 'Reassembly given up for want of an entry',
+    help: 'Segments out of order dropped: the queues of all connections hold what net.inet.tcp.reass.maxsegments allows',
   },
   {
     name: 'tcps_inswcsum',

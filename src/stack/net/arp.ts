@@ -201,6 +201,18 @@ export class ArpTable {
     }
   }
 
+  /**
+   * A transport gets no answer through this neighbour (RFC 1122 section 3.3.1.4): it is asked whether it is still there, and forgotten where it
+   * does not say so.
+   */
+  suspect(addr: number): void {
+    const e = this.lookup(addr);
+    if (e === null || e.state !== ARP_REACHABLE) return;
+    e.state = ARP_PROBE;
+    e.used = true;
+    this.#probe(e);
+  }
+
   /** Forgets an entry and drops what waits for it. */
   remove(e: ArpEntry): void {
     this.#st.wheel.cancel(e.timer);
@@ -211,9 +223,19 @@ export class ArpTable {
     this.gen = (this.gen + 1) | 0;
   }
 
-  /** Forgets every entry of an interface: its link went down or came up, and what is at the far end now may be another. */
-  flush(ifp: Ifnet): void {
-    for (const e of this.#entries.values()) if (e.ifp === ifp) this.remove(e);
+  /**
+   * The link of an interface came up. Who is at the far end now may be another, so what is known of it is forgotten, also that it did not
+   * answer; what was asked is asked again, and packets go on waiting for it.
+   */
+  linkUp(ifp: Ifnet): void {
+    for (const e of this.#entries.values()) {
+      if (e.ifp !== ifp) continue;
+      if (e.state !== ARP_INCOMPLETE) this.remove(e);
+      else {
+        e.asked = 0;
+        this.#ask(e);
+      }
+    }
   }
 
   /** Announces one of our addresses (RFC 5227 section 2.3): twice, two seconds apart. For one shard of a process. */

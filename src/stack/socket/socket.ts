@@ -9,12 +9,15 @@ import type { Stack } from '../stack.ts';
 import type { CcModule } from '../tcp/cc/cc.ts';
 import { ccSwitch } from '../tcp/cc/glue.ts';
 import { ccFind, ccNames } from '../tcp/cc/registry.ts';
-import { haveEstablished, TCPS_CLOSE_WAIT, TCPS_ESTABLISHED, TCPS_FIN_WAIT_2, TCPS_TIME_WAIT } from '../tcp/tcp-fsm.ts';
+import { tfoEarly } from '../tcp/tcp-fastopen.ts';
+import { finIsAcked, haveEstablished, TCPS_CLOSE_WAIT, TCPS_ESTABLISHED, TCPS_TIME_WAIT } from '../tcp/tcp-fsm.ts';
 import { tcpOutput } from '../tcp/tcp-output.ts';
+import { urgentSend } from '../tcp/tcp-urgent.ts';
 import { tcpConnect, tcpUsrAbort, tcpUsrClose, tcpUsrShutdown } from '../tcp/tcp-usrreq.ts';
 import { TA_USER, type Tcpcb } from '../tcp/tcpcb.ts';
 import { DeferQueue } from './defer-accept.ts';
 import { Linger } from './linger.ts';
+import { OobMark } from './oobmark.ts';
 import { SockBuf } from './sockbuf.ts';
 import { SocketError } from './socket-error.ts';
 import {
@@ -40,16 +43,35 @@ export interface SocketHandler {
   data(so: Socket, u8: Uint8Array, off: number, len: number): number;
   /** There is room to send again, after `send` had taken less than it was given. */
   writable(so: Socket): void;
+  /**
+   * There is urgent data among what has not been taken yet, or on its way: `so.urgentAhead` tells how far it goes. Told once, until all of it is
+   * taken (RFC 9293 section 3.8.5). What is urgent comes through `data` as everything else, in a call of its own that does not begin before the
+   * mark, `so.atMark`.
+   */
+  urgent?(so: Socket): void;
+  /**
+   * Something is wrong, and the connection goes on (RFC 9293 section 3.9.1.8): an ICMP error about a segment of ours (EHOSTUNREACH, ENETUNREACH,
+   * ECONNREFUSED), or ETIMEDOUT after three retransmissions without an answer (R1, section 3.8.3).
+   */
+  softError?(so: Socket, errno: number): void;
   /** The peer's FIN; all data before it was taken. */
   end(so: Socket): void;
   /** Last event, exactly once: 0 for an orderly end, else an errno (ECONNRESET, ETIMEDOUT, ECONNREFUSED, …). */
   closed(so: Socket, errno: number): void;
 }
 
+/** How long a Fast Open request that was reset counts as pending, ms: as Linux has it. */
+const TFO_RESET_MS = 60_000;
+
 export class Socket {
   handler: SocketHandler;
   /** For the user; the stack does not look at it. */
   ctx: unknown;
+  /**
+   * `so_upcall` of BSD: once set, the handler is told nothing any more. This is called instead whenever the state of the socket may have
+   * changed (`tp`, `eof`, `error`, `so_rcv`, `sendSpace` say how), what comes waits for `receive`, and stays there on an error.
+   */
+  upcall: ((so: Socket) => void) | null;
   /** Control block, null before it exists and after the connection has ended. */
   tp: Tcpcb | null;
   readonly so_snd: SockBuf;
@@ -58,6 +80,8 @@ export class Socket {
   noFdRef: boolean;
   /** SBS_CANTSENDMORE: FIN is queued or sent. */
   cantSendMore: boolean;
+  /** Fast Open is wanted (active open), or the listener offers it (TCP_FASTOPEN). Whether it was used `tp.t_tfo` tells. */
+  fastOpen: boolean;
   /** What the application has set; changed by `setOptions` only. */
   opt: SockOpts;
   /** Congestion control asked for; null takes the stack's default. */
@@ -81,6 +105,8 @@ export class Socket {
   #offering: number;
   /** `resume` was called from inside that call. */
   #resumed: boolean;
+  /** Urgent data that the user has yet to take. */
+  readonly #oob: OobMark;
   /** Whose queue a passive connection waits in; null once it was accepted. No event is told before. */
   #listener: Listener | null;
   /** The wait of `close` with SO_LINGER. */
@@ -90,11 +116,13 @@ export class Socket {
     this.#st = st;
     this.handler = handler;
     this.ctx = null;
+    this.upcall = null;
     this.tp = null;
-    this.so_snd = new SockBuf(snd);
-    this.so_rcv = new SockBuf(rcv);
+    this.so_snd = new SockBuf(snd, st.tcp.sockMem);
+    this.so_rcv = new SockBuf(rcv, st.tcp.sockMem);
     this.noFdRef = false;
     this.cantSendMore = false;
+    this.fastOpen = false;
     this.opt = SOCKOPT_DEFAULTS;
     this.cc = null;
     this.autoSnd = true;
@@ -108,6 +136,7 @@ export class Socket {
     this.#paused = false;
     this.#offering = 0;
     this.#resumed = false;
+    this.#oob = new OobMark();
     this.#listener = null;
     this.#linger = null;
   }
@@ -132,6 +161,16 @@ export class Socket {
     return this.tp === null ? null : this.tp.t_inpcb;
   }
 
+  /** The peer's FIN has come, or the end. */
+  get eof(): boolean {
+    return this.#eof;
+  }
+
+  /** How the connection ended: 0 in order, an errno, -1 not yet. */
+  get error(): number {
+    return this.#pendingClose;
+  }
+
   /** Bytes that `send` would take now. */
   get sendSpace(): number {
     return this.tp === null || this.cantSendMore ? 0 : this.#room(this.tp);
@@ -148,6 +187,21 @@ export class Socket {
 
   #unsent(tp: Tcpcb): number {
     return this.so_snd.sb_cc - ((tp.snd_nxt - tp.snd_una) | 0);
+  }
+
+  /** Bytes that have not been taken yet, or have not come, up to the end of the urgent data; 0 where there is none (RFC 9293 MUST-33). */
+  get urgentAhead(): number {
+    return this.#oob.ahead;
+  }
+
+  /** How many of `len` bytes a read may take at once: it stops before the last urgent byte. */
+  urgentLimit(len: number): number {
+    return this.#oob.ahead > 0 ? this.#oob.limit(len) : len;
+  }
+
+  /** The next byte is the last one that is urgent (SIOCATMARK, sockatmark(3)). */
+  get atMark(): boolean {
+    return this.#oob.ahead === 1;
   }
 
   /** Bytes in the send buffer, unsent or unacknowledged. */
@@ -167,9 +221,10 @@ export class Socket {
 
   /**
    * Queues bytes for sending and sends what may go.
+   * @param urgent they and what is queued before them are urgent (MSG_OOB, in line): the peer is told at once, also where its window is shut
    * @returns bytes taken, 0..len (`writable` is called when there is room again), or -EPIPE after shutdown, close or the end
    */
-  send(u8: Uint8Array, off: number, len: number): number {
+  send(u8: Uint8Array, off: number, len: number, urgent = false): number {
     const tp = this.tp;
     if (tp === null || this.cantSendMore) return -EPIPE;
     const room = this.#room(tp);
@@ -177,8 +232,9 @@ export class Socket {
     if (n < len) this.#wantWrite = true;
     if (n > 0) {
       this.so_snd.append(u8, off, n);
+      if (urgent) urgentSend(tp);
       if (tp.t_trace !== null) tp.t_trace(tp, TA_USER, 1, tp.snd_nxt, n);
-      if (tp.t_state === TCPS_ESTABLISHED || tp.t_state === TCPS_CLOSE_WAIT) tcpOutput(tp);
+      if (tp.t_state === TCPS_ESTABLISHED || tp.t_state === TCPS_CLOSE_WAIT || tfoEarly(tp)) tcpOutput(tp);
     }
     return n;
   }
@@ -188,6 +244,7 @@ export class Socket {
    * inside `data` it offers the rest after that call, if that took anything.
    */
   resume(): void {
+    if (this.upcall !== null) return;
     if (this.#offering > 0) {
       this.#resumed = true;
       return;
@@ -207,6 +264,23 @@ export class Socket {
     const tp = this.tp;
     if (took > 0 && tp !== null && haveEstablished(tp.t_state) && tp.t_state !== TCPS_TIME_WAIT) tcpOutput(tp);
     this.#tellEnd();
+  }
+
+  /**
+   * Takes bytes from the receive buffer, of a socket with an upcall, and opens the window by them (`soreceive`, `tcp_usr_rcvd`).
+   * @param skip  bytes to pass over; 0 unless `peek`
+   * @param dst   where they are copied, or null to throw them away
+   * @param len   at most what is held beyond `skip`
+   * @param peek  they stay
+   */
+  receive(skip: number, dst: Uint8Array | null, at: number, len: number, peek: boolean): void {
+    const rcv = this.so_rcv;
+    if (dst !== null && len > 0) rcv.peek(skip, dst, at, len);
+    if (peek || len === 0) return;
+    rcv.drop(len);
+    if (this.#oob.ahead > 0) this.#oob.take(len);
+    const tp = this.tp;
+    if (tp !== null && haveEstablished(tp.t_state) && tp.t_state !== TCPS_TIME_WAIT) tcpOutput(tp);
   }
 
   /** Sends FIN after what is queued; receiving goes on. */
@@ -238,8 +312,7 @@ export class Socket {
       this.#tellEnd();
     }
     if (done === null) return;
-    const state = this.tp === null ? TCPS_TIME_WAIT : this.tp.t_state;
-    if (this.opt.linger <= 0 || state === TCPS_FIN_WAIT_2 || state === TCPS_TIME_WAIT) done(0);
+    if (this.opt.linger <= 0 || this.tp === null || finIsAcked(this.tp.t_state)) done(0);
     else this.#linger = new Linger(this.#st, this.opt.linger, done);
   }
 
@@ -296,6 +369,11 @@ export class Socket {
   /** Payload in sequence. */
   deliver(u8: Uint8Array, off: number, len: number): void {
     if (this.noFdRef) return;
+    if (this.upcall !== null) {
+      this.so_rcv.append(u8, off, len);
+      this.upcall(this);
+      return;
+    }
     let taken = 0;
     if (!this.#paused && this.so_rcv.sb_cc === 0 && this.#listener === null && this.#enough(len)) {
       taken = this.#offer(u8, off, len);
@@ -317,12 +395,21 @@ export class Socket {
     if (!this.#paused && this.#listener === null) this.resume();
   }
 
+  /** Whether there is memory for `len` bytes more, or a user who takes them at once. */
+  canTake(len: number): boolean {
+    if (!this.#st.tcp.sockMem.tight || this.noFdRef || this.so_rcv.fits(len)) return true;
+    return !this.#paused && this.so_rcv.sb_cc === 0 && this.#listener === null && this.#enough(len);
+  }
+
   /** Shows bytes to the handler; one that takes less pauses, unless it took some and has called `resume` meanwhile. */
-  #offer(u8: Uint8Array, off: number, len: number): number {
-    this.#offering = len;
+  #offer(u8: Uint8Array, off: number, lenIn: number): number {
+    const oob = this.#oob;
+    const len = oob.limit(lenIn);
+    this.#offering = lenIn;
     this.#resumed = false;
     const taken = this.handler.data(this, u8, off, len);
     this.#offering = 0;
+    if (oob.ahead > 0) oob.take(taken);
     if (taken < len && !(this.#resumed && taken > 0)) this.#paused = true;
     return taken;
   }
@@ -332,6 +419,10 @@ export class Socket {
    * sent: where most of it is in flight the sender would run dry.
    */
   sowwakeup(): void {
+    if (this.upcall !== null) {
+      this.upcall(this);
+      return;
+    }
     if (!this.#wantWrite || this.cantSendMore) return;
     const snd = this.so_snd;
     const { space } = snd;
@@ -349,7 +440,7 @@ export class Socket {
     this.#eof = true;
     if (this.#listener !== null) this.#listener.readable(this);
     // What was too little for SO_RCVLOWAT is all there will be.
-    else if (this.so_rcv.sb_cc > 0 && !this.#paused) this.resume();
+    else if (this.so_rcv.sb_cc > 0 && !this.#paused && this.upcall === null) this.resume();
     else this.#tellEnd();
   }
 
@@ -363,6 +454,7 @@ export class Socket {
   /** The handshake is complete (`soisconnected`): a passive socket goes to its listener first. */
   connected(): void {
     if (this.#listener !== null) this.#listener.accepted(this);
+    else if (this.upcall !== null) this.upcall(this);
     else if (!this.noFdRef) this.handler.connected(this);
   }
 
@@ -375,14 +467,29 @@ export class Socket {
   accept(handler: SocketHandler): void {
     this.#listener = null;
     this.handler = handler;
-    if (!this.noFdRef) handler.connected(this);
+    if (this.upcall === null) {
+      if (!this.noFdRef) handler.connected(this);
+      if (this.#oob.ahead > 0 && !this.noFdRef) this.handler.urgent?.(this);
+    }
     this.resume();
+  }
+
+  /** Urgent data ends `ahead` bytes beyond what the user has taken. */
+  urgent(ahead: number): void {
+    const news = this.#oob.note(ahead) && this.#listener === null && !this.noFdRef;
+    if (this.upcall !== null) this.upcall(this);
+    else if (news) this.handler.urgent?.(this);
+  }
+
+  /** A fault that the connection survives. */
+  softError(errno: number): void {
+    if (this.#listener === null && !this.noFdRef) this.handler.softError?.(this, errno);
   }
 
   /** Nothing will come or go any more, though the block may live on in TIME_WAIT (`soisdisconnected`). */
   disconnected(errno: number): void {
     if (this.#pendingClose < 0) this.#pendingClose = errno;
-    if (errno !== 0) this.so_rcv.release();
+    if (errno !== 0 && this.upcall === null) this.so_rcv.release();
     this.cantSendMore = true;
     this.cantRcvMore();
     const l = this.#linger;
@@ -400,6 +507,10 @@ export class Socket {
 
   #tellEnd(): void {
     if (this.#listener !== null) return;
+    if (this.upcall !== null) {
+      this.upcall(this);
+      return;
+    }
     if (this.#eof && this.so_rcv.sb_cc === 0) {
       if (!this.#endTold) {
         this.#endTold = true;
@@ -419,7 +530,7 @@ export class Listener {
   readonly addr: number;
   readonly port: number;
   /** Connections that may wait to be accepted. */
-  readonly backlog: number;
+  backlog: number;
   /** Buffer sizes of the connections. */
   sndBuf: number;
   rcvBuf: number;
@@ -427,14 +538,32 @@ export class Listener {
   opt: SockOpts;
   /** Congestion control of the connections; null takes the stack's default of the moment. */
   readonly cc: CcModule | null;
+  /** Connections that the accept function has taken and that nobody has asked for yet; they count as waiting. */
+  held: number;
+  /** More than this many may not wait: one and a half backlogs (listen(2) of FreeBSD). */
+  limit: number;
+  /** Clients may open with data in their SYN where net.inet.tcp.fastopen.server_enable allows it (TCP_FASTOPEN); may be changed. */
+  fastOpen: boolean;
   readonly #st: Stack;
   readonly #accept: AcceptFn;
   readonly #queue: Socket[];
   /** Those that wait for data first (TCP_DEFER_ACCEPT). */
   readonly #deferred: DeferQueue;
   #closed: boolean;
+  #tfoPending: number;
+  /** Such requests that were reset, and the clock.ms of the last. */
+  #tfoResets: number;
+  #tfoResetMs: number;
 
-  constructor(st: Stack, addr: number, port: number, backlog: number, cc: CcModule | null, accept: AcceptFn) {
+  constructor(
+    st: Stack,
+    addr: number,
+    port: number,
+    backlog: number,
+    cc: CcModule | null,
+    fastOpen: boolean,
+    accept: AcceptFn,
+  ) {
     this.#st = st;
     this.addr = addr;
     this.port = port;
@@ -443,26 +572,49 @@ export class Listener {
     this.rcvBuf = st.tune.tcp_recvspace;
     this.opt = SOCKOPT_DEFAULTS;
     this.cc = cc;
+    this.held = 0;
+    this.limit = (backlog * 3) >> 1;
+    this.fastOpen = fastOpen;
     this.#accept = accept;
     this.#queue = [];
     this.#deferred = new DeferQueue(st, (so) => this.#ready(so));
     this.#closed = false;
+    this.#tfoPending = 0;
+    this.#tfoResets = 0;
+    this.#tfoResetMs = 0;
+  }
+
+  /** Fast Open requests whose handshake is not over; those that were reset count for a while, lest RSTs make room (RFC 7413 section 5.1). */
+  tfoPending(nowMs: number): number {
+    if (this.#tfoResets > 0 && ((nowMs - this.#tfoResetMs) | 0) > TFO_RESET_MS) this.#tfoResets = 0;
+    return this.#tfoPending + this.#tfoResets;
+  }
+
+  tfoBegin(): void {
+    this.#tfoPending++;
+  }
+
+  tfoEnd(reset: boolean, nowMs: number): void {
+    this.#tfoPending--;
+    if (!reset) return;
+    this.#tfoResets++;
+    this.#tfoResetMs = nowMs;
   }
 
   /** Connections that wait to be accepted. */
   get qlen(): number {
-    return this.#queue.length;
+    return this.#queue.length + this.held;
   }
 
-  /** No more may wait: one and a half backlogs do (listen(2) of FreeBSD). */
   get full(): boolean {
-    return this.qlen > (this.backlog * 3) >> 1;
+    return this.qlen > this.limit;
   }
 
   /** Socket for a handshake that has just ended. */
   makeSocket(): Socket {
     const so = new Socket(this.#st, notAccepted, this.sndBuf, this.rcvBuf);
     so.cc = this.cc;
+    so.fastOpen = this.fastOpen;
     so.opt = this.opt;
     so.autoSnd = this.opt.sndBuf === 0;
     so.autoRcv = this.opt.rcvBuf === 0;
@@ -561,6 +713,8 @@ export interface ListenOptions {
   readonly backlog?: number;
   /** Name of a congestion-control module (cc/registry.ts); absent for the default, net.inet.tcp.cc.algorithm. */
   readonly cc?: string;
+  /** Whether clients may open with data in their SYN (TCP_FASTOPEN; net.inet.tcp.fastopen.server_enable); default false. */
+  readonly fastOpen?: boolean;
   /** Options of the connections. */
   readonly options?: Partial<SockOptValues>;
 }
@@ -571,7 +725,8 @@ export function listen(st: Stack, opts: ListenOptions, accept: AcceptFn): Listen
   const what = `${addr === 0 ? '*' : inetNtoa(addr)}:${opts.port}`;
   const cc = opts.cc === undefined ? null : ccFind(opts.cc);
   if (addr !== 0 && !st.isLocal(addr)) throw new SocketError(EADDRNOTAVAIL, 'listen', what);
-  const l = new Listener(st, addr, opts.port, opts.backlog ?? st.tune.ipc_soacceptqueue, cc, accept);
+  const backlog = opts.backlog ?? st.tune.ipc_soacceptqueue;
+  const l = new Listener(st, addr, opts.port, backlog, cc, opts.fastOpen ?? false, accept);
   if (opts.options !== undefined) l.setOptions(opts.options);
   if (!st.tcp.listeners.add(l)) throw new SocketError(EADDRINUSE, 'listen', what);
   return l;
@@ -585,6 +740,11 @@ export interface ConnectOptions {
   readonly lport?: number;
   /** Name of a congestion-control module (cc/registry.ts); absent for the default, net.inet.tcp.cc.algorithm. */
   readonly cc?: string;
+  /**
+   * Fast Open (RFC 7413; net.inet.tcp.fastopen.client_enable): what is sent before the end of the pass rides on the SYN, where the server's
+   * cookie is known; else one is asked for. Only for requests that may arrive twice (section 6.3.1).
+   */
+  readonly fastOpen?: boolean;
   readonly options?: Partial<SockOptValues>;
 }
 
@@ -592,6 +752,7 @@ export interface ConnectOptions {
 export function connect(st: Stack, opts: ConnectOptions, handler: SocketHandler): Socket {
   const so = new Socket(st, handler, st.tune.tcp_sendspace, st.tune.tcp_recvspace);
   if (opts.cc !== undefined) so.cc = ccFind(opts.cc);
+  so.fastOpen = opts.fastOpen ?? false;
   if (opts.options !== undefined) so.setOptions(opts.options);
   const errno = tcpConnect(st, so, opts.laddr ?? 0, opts.lport ?? 0, opts.faddr, opts.fport);
   if (errno !== 0) throw new SocketError(errno, 'connect', `${inetNtoa(opts.faddr)}:${opts.fport}`);

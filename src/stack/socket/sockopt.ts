@@ -4,6 +4,8 @@
  */
 import { EINVAL } from '../errno.ts';
 import type { Tunables } from '../sysctl.ts';
+import type { Inpcb } from '../tcp/tcb.ts';
+import { IPTOS_ECN_MASK } from '../tcp/tcp-ecn.ts';
 import { haveEstablished } from '../tcp/tcp-fsm.ts';
 import { tcpPush, tcpUncork } from '../tcp/tcp-nopush.ts';
 import { tcpKeepRestart } from '../tcp/tcp-timer.ts';
@@ -56,6 +58,13 @@ export interface SockOptValues {
   readonly quickAck: boolean;
   /** TCP_DEFER_ACCEPT, ms, of a listener: a connection is offered when data has come, or after this time; 0 at once. */
   readonly deferAccept: number;
+  /**
+   * IP_TOS, the Differentiated Services field of what is sent, 0..255; the two bits of ECN in it are not looked at (RFC 3168 section 5). It can be
+   * changed at any time, though RFC 7657 section 5.1 advises against it.
+   */
+  readonly tos: number;
+  /** IP_TTL, 1..255; 0 takes net.inet.ip.ttl. */
+  readonly ttl: number;
 }
 
 export type SockOptName = keyof SockOptValues;
@@ -84,6 +93,8 @@ const RANGES: Readonly<Partial<Record<SockOptName, Range>>> = {
   notsentLowat: { min: 0, max: MAX, unit: ' bytes' },
   rcvLowat: { min: 1, max: MAX, unit: ' bytes' },
   deferAccept: { min: 0, max: MAX, unit: ' ms' },
+  tos: { min: 0, max: 255, unit: '' },
+  ttl: { min: 1, max: 255, unit: '', or: 0 },
 };
 
 /** Smallest buffer that an application can ask for. */
@@ -107,6 +118,8 @@ export class SockOpts implements SockOptValues {
   readonly rcvLowat: number;
   readonly quickAck: boolean;
   readonly deferAccept: number;
+  readonly tos: number;
+  readonly ttl: number;
 
   constructor(o: Partial<SockOptValues> = {}) {
     this.noDelay = o.noDelay ?? false;
@@ -125,6 +138,8 @@ export class SockOpts implements SockOptValues {
     this.rcvLowat = o.rcvLowat ?? 1;
     this.quickAck = o.quickAck ?? false;
     this.deferAccept = o.deferAccept ?? 0;
+    this.tos = o.tos ?? 0;
+    this.ttl = o.ttl ?? 0;
   }
 
   /** These with some changed. Throws SocketError EINVAL for a name or a value that is none; nothing is changed then. */
@@ -163,6 +178,12 @@ export function sockOptFlags(o: SockOpts): number {
   return (o.noDelay ? TF_NODELAY : 0) | (o.noPush ? TF_NOPUSH : 0);
 }
 
+/** What goes into the IP header: the Differentiated Services field without the bits of ECN, and the time to live. */
+export function sockOptsToInp(o: SockOpts, inp: Inpcb, tune: Tunables): void {
+  inp.inp_tos = o.tos & ~IPTOS_ECN_MASK;
+  inp.inp_ttl = o.ttl || tune.ip_ttl;
+}
+
 /** The value of an option as it is in force, the stack's default where none was set. */
 export function sockOptInForce<N extends SockOptName>(so: Socket, tune: Tunables, name: N): SockOptValues[N];
 export function sockOptInForce(so: Socket, tune: Tunables, name: SockOptName): number | boolean {
@@ -178,6 +199,8 @@ export function sockOptInForce(so: Socket, tune: Tunables, name: SockOptName): n
       return opt.keepInit || tune.tcp_keepinit;
     case 'userTimeout':
       return opt.userTimeout || tune.tcp_maxunacktime;
+    case 'ttl':
+      return opt.ttl || tune.ip_ttl;
     case 'maxSeg':
       return tp !== null ? tp.t_maxseg : opt.maxSeg || tune.tcp_mssdflt;
     case 'sndBuf':
@@ -203,6 +226,7 @@ export function sockOptsChanged(so: Socket, tune: Tunables, was: SockOpts): void
   const { tp } = so;
   if (tp === null) return;
   tp.t_flags = (tp.t_flags & ~(TF_NODELAY | TF_NOPUSH)) | sockOptFlags(now);
+  sockOptsToInp(now, tp.t_inpcb!, tune);
   if (now.maxSeg !== 0 && now.maxSeg < tp.t_maxseg) tp.t_maxseg = now.maxSeg;
   if (keepChanged(now, was)) tcpKeepRestart(tp);
   if (now.userTimeout !== was.userTimeout) userTimeoutChanged(tp);

@@ -263,6 +263,19 @@ export const CONN_FIELDS = [
   ),
   num('mss_bytes', 'bytes', 'mss:', 'payload of a full segment sent', (tp) => tp.maxseg),
   num('pmtu_bytes', 'bytes', 'pmtu:', 'MTU of the path', (tp, _so, inp) => pathMtu(tp, inp)),
+  num(
+    'plpmtud_state',
+    '',
+    '',
+    'probing for the path MTU: 1 base, 2 search, 3 complete, 4 error; none where it is off',
+    (tp) => (tp.plp_state === 0 ? Number.NaN : tp.plp_state),
+  ),
+  num('plpmtud_low_bytes', 'bytes', '', 'largest MTU that probing knows to work', (tp) =>
+    tp.plp_state === 0 ? Number.NaN : tp.plp_low,
+  ),
+  num('plpmtud_high_bytes', 'bytes', '', 'largest MTU that may work', (tp) =>
+    tp.plp_state === 0 ? Number.NaN : tp.plp_high,
+  ),
   num('rcvmss_bytes', 'bytes', 'rcvmss:', 'largest payload received in a segment', (tp) =>
     tp.rcv_maxlen === 0 ? Number.NaN : tp.rcv_maxlen,
   ),

@@ -5,12 +5,14 @@
 import { tcps } from '../../metrics/layout.ts';
 import type { Mbuf } from '../../rings/mbuf.ts';
 import { ECONNRESET } from '../errno.ts';
+import type { Socket } from '../socket/socket.ts';
 import type { Stack } from '../stack.ts';
 import { TH_ACK, TH_ECE, TH_FIN, TH_PUSH, TH_RST, TH_SYN, TH_URG, TOF_SACK, TOF_TS } from '../wire/tcp.ts';
 import { seqGeq, seqGt, seqLeq, seqLt, tstmpLt } from './seq.ts';
 import { ackProcess, tcpAckReceived } from './tcp-ack.ts';
 import { recvbufAutosize } from './tcp-autobuf.ts';
 import { ecnInput } from './tcp-ecn.ts';
+import { tfoDupSyn, tfoForget, tfoServed } from './tcp-fastopen.ts';
 import {
   haveEstablished,
   haveRcvdFin,
@@ -25,10 +27,11 @@ import {
 } from './tcp-fsm.ts';
 import { tcpDropWithReset } from './tcp-input.ts';
 import { tcpOutput } from './tcp-output.ts';
-import { cleanSackReport, noteDsack, tcpReassInsert, tcpReassNext } from './tcp-reass.ts';
+import { cleanSackReport, noteDsack, tcpReassFlush, tcpReassInsert, tcpReassNext } from './tcp-reass.ts';
 import { tcpClose, tcpDrop, tcpResetByPeer, tcpRespond, tcpTwstart } from './tcp-subr.ts';
 import { tcpSynSentInput } from './tcp-syn-sent.ts';
 import { tcpKeepIdle } from './tcp-timer.ts';
+import { urgentReceived } from './tcp-urgent.ts';
 import {
   type Tcpcb,
   TF_ACKNOW,
@@ -214,6 +217,11 @@ function slowPath(
     // simultaneous open is answered by the SYN,ACK that the retransmission timer sends.
     if (tp.t_state === TCPS_SYN_RECEIVED && seq === tp.irs) {
       if ((flags & TH_ACK) === 0) {
+        if (tfoServed(tp)) {
+          tfoDupSyn(tp);
+          st.pool.put(m);
+          return;
+        }
         tp.t_flags |= TF_ACKNOW;
         tp.snd_nxt = tp.snd_una;
         tcpOutput(tp);
@@ -235,9 +243,10 @@ function slowPath(
       return;
     }
   }
-  const tsOn = (tp.t_flags & (TF_RCVD_TSTMP | TF_REQ_TSTMP)) === (TF_RCVD_TSTMP | TF_REQ_TSTMP);
-  if (tsOn && (to.flags & TOF_TS) === 0) {
-    // RFC 7323 section 3.2: negotiated, so a segment without it is dropped.
+  const agreed = (tp.t_flags & (TF_RCVD_TSTMP | TF_REQ_TSTMP)) === (TF_RCVD_TSTMP | TF_REQ_TSTMP);
+  const tsOn = agreed && (to.flags & TOF_TS) !== 0;
+  if (agreed && !tsOn && st.tune.tcp_tolerate_missing_ts === 0) {
+    // RFC 7323 section 3.2: agreed to, so a segment without it should be dropped. Many stacks leave it out all the same (tcp(4)).
     cnt[tcps.tcps_rcvnots]!++;
     st.pool.put(m);
     return;
@@ -357,6 +366,13 @@ function slowPath(
       return;
     }
   }
+  if (flags & TH_URG && haveEstablished(tp.t_state) && !haveRcvdFin(tp.t_state)) {
+    urgentReceived(tp, m, seqIn);
+    if (tp.t_socket !== so) {
+      st.pool.put(m);
+      return;
+    }
+  }
   tcpDataReceived(st, tp, m, seq, flags, tlen);
   if (tp.t_socket !== so) return;
   if (needOutput || so.so_snd.sb_cc > 0 || tp.snd_lost > 0 || (tp.t_flags & TF_ACKNOW) !== 0) tcpOutput(tp);
@@ -380,6 +396,13 @@ export function tcpDataReceived(st: Stack, tp: Tcpcb, m: Mbuf, seq: number, flag
     return;
   }
   if (tlen > 0) {
+    if (!so.canTake(tlen)) {
+      // Not acknowledged, so that it comes again; the ACK says that we are here.
+      cnt[tcps.tcps_sockmemdrop]!++;
+      tp.t_flags |= TF_ACKNOW;
+      st.pool.put(m);
+      return;
+    }
     if (tp.t_segq === null) {
       cnt[tcps.tcps_rcvpack]!++;
       cnt[tcps.tcps_rcvbyte]! += tlen;
@@ -395,14 +418,14 @@ export function tcpDataReceived(st: Stack, tp: Tcpcb, m: Mbuf, seq: number, flag
     so.deliver(st.pool.u8, m.pos, tlen);
     st.pool.put(m);
     if (tp.t_socket !== so) return;
-    let q = tp.t_segq === null ? null : tcpReassNext(tp);
+    let q = tp.t_segq === null ? null : nextQueued(tp, so);
     while (q !== null) {
       tp.rcv_nxt = (tp.rcv_nxt + q.len) | 0;
       tp.rcv_bytes += q.len;
       so.deliver(st.pool.u8, q.pos, q.len);
       st.pool.put(q);
       if (tp.t_socket !== so) return;
-      q = tcpReassNext(tp);
+      q = nextQueued(tp, so);
     }
     if (tp.rcv_numsacks > 0) cleanSackReport(tp);
   } else {
@@ -411,6 +434,15 @@ export function tcpDataReceived(st: Stack, tp: Tcpcb, m: Mbuf, seq: number, flag
   }
   if (tp.t_finqueued && tp.t_finseq === tp.rcv_nxt && !haveRcvdFin(tp.t_state)) finReceived(st, tp);
   else if (tp.t_finqueued && flags & TH_FIN) tp.t_flags |= TF_ACKNOW;
+}
+
+/** The queued segment that is next in order, or null. Where there is no memory to hold it, the queue goes, to be sent again. */
+function nextQueued(tp: Tcpcb, so: Socket): Mbuf | null {
+  const head = tp.t_segq;
+  if (head === null || seqGt(head.seq, tp.rcv_nxt) || so.canTake(head.len)) return tcpReassNext(tp);
+  tp.st.cnt[tcps.tcps_reasspruned]! += tp.t_segqlen;
+  tcpReassFlush(tp);
+  return null;
 }
 
 function finReceived(st: Stack, tp: Tcpcb): void {
@@ -450,8 +482,10 @@ function rstReceived(st: Stack, tp: Tcpcb, seq: number): void {
     return;
   }
   if (seq === tp.rcv_nxt || st.tune.tcp_insecure_rst !== 0) {
+    const served = tfoServed(tp);
+    if (served) tfoForget(tp, true);
     if (tp.t_state === TCPS_CLOSING || tp.t_state === TCPS_LAST_ACK) tcpClose(tp, 0);
-    else tcpResetByPeer(tp, tp.t_state === TCPS_SYN_RECEIVED);
+    else tcpResetByPeer(tp, tp.t_state === TCPS_SYN_RECEIVED && !served);
     return;
   }
   cnt[tcps.tcps_badrstack]!++;

@@ -34,6 +34,9 @@ export const haveEstablished = (s: number): boolean => s >= TCPS_ESTABLISHED;
 export const haveRcvdFin = (s: number): boolean =>
   s === TCPS_CLOSE_WAIT || s === TCPS_CLOSING || s === TCPS_LAST_ACK || s === TCPS_TIME_WAIT;
 
+/** Our FIN, and all data before it, is acknowledged. */
+export const finIsAcked = (s: number): boolean => s === TCPS_FIN_WAIT_2 || s === TCPS_TIME_WAIT;
+
 /** Flags of the segment that tcpOutput sends in each state, before data and windows have their say. */
 export const tcpOutflags: readonly number[] = [
   TH_RST | TH_ACK,

@@ -20,6 +20,7 @@ import {
   TH_PUSH,
   TH_RST,
   TH_SYN,
+  TH_URG,
   TOF_MSS,
   TOF_SACK,
   TOF_SACKPERM,
@@ -27,6 +28,7 @@ import {
   TOF_TS,
   tcpAddoptions,
   tcpEmit,
+  thSetUrp,
 } from '../wire/tcp.ts';
 import { ccAfterIdle, ccOwnsRecovery, ccSent } from './cc/glue.ts';
 import { seqGt, seqLt } from './seq.ts';
@@ -34,15 +36,18 @@ import { cwndValidate } from './tcp-ack.ts';
 import { sendbufAutosize } from './tcp-autobuf.ts';
 import { CHRONO_BUSY, chronoSet, chronoUpdate } from './tcp-chrono.ts';
 import { ecnOutput, IPTOS_ECN_ECT0, IPTOS_ECN_MASK } from './tcp-ecn.ts';
+import { TFO_NONE, tfoEarly, tfoSynData, tfoSynOption } from './tcp-fastopen.ts';
 import { haveRcvdFin, TCPS_ESTABLISHED, TCPS_SYN_RECEIVED, TCPS_SYN_SENT, tcpOutflags } from './tcp-fsm.ts';
 import { nopushHolds } from './tcp-nopush.ts';
 import { paceAllows, paceSent } from './tcp-pacing.ts';
+import { PLP_DISABLED, plpProbe, plpSent } from './tcp-plpmtud.ts';
 import { pmtuExpire, pmtuHeld, pmtuRoute, pmtuSent } from './tcp-pmtu.ts';
 import { tlpSchedule } from './tcp-rack.ts';
 import { rateAppLimited } from './tcp-rate.ts';
 import { undoNoteRexmit } from './tcp-recovery.ts';
-import { rtxAppend, rtxNextLost, rtxResent, rtxSplit, SEG_FIN, type SndSeg } from './tcp-rtxq.ts';
+import { rtxAppend, rtxFull, rtxNextLost, rtxResent, rtxSplit, SEG_FIN, type SndSeg } from './tcp-rtxq.ts';
 import { tcpSetpersist } from './tcp-timer.ts';
+import { urgentPointer } from './tcp-urgent.ts';
 import { userTimeoutStart } from './tcp-user-timeout.ts';
 import {
   TA_OUTPUT,
@@ -109,7 +114,7 @@ export function tcpOutput(tp: Tcpcb): number {
   const inp = tp.t_inpcb!;
   const so = tp.t_socket!;
   const snd = so.so_snd;
-  const synced = tp.t_state >= TCPS_ESTABLISHED;
+  const synced = tp.t_state >= TCPS_ESTABLISHED || tfoEarly(tp);
 
   // Nothing is unacknowledged: Nagle has nothing to wait for.
   let idle = (tp.t_flags & TF_LASTIDLE) !== 0 || tp.snd_max === tp.snd_una;
@@ -134,6 +139,7 @@ export function tcpOutput(tp: Tcpcb): number {
     let off = (tp.snd_nxt - tp.snd_una) | 0;
     let seg: SndSeg | null = null;
     let lostFirst = false;
+    let probe = false;
     let len = 0;
     if (synced) {
       seg = force || tp.t_frto === 2 ? null : rtxNextLost(tp);
@@ -163,13 +169,23 @@ export function tcpOutput(tp: Tcpcb): number {
             tp.t_rxtshift = 0;
           }
         }
-        const cwndRoom = tp.snd_cwnd - tp.pipe;
+        const cwndRoom = tp.t_ecnhold ? 0 : tp.snd_cwnd - tp.pipe;
+        const wndRoom = room;
         if (cwndRoom < room && !(force && tp.snd_wnd === 0)) room = cwndRoom;
         len = unsent < room ? unsent : room;
         if (len < 0) len = 0;
+        if (tp.plp_state !== PLP_DISABLED && len > 0 && !force) {
+          const n = plpProbe(tp, unsent, wndRoom, cwndRoom, maxlen);
+          probe = n > 0;
+          if (n !== 0) len = probe ? n : 0;
+        }
       }
+    } else if (tp.t_tfo !== TFO_NONE && flags & TH_SYN) {
+      len = tfoSynData(tp);
     }
-    if (len > maxlen) {
+    if (probe) {
+      sendalot = true;
+    } else if (len > maxlen) {
       len = maxlen;
       sendalot = true;
     }
@@ -186,10 +202,11 @@ export function tcpOutput(tp: Tcpcb): number {
     let send = rexmit;
     if (len > 0 && !rexmit) {
       send =
-        len === maxlen ||
+        len >= maxlen ||
         force ||
+        tp.t_urgdue ||
         ((tp.t_flags & (TF_MORETOCOME | TF_NOPUSH)) === 0 &&
-          (idle || (tp.t_flags & TF_NODELAY) !== 0) &&
+          (idle || ((tp.t_flags & TF_NODELAY) !== 0 && !rtxFull(tp))) &&
           len + off >= snd.sb_cc) ||
         (tp.max_sndwnd > 0 && len >= tp.max_sndwnd >> 1) ||
         seqLt(tp.snd_nxt, tp.snd_max);
@@ -225,6 +242,7 @@ export function tcpOutput(tp: Tcpcb): number {
     ) {
       send = windowUpdateDue(tp, recwin);
     }
+    send ||= tp.t_urgdue && synced;
     send ||= (tp.t_flags & TF_ACKNOW) !== 0 || isSyn || (flags & TH_RST) !== 0 || (finDue && (flags & TH_FIN) !== 0);
     if (!send) {
       if (synced) nothingSent(tp);
@@ -243,7 +261,7 @@ export function tcpOutput(tp: Tcpcb): number {
     const hlen = TCP_HDR_LEN + buildOptions(tp, m, flags);
     if (len > 0) {
       snd.peek(off, st.pool.u8, m.pos + hlen, len);
-      if (off + len === snd.sb_cc) flags |= TH_PUSH;
+      if (off + len === snd.sb_cc && !isSyn) flags |= TH_PUSH;
     } else if (isSyn && tp.t_state === TCPS_SYN_SENT) {
       flags &= ~TH_ACK;
     }
@@ -257,12 +275,15 @@ export function tcpOutput(tp: Tcpcb): number {
       if (newData && tp.t_flags2 & TF2_ECN_PERMIT) tos = (tos & ~IPTOS_ECN_MASK) | IPTOS_ECN_ECT0;
     }
 
+    const urp = tp.t_urgent && synced ? urgentPointer(tp, seq) : 0;
+    if (urp > 0) flags |= TH_URG;
     let win = recwin >> tp.rcv_scale;
     if (isSyn) win = recwin > TCP_MAXWIN ? TCP_MAXWIN : recwin;
     if (recwin === 0) tp.t_flags |= TF_RXWIN0SENT;
     else tp.t_flags &= ~TF_RXWIN0SENT;
 
     tcpEmit(st.pool.dv, m.pos, inp.lport, inp.fport, seq, flags & TH_ACK ? tp.rcv_nxt : 0, hlen, flags, win);
+    if (urp > 0) thSetUrp(st.pool.dv, m.pos, urp);
     m.len = hlen + len;
     m.l4 = m.pos;
     m.flags = F_TX_L4CSUM;
@@ -303,6 +324,7 @@ export function tcpOutput(tp: Tcpcb): number {
     if (resend) resent(tp, seg!, len, flags);
     else if (!force || !tp.t_persist.armed) advance(tp, len, flags);
     else probed(tp, len, flags);
+    if (probe && len > 0) plpSent(tp, seq);
     if (flags & TH_ACK) {
       const edge = (tp.rcv_nxt + recwin) | 0;
       if (recwin > 0 && seqGt(edge, tp.rcv_adv)) tp.rcv_adv = edge;
@@ -333,7 +355,8 @@ function advance(tp: Tcpcb, len: number, flags: number): void {
     moved++;
     tp.t_flags |= TF_SENTFIN;
   }
-  if (moved > 0) {
+  // What a SYN takes along is not on the scoreboard: the SYN,ACK says how much of it arrived.
+  if (moved > 0 && (flags & TH_SYN) === 0) {
     const again = seqLt(tp.snd_nxt, tp.snd_max);
     rtxAppend(tp, moved, (flags & TH_FIN) !== 0, again);
     if (again) undoNoteRexmit(tp);
@@ -439,6 +462,11 @@ function queueFull(tp: Tcpcb): boolean {
 
 /** Arms the persist timer where data waits and no timer runs. */
 function persistIfIdle(tp: Tcpcb): void {
+  // The window has shut while a mark held data back: from here on it is probed.
+  if (tp.t_ecnhold && tp.snd_wnd === 0 && tp.snd_una === tp.snd_max) {
+    tp.t_ecnhold = false;
+    tp.st.wheel.cancel(tp.t_rexmt);
+  }
   if ((tp.t_flags & TF_NOPUSH) !== 0 && nopushHolds(tp)) return;
   if (tp.t_rexmt.armed || tp.t_persist.armed || tp.t_state < TCPS_ESTABLISHED) return;
   tp.t_rxtshift = 0;
@@ -491,6 +519,7 @@ function buildOptions(tp: Tcpcb, m: Mbuf, flags: number): number {
     }
     if (tp.t_flags & TF_SACK_PERMIT) to.flags |= TOF_SACKPERM;
     if (tp.t_flags & TF_REQ_TSTMP && (!passive || tp.t_flags & TF_RCVD_TSTMP)) to.flags |= TOF_TS;
+    if (tp.t_tfo !== TFO_NONE) tfoSynOption(tp, to);
   } else {
     if (tp.t_flags & TF_RCVD_TSTMP && tp.t_flags & TF_REQ_TSTMP) to.flags |= TOF_TS;
     if (tp.dsack_due) {
@@ -565,6 +594,8 @@ function countSent(
     cnt[tcps.tcps_sndacks]!++;
   } else if (flags & (TH_SYN | TH_FIN | TH_RST)) {
     cnt[tcps.tcps_sndctrl]!++;
+  } else if (flags & TH_URG) {
+    cnt[tcps.tcps_sndurg]!++;
   } else {
     cnt[tcps.tcps_sndwinup]!++;
   }

@@ -3,13 +3,16 @@
  * learnt of its path, 0 for nothing: then the route's MTU rules.
  */
 import { tcps } from '../../metrics/layout.ts';
+import { V4_MAPPED } from '../flow.ts';
 import { routeLookup } from '../net/route.ts';
 import type { Stack } from '../stack.ts';
 import { IP_HDR_LEN, ipHlen, ipLen } from '../wire/ipv4.ts';
 import { TCP_HDR_LEN } from '../wire/tcp.ts';
 import { seqGeq, seqGt } from './seq.ts';
+import type { Inpcb } from './tcb.ts';
 import { TCPS_ESTABLISHED } from './tcp-fsm.ts';
 import { tcpOutput } from './tcp-output.ts';
+import { PLP_DISABLED, plpConfirmed, plpNeedfrag, plpTold } from './tcp-plpmtud.ts';
 import { rtxTooBig } from './tcp-rtxq.ts';
 import { type Tcpcb, TF_SACK_PERMIT, TF2_PLPMTU_BLACKHOLE } from './tcpcb.ts';
 
@@ -24,6 +27,11 @@ export const IP_MIN_MTU = 68;
 /** tp.pmtu_hold: what was too big goes again, of it one segment now (RFC 1191 section 6.4); that one waits for its ACK. */
 const HOLD_ONE = 1;
 const HOLD_ALL = 2;
+
+/** An IPv6 connection: there are none yet, but its knobs are of it. */
+export function isIp6(inp: Inpcb): boolean {
+  return inp.f2 !== V4_MAPPED;
+}
 
 /** The next smaller plateau under a packet of `len` bytes that was too big for a router that does not say for what (RFC 1191 section 7.1). */
 export function nextPlateau(len: number): number {
@@ -58,6 +66,7 @@ export function needfragMtu(st: Stack, tp: Tcpcb, mtu: number, quote: number): n
  */
 export function tcpNeedfrag(st: Stack, tp: Tcpcb, mtu: number, seq: number): void {
   const mss = mtu - TCPIP_HDRS;
+  if (tp.plp_out && st.tune.tcp_path_mtu_discovery !== 0 && plpNeedfrag(tp, mtu, seq)) return;
   if (st.tune.tcp_path_mtu_discovery === 0 || mss >= tp.t_maxseg) {
     // A message never raises the estimate (RFC 1191 section 3).
     st.cnt[tcps.tcps_icmpmtuignored]!++;
@@ -72,6 +81,7 @@ export function tcpNeedfrag(st: Stack, tp: Tcpcb, mtu: number, seq: number): voi
   }
   st.cnt[tcps.tcps_mtudisc]!++;
   pmtuSet(tp, mtu);
+  plpTold(tp, mtu);
   st.tcp.hostcache.updateMtu(tp.t_inpcb!, mtu);
   if (tp.t_state < TCPS_ESTABLISHED) return;
   resendSmaller(tp);
@@ -132,7 +142,6 @@ export function pmtuHeld(tp: Tcpcb): boolean {
 /** A segment with `len` bytes of payload from `seq` on was sent. */
 export function pmtuSent(tp: Tcpcb, seq: number, len: number, full: boolean, rexmit: boolean): void {
   if (rexmit && tp.pmtu_hold === HOLD_ONE) tp.pmtu_hold = HOLD_ALL;
-  tp.t_fullsent = full;
   if (!full || tp.pmtu_timed || tp.pmtu_acked >= tp.t_maxseg) return;
   tp.pmtu_timed = true;
   tp.pmtu_seq = (seq + len) | 0;
@@ -145,6 +154,7 @@ export function pmtuAcked(tp: Tcpcb, ack: number): void {
   if (tp.pmtu_timed && seqGeq(ack, tp.pmtu_seq)) {
     tp.pmtu_timed = false;
     tp.pmtu_acked = tp.t_maxseg;
+    if (tp.plp_state !== PLP_DISABLED) plpConfirmed(tp);
   }
   // What the message called too big has arrived.
   if (tp.pmtu_pend !== 0 && seqGt(ack, tp.pmtu_pend_seq)) tp.pmtu_pend = 0;
@@ -162,11 +172,13 @@ export function pmtuTimeout(tp: Tcpcb): void {
   if (mtu - TCPIP_HDRS >= tp.t_maxseg) return;
   tp.st.cnt[tcps.tcps_mtudisc]!++;
   pmtuSet(tp, mtu);
+  plpTold(tp, mtu);
   tp.st.tcp.hostcache.updateMtu(tp.t_inpcb!, mtu);
 }
 
-/** The estimate is old: the path may have changed, and the first hop's MTU is tried again (RFC 1191 section 6.3). */
+/** The estimate is old: the path may have changed, and the first hop's MTU is tried again (RFC 1191 section 6.3), if not by a probe. */
 export function pmtuExpire(tp: Tcpcb): void {
+  if (tp.plp_state !== PLP_DISABLED) return;
   const age = (tp.st.clock.ms - tp.t_pmtu_ms) | 0;
   const most = tp.st.tune.ip_mtudisctimeout;
   if (most === 0 || age < most * 1000 || tp.t_flags2 & TF2_PLPMTU_BLACKHOLE) return;

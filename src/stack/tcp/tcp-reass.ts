@@ -1,10 +1,12 @@
 /**
  * Segments that came before the ones they follow: kept as the frames they arrived in, sorted by sequence number, and given to
  * the user once the gap closes (RFC 9293 section 3.10.7.4). Bounded by segments (net.inet.tcp.reass.maxqueuelen), by the
- * receive buffer and, over all connections, by a share of the frames. Also the SACK blocks that tell the sender (RFC 2018 section 4).
+ * frames that the receive buffer may cost and, over all connections, by a share of them. Also the SACK blocks that tell the sender (RFC 2018 section 4).
  */
 import { tcps } from '../../metrics/layout.ts';
+import { FRAME_SIZE } from '../../rings/link.ts';
 import type { Mbuf } from '../../rings/mbuf.ts';
+import type { Stack } from '../stack.ts';
 import { seqGeq, seqGt, seqLeq, seqLt } from './seq.ts';
 import { MAX_SACK_BLKS, type Tcpcb, TF_SACK_PERMIT } from './tcpcb.ts';
 
@@ -16,14 +18,12 @@ export function tcpReassInsert(tp: Tcpcb, m: Mbuf, seqIn: number): void {
   const st = tp.st;
   const cnt = st.cnt;
   let seq = seqIn;
-  // A quarter of the shard's frames at the most: what waits for a gap must not starve what closes it.
-  const held = st.tcp.reassFrames;
-  if (
-    tp.t_segqlen >= st.tune.tcp_reass_maxqueuelen ||
-    held >= st.pool.count >> 2 ||
-    tp.t_segqbytes + m.len > tp.rcv_wnd
-  ) {
+  if (tp.t_segqlen >= st.tune.tcp_reass_maxqueuelen || costsTooMuch(tp)) {
     cnt[tcps.tcps_reassfull]!++;
+    st.pool.put(m);
+    return;
+  }
+  if (st.tcp.reassFrames >= reassLimit(st) && !makeRoom(tp)) {
     cnt[tcps.tcps_rcvmemdrop]!++;
     st.pool.put(m);
     return;
@@ -72,7 +72,7 @@ export function tcpReassInsert(tp: Tcpcb, m: Mbuf, seqIn: number): void {
     const next: Mbuf | null = q.nextpkt;
     if (prev === null) tp.t_segq = next;
     else prev.nextpkt = next;
-    tp.t_segqlen--;
+    if (--tp.t_segqlen === 0) delist(tp);
     st.tcp.reassFrames--;
     tp.t_segqbytes -= q.seglen;
     cnt[tcps.tcps_rcvduppack]!++;
@@ -86,13 +86,71 @@ export function tcpReassInsert(tp: Tcpcb, m: Mbuf, seqIn: number): void {
   if (prev === null) tp.t_segq = m;
   else prev.nextpkt = m;
   tp.t_seglast = m;
-  tp.t_segqlen++;
+  if (tp.t_segqlen++ === 0) enlist(tp);
   st.tcp.reassFrames++;
   tp.t_segqbytes += m.len;
   tp.rcv_oopack++;
   cnt[tcps.tcps_rcvoopack]!++;
   cnt[tcps.tcps_rcvoobyte]! += m.len;
   if (tp.t_flags & TF_SACK_PERMIT) updateSackList(tp, seq, (seq + m.len) | 0);
+}
+
+/**
+ * A queue of segments that carry next to nothing holds whole frames: their cost is bounded by the receive buffer's size, times
+ * kern.ipc.sockbuf_waste_factor (BSD's sb_mbmax).
+ */
+function costsTooMuch(tp: Tcpcb): boolean {
+  const most = tp.t_socket!.so_rcv.sb_hiwat * tp.st.tune.ipc_sockbuf_waste_factor;
+  return (tp.t_segqlen + 1) * FRAME_SIZE > most;
+}
+
+/** Frames that all queues of the shard may hold: a quarter, so that what waits for a gap does not starve what closes it, or fewer. */
+function reassLimit(st: Stack): number {
+  const quarter = st.pool.count >> 2;
+  const set = st.tune.tcp_reass_maxsegments;
+  return set !== 0 && set < quarter ? set : quarter;
+}
+
+/**
+ * The frames for queues are used up. The connection whose gap has been open longest gives its queue up, which the peer has to send again
+ * (RFC 2018 section 8 allows it), if it has its share and the one that asks has not: who keeps gaps open on purpose is the first to lose them.
+ */
+function makeRoom(tp: Tcpcb): boolean {
+  const { tcp, cnt } = tp.st;
+  const victim = tcp.reassHead;
+  if (victim === null || victim === tp) return false;
+  const share = tcp.reassFrames / tcp.reassHolders;
+  if (victim.t_segqlen < share || tp.t_segqlen >= share) {
+    // Not this one, then; next time another is looked at.
+    delist(victim);
+    enlist(victim);
+    return false;
+  }
+  cnt[tcps.tcps_reasspruned]! += victim.t_segqlen;
+  tcpReassFlush(victim);
+  return true;
+}
+
+function enlist(tp: Tcpcb): void {
+  const { tcp } = tp.st;
+  tcp.reassHolders++;
+  tp.t_reassprev = tcp.reassTail;
+  tp.t_reassnext = null;
+  if (tcp.reassTail === null) tcp.reassHead = tp;
+  else tcp.reassTail.t_reassnext = tp;
+  tcp.reassTail = tp;
+}
+
+function delist(tp: Tcpcb): void {
+  const { tcp } = tp.st;
+  const { t_reassprev: prev, t_reassnext: next } = tp;
+  tcp.reassHolders--;
+  if (prev === null) tcp.reassHead = next;
+  else prev.t_reassnext = next;
+  if (next === null) tcp.reassTail = prev;
+  else next.t_reassprev = prev;
+  tp.t_reassprev = null;
+  tp.t_reassnext = null;
 }
 
 function dup(tp: Tcpcb, bytes: number, of: number): void {
@@ -115,7 +173,7 @@ export function tcpReassNext(tp: Tcpcb): Mbuf | null {
     tp.t_segq = q.nextpkt;
     if (tp.t_seglast === q) tp.t_seglast = null;
     q.nextpkt = null;
-    tp.t_segqlen--;
+    if (--tp.t_segqlen === 0) delist(tp);
     st.tcp.reassFrames--;
     tp.t_segqbytes -= q.seglen;
     const skip = (tp.rcv_nxt - q.seq) | 0;
@@ -137,6 +195,7 @@ export function tcpReassFlush(tp: Tcpcb): void {
     q = next;
   }
   tp.st.tcp.reassFrames -= tp.t_segqlen;
+  if (tp.t_segqlen > 0) delist(tp);
   tp.t_segq = null;
   tp.t_seglast = null;
   tp.t_segqlen = 0;

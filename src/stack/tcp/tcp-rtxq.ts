@@ -7,10 +7,12 @@
  *   | sent again  | SACKED | LOST | SACKED       |     |
  *   snd_una                                            snd_nxt
  */
+import { tcps } from '../../metrics/layout.ts';
 import type { CcAck } from './cc/cc.ts';
 import { ccLost } from './cc/glue.ts';
 import { seqGt, seqLeq, seqLt } from './seq.ts';
 import type { Tcp } from './tcp.ts';
+import { plpAcked, plpLost } from './tcp-plpmtud.ts';
 import type { Tcpcb } from './tcpcb.ts';
 
 export const SEG_SACKED = 0x01;
@@ -24,9 +26,34 @@ export const SEG_EVER = 0x08;
 export const SEG_FIN = 0x10;
 /** Sent while the application had no more. */
 export const SEG_APPLIMITED = 0x20;
+/** A probe of the path MTU, sent once (tcp-plpmtud.ts). */
+export const SEG_PROBE = 0x40;
 
 /** Pieces grow to this much, so that splitting one stays cheap. */
 const SEG_MAX = 64 * 1024;
+
+/** What a piece costs beside its data, bytes, as an estimate: the object and its links. */
+const SEG_COST = 192;
+
+/**
+ * The pieces cost as much as the send buffer may hold: an application that sends without Nagle, or a peer that splits the scoreboard, must
+ * not make it larger. Then only full segments go until some are acknowledged, as with Nagle.
+ */
+export function rtxFull(tp: Tcpcb): boolean {
+  return tp.snd_numsegs * SEG_COST >= tp.t_socket!.so_snd.sb_hiwat;
+}
+
+/** `n` runs of SACKed data more. */
+function addHoles(tp: Tcpcb, n: number): void {
+  tp.snd_numholes += n;
+  tp.st.tcp.sackHoles += n;
+}
+
+/** No further run of SACKed data is noted (net.inet.tcp.sack.maxholes and globalmaxholes). */
+function holesFull(tp: Tcpcb): boolean {
+  const { tune, tcp } = tp.st;
+  return tp.snd_numholes >= tune.tcp_sack_maxholes || tcp.sackHoles >= tune.tcp_sack_globalmaxholes;
+}
 
 /** A piece of the scoreboard. Times are clock.us. */
 export class SndSeg {
@@ -127,6 +154,7 @@ export function rtxAppend(tp: Tcpcb, len: number, fin: boolean, again: boolean):
     return;
   }
   const s = tp.st.tcp.takeSeg();
+  tp.snd_numsegs++;
   s.start = tp.snd_nxt;
   s.end = (tp.snd_nxt + len) | 0;
   s.flags = (fin ? SEG_FIN : 0) | (again ? SEG_EVER : 0);
@@ -142,6 +170,8 @@ export function rtxAppend(tp: Tcpcb, len: number, fin: boolean, again: boolean):
 /** Cuts `s` in two at `at`, which lies inside it; `s` stays the first part. */
 export function rtxSplit(tp: Tcpcb, s: SndSeg, at: number): void {
   const n = tp.st.tcp.takeSeg();
+  tp.snd_numsegs++;
+  if (s.flags & SEG_SACKED) addHoles(tp, 1);
   n.start = at;
   n.end = s.end;
   n.flags = s.flags;
@@ -176,7 +206,7 @@ export function rtxResent(tp: Tcpcb, s: SndSeg): void {
   const waiting = (s.flags & (SEG_LOST | SEG_REXMIT)) === SEG_LOST;
   stamp(tp, s, len);
   if (waiting) tp.snd_lost -= len;
-  s.flags |= SEG_REXMIT | SEG_EVER;
+  s.flags = (s.flags & ~SEG_PROBE) | SEG_REXMIT | SEG_EVER;
   timeUnlink(tp, s);
   timeAppend(tp, s);
 }
@@ -185,6 +215,11 @@ export function rtxResent(tp: Tcpcb, s: SndSeg): void {
 export function rtxLost(tp: Tcpcb, s: SndSeg, ack: CcAck): void {
   if ((s.flags & SEG_SACKED) !== 0 || (s.flags & (SEG_LOST | SEG_REXMIT)) === SEG_LOST) return;
   rtxWaits(tp, s);
+  if ((s.flags & SEG_PROBE) !== 0) {
+    s.flags &= ~SEG_PROBE;
+    plpLost(tp, ack.lost > 0);
+    return;
+  }
   const len = (s.end - s.start) | 0;
   tp.t_lost += len;
   ack.lost += len;
@@ -229,6 +264,10 @@ function delivered(tp: Tcpcb, s: SndSeg, len: number, ack: CcAck): void {
   tp.t_delivered += len;
   tp.t_delivered_us = now;
   ack.delivered += len;
+  if ((s.flags & SEG_PROBE) !== 0) {
+    s.flags &= ~SEG_PROBE;
+    plpAcked(tp);
+  }
   const rs = tp.st.tcp.rate;
   if (!rs.valid || sentAfter(s.xmit, s.end, rs.xmit, rs.end)) {
     rs.valid = true;
@@ -274,14 +313,17 @@ export function rtxAcked(tp: Tcpcb, upTo: number, ack: CcAck): void {
     if (seqGt(s.end, upTo)) rtxSplit(tp, s, upTo);
     if (s.flags & SEG_EVER) resent = true;
     const len = (s.end - s.start) | 0;
-    if (s.flags & SEG_SACKED) tp.snd_sacked -= len;
-    else {
+    if (s.flags & SEG_SACKED) {
+      tp.snd_sacked -= len;
+      addHoles(tp, -1);
+    } else {
       if ((s.flags & (SEG_LOST | SEG_REXMIT)) === SEG_LOST) tp.snd_lost -= len;
       delivered(tp, s, len, ack);
     }
     timeUnlink(tp, s);
     if (tp.rtx_hint === s) tp.rtx_hint = s.next;
     const next: SndSeg | null = s.next;
+    tp.snd_numsegs--;
     tcp.putSeg(s);
     s = next;
   }
@@ -304,6 +346,10 @@ export function rtxSacked(tp: Tcpcb, start: number, end: number, ack: CcAck): vo
   while (s !== null && seqLeq(s.end, start)) s = s.next;
   while (s !== null && seqLt(s.start, end)) {
     if ((s.flags & SEG_SACKED) === 0) {
+      if (standsAlone(s, start, end) && holesFull(tp)) {
+        tp.st.cnt[tcps.tcps_sack_drop_opts]!++;
+        return;
+      }
       if (seqLt(s.start, start)) {
         rtxSplit(tp, s, start);
         s = s.next!;
@@ -315,11 +361,19 @@ export function rtxSacked(tp: Tcpcb, start: number, end: number, ack: CcAck): vo
       // No longer lost, so that a peer who throws it away after all finds it in flight.
       s.flags = (s.flags & ~(SEG_LOST | SEG_REXMIT)) | SEG_SACKED;
       tp.snd_sacked += len;
+      addHoles(tp, 1);
       timeUnlink(tp, s);
       s = joinSacked(tp, s);
     }
     s = s.next;
   }
+}
+
+/** What of `s` lies in [start, end) touches nothing that is SACKed: it would be a run of its own. */
+function standsAlone(s: SndSeg, start: number, end: number): boolean {
+  const { prev, next } = s;
+  if (!seqLt(s.start, start) && prev !== null && prev.flags & SEG_SACKED) return false;
+  return seqGt(s.end, end) || next === null || (next.flags & SEG_SACKED) === 0;
 }
 
 /** Makes one piece of `s` and the SACKed ones beside it, so that a long run is passed in one step. Returns the piece. */
@@ -339,6 +393,8 @@ function swallowNext(tp: Tcpcb, s: SndSeg): SndSeg {
   if (gone.next === null) tp.rtx_tail = s;
   else gone.next.prev = s;
   if (tp.rtx_hint === gone) tp.rtx_hint = s;
+  tp.snd_numsegs--;
+  addHoles(tp, -1);
   tp.st.tcp.putSeg(gone);
   return s;
 }
@@ -359,6 +415,7 @@ export function rtxAllLost(tp: Tcpcb, ack: CcAck): void {
     if (reneged && s.flags & SEG_SACKED) {
       s.flags &= ~SEG_SACKED;
       tp.snd_sacked -= (s.end - s.start) | 0;
+      addHoles(tp, -1);
     }
     rtxLost(tp, s, ack);
   }
@@ -378,6 +435,34 @@ export function rtxTooBig(tp: Tcpcb, maxseg: number): boolean {
     if ((s.flags & (SEG_LOST | SEG_REXMIT)) !== SEG_LOST) rtxWaits(tp, s);
   }
   return any;
+}
+
+/** Payload of the first segment that is not acknowledged, as it was sent last; 0 when there is none. */
+export function rtxHeadLen(tp: Tcpcb): number {
+  const s = tp.rtx_head;
+  return s === null ? 0 : ((s.end - s.start) | 0) - (s.flags & SEG_FIN ? 1 : 0);
+}
+
+/** The last piece, from `seq` on, is a probe of the path MTU: it stays by itself. */
+export function rtxMarkProbe(tp: Tcpcb, seq: number): void {
+  const tail = tp.rtx_tail;
+  if (tail === null) return;
+  if (tail.start !== seq) rtxSplit(tp, tail, seq);
+  tp.rtx_tail!.flags |= SEG_PROBE;
+}
+
+/** The probe is data like any other. */
+export function rtxUnmarkProbe(tp: Tcpcb): void {
+  for (let s = tp.rtx_head; s !== null; s = s.next) s.flags &= ~SEG_PROBE;
+}
+
+/** The probe did not get through, as is known without a loss: its data waits to be sent again. */
+export function rtxProbeWaits(tp: Tcpcb): void {
+  for (let s = tp.rtx_head; s !== null; s = s.next) {
+    if ((s.flags & SEG_PROBE) === 0) continue;
+    s.flags &= ~SEG_PROBE;
+    rtxWaits(tp, s);
+  }
 }
 
 /** What was marked lost is not: it is in flight as before (undo). */
@@ -411,4 +496,6 @@ export function rtxFlush(tp: Tcpcb): void {
   tp.rtx_hint = null;
   tp.snd_sacked = 0;
   tp.snd_lost = 0;
+  tp.snd_numsegs = 0;
+  addHoles(tp, -tp.snd_numholes);
 }

@@ -7,7 +7,7 @@ import type { FlowKey } from '../flow.ts';
 import { ipOutput } from '../net/ip-output.ts';
 import { RouteCache } from '../net/route.ts';
 import type { Socket } from '../socket/socket.ts';
-import { sockOptFlags } from '../socket/sockopt.ts';
+import { sockOptFlags, sockOptsToInp } from '../socket/sockopt.ts';
 import type { Stack } from '../stack.ts';
 import { TCP_HDR_LEN, TH_ACK, TH_RST, TOF_TS, tcpAddoptions, tcpEmit } from '../wire/tcp.ts';
 import { ccAttach } from './cc/glue.ts';
@@ -15,9 +15,10 @@ import { seqGt } from './seq.ts';
 import { sipHash, sipHigh } from './siphash.ts';
 import { Inpcb } from './tcb.ts';
 import { CHRONO_IDLE, chronoSet } from './tcp-chrono.ts';
+import { tfoForget } from './tcp-fastopen.ts';
 import { haveRcvdSyn, TCPS_CLOSED, TCPS_TIME_WAIT } from './tcp-fsm.ts';
 import { tcpMssOffer, tcpOutput, tcpRecwin, tcpTsval } from './tcp-output.ts';
-import { TCPIP_HDRS } from './tcp-pmtu.ts';
+import { isIp6, TCPIP_HDRS } from './tcp-pmtu.ts';
 import { tcpReassFlush } from './tcp-reass.ts';
 import { rtxFlush } from './tcp-rtxq.ts';
 import { tcp2Msl, tcpTimers } from './tcp-timer.ts';
@@ -64,7 +65,7 @@ export function tcpNewtcpcb(st: Stack, k: FlowKey, so: Socket): Tcpcb {
   if (tune.tcp_sack_enable !== 0) tp.t_flags |= TF_SACK_PERMIT;
   tp.t_flags |= sockOptFlags(so.opt);
   const inp = new Inpcb(new RouteCache());
-  inp.inp_ttl = tune.ip_ttl;
+  sockOptsToInp(so.opt, inp, tune);
   inp.tp = tp;
   inp.inp_socket = so;
   tp.t_inpcb = inp;
@@ -119,6 +120,7 @@ export function tcpClose(tp: Tcpcb, errno: number): void {
   const so = tp.t_socket!;
   st.tcp.hostcache.update(tp);
   cancelTimers(tp);
+  tfoForget(tp, false);
   tcpReassFlush(tp);
   rtxFlush(tp);
   st.tcp.tcb.remove(inp);
@@ -184,7 +186,7 @@ export function tcpTwstart(tp: Tcpcb): void {
 export function tcpMss(tp: Tcpcb, offer: number): void {
   const tune = tp.st.tune;
   const ours = tcpMssOffer(tp);
-  let mss = offer === 0 ? tune.tcp_mssdflt : offer;
+  let mss = offer === 0 ? (isIp6(tp.t_inpcb!) ? tune.tcp_v6mssdflt : tune.tcp_mssdflt) : offer;
   if (mss < tune.tcp_minmss) {
     tp.st.cnt[tcps.tcps_minmss]!++;
     mss = tune.tcp_minmss;
@@ -253,7 +255,9 @@ export function tcpRespond(
     m.hashType = inp.inp_flowtype;
   }
   const ro = inp === null ? st.tcp.respondRo : inp.ro;
-  if (ipOutput(st, m, laddr, faddr, IPPROTO_TCP, 0, st.tune.ip_ttl, true, inp, ro) === 0) {
+  const tos = inp === null ? 0 : inp.inp_tos;
+  const ttl = inp === null ? st.tune.ip_ttl : inp.inp_ttl;
+  if (ipOutput(st, m, laddr, faddr, IPPROTO_TCP, tos, ttl, true, inp, ro) === 0) {
     if (tp !== null) tp.snd_segs++;
     if (flags & TH_RST) {
       // RSTs and keepalive probes have counters of their own and are no part of the total (as in OpenBSD).

@@ -2,16 +2,19 @@
 import { tcps } from '../../metrics/layout.ts';
 import type { Mbuf } from '../../rings/mbuf.ts';
 import type { Stack } from '../stack.ts';
-import { TH_ACK, TH_FIN, TH_RST, TH_SYN, TOF_MSS, TOF_SACKPERM, TOF_SCALE, TOF_TS } from '../wire/tcp.ts';
+import { TH_ACK, TH_FIN, TH_RST, TH_SYN, TH_URG, TOF_MSS, TOF_SACKPERM, TOF_SCALE, TOF_TS } from '../wire/tcp.ts';
 import { ccInit } from './cc/glue.ts';
 import { seqGt, seqLeq } from './seq.ts';
 import { tcpDataReceived } from './tcp-do-segment.ts';
 import { ecnWanted } from './tcp-ecn.ts';
+import { TFO_NONE, tfoSynAcked } from './tcp-fastopen.ts';
 import { TCPS_ESTABLISHED, TCPS_FIN_WAIT_1, TCPS_SYN_RECEIVED } from './tcp-fsm.ts';
 import { tcpDropWithReset } from './tcp-input.ts';
 import { tcpOutput, tcpRequestScale } from './tcp-output.ts';
+import { plpStart } from './tcp-plpmtud.ts';
 import { tcpMss, tcpResetByPeer } from './tcp-subr.ts';
 import { tcpHandshakeRto, tcpKeepIdle, tcpXmitTimer } from './tcp-timer.ts';
+import { urgentReceived } from './tcp-urgent.ts';
 import {
   type Tcpcb,
   TF_ACKNOW,
@@ -95,12 +98,20 @@ export function tcpSynSentInput(
     tp.ecn_recover = tp.iss;
     tp.snd_una = ack;
     tp.snd_nxt = ack;
-    tp.snd_acked = 1;
+    const data = (ack - tp.iss - 1) | 0;
+    tp.snd_acked = 1 + data;
+    if (data > 0) {
+      cnt[tcps.tcps_rcvackpack]!++;
+      cnt[tcps.tcps_rcvackbyte]! += data;
+      so.so_snd.drop(data);
+    }
+    if (tp.t_tfo !== TFO_NONE) tfoSynAcked(tp, data);
     tp.t_acktime = st.clock.ms;
     st.wheel.cancel(tp.t_rexmt);
     if (tp.t_rtttiming && tp.t_rxtshift === 0) tcpXmitTimer(tp, (st.clock.us - tp.t_rtttime) | 0);
     tp.t_rtttiming = false;
     st.tcp.hostcache.seed(tp);
+    plpStart(tp);
     ccInit(tp);
     tcpHandshakeRto(tp);
     tp.snd_recover = tp.iss;
@@ -129,9 +140,18 @@ export function tcpSynSentInput(
     return;
   }
   so.connected();
+  // What the SYN took along has made room.
+  if (tp.t_socket === so && tp.snd_acked > 1) so.sowwakeup();
   if (tp.t_socket !== so) {
     st.pool.put(m);
     return;
+  }
+  if (flags & TH_URG) {
+    urgentReceived(tp, m, seq);
+    if (tp.t_socket !== so) {
+      st.pool.put(m);
+      return;
+    }
   }
   if (tlen > 0 || flags & TH_FIN) tcpDataReceived(st, tp, m, tp.rcv_nxt, flags, tlen);
   else st.pool.put(m);

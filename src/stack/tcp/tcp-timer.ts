@@ -1,11 +1,15 @@
 /** Timers of a connection: retransmission (RFC 6298), persist (RFC 9293 3.8.6.1), keepalive (RFC 9293 3.8.4), 2 MSL, delayed ACK. */
 import { tcps } from '../../metrics/layout.ts';
 import { EHOSTUNREACH, ETIMEDOUT } from '../errno.ts';
+import { routeLookup } from '../net/route.ts';
 import { blackholeTimeout } from './tcp-blackhole.ts';
+import { ecnRelease } from './tcp-ecn.ts';
+import { tfoServed, tfoSynLost, tfoTimeout } from './tcp-fastopen.ts';
 import { haveEstablished, TCPS_CLOSE_WAIT, TCPS_CLOSING, TCPS_FIN_WAIT_2, TCPS_TIME_WAIT } from './tcp-fsm.ts';
 import { nopushTimer } from './tcp-nopush.ts';
 import { tcpOutput } from './tcp-output.ts';
 import { paceTimer } from './tcp-pacing.ts';
+import { plpTimeout } from './tcp-plpmtud.ts';
 import { pmtuTimeout } from './tcp-pmtu.ts';
 import { rackTimer } from './tcp-rack-timer.ts';
 import { rtoEnter } from './tcp-recovery.ts';
@@ -25,6 +29,8 @@ import {
 
 /** Attempts before a connection is given up (BSD's TCP_MAXRXTSHIFT). */
 export const TCP_MAXRXTSHIFT = 12;
+/** Retransmissions after which the way is suspected (RFC 9293 SHLD-10: at least three). */
+const TCP_R1 = 3;
 /** Longest retransmission timeout, µs (RFC 6298 (2.5): at least 60 s). */
 export const TCPTV_REXMTMAX = 64_000_000;
 
@@ -52,6 +58,7 @@ export function tcpXmitTimer(tp: Tcpcb, rttUs: number): void {
   const rtt = rttUs < 1 ? 1 : rttUs;
   tp.st.cnt[tcps.tcps_rttupdated]!++;
   tp.t_rttsamples++;
+  tp.t_rttlast = rtt;
   if (tp.t_rttmin === 0 || rtt < tp.t_rttmin) tp.t_rttmin = rtt;
   if (tp.t_srtt === 0) {
     tp.t_srtt = rtt << TCP_RTT_SHIFT;
@@ -67,6 +74,19 @@ export function tcpXmitTimer(tp: Tcpcb, rttUs: number): void {
   tp.t_rxtshift = 0;
   tp.t_rxtcur = tcpRexmtval(tp);
   tp.t_softerror = 0;
+}
+
+/**
+ * A timeout was spurious: what came late says how late an answer may be. The estimators are set from it, not less than they were before (RFC 4015
+ * section 3.4).
+ */
+export function tcpSpuriousRto(tp: Tcpcb): void {
+  if (tp.t_rttsamples === tp.undo_samples) return;
+  const srtt = tp.t_rttlast << TCP_RTT_SHIFT;
+  const rttvar = (tp.t_rttlast >> 1) << TCP_RTTVAR_SHIFT;
+  tp.t_srtt = srtt > tp.undo_srtt ? srtt : tp.undo_srtt;
+  tp.t_rttvar = rttvar > tp.undo_rttvar ? rttvar : tp.undo_rttvar;
+  tp.t_rxtcur = tcpRexmtval(tp);
 }
 
 /** The handshake is over: what it lost says nothing about the timeouts of data, but for the first (RFC 6298 (5.7)). */
@@ -122,10 +142,25 @@ export function tcp2Msl(tp: Tcpcb): number {
   return 2 * tp.st.tune.tcp_msl * 1000;
 }
 
+/**
+ * R1 retransmissions without an answer (RFC 9293 section 3.8.3): IP is advised that the way may be dead, so that the route is looked up anew and
+ * the neighbour asked, and the user is told. False when the user has ended the connection.
+ */
+function pathSuspect(tp: Tcpcb): boolean {
+  const st = tp.st;
+  const { f3, ro } = tp.t_inpcb!;
+  ro.route = null;
+  const rt = routeLookup(st, f3, ro);
+  if (rt !== null) st.arp.suspect(rt.gateway === 0 ? f3 : rt.gateway);
+  tp.t_socket!.softError(ETIMEDOUT);
+  return tp.t_inpcb !== null;
+}
+
 function rexmt(tp: Tcpcb): void {
   const st = tp.st;
   const cnt = st.cnt;
   if (tp.t_trace !== null) tp.t_trace(tp, TA_TIMER, 0, tp.snd_una, 0);
+  if (tp.t_ecnhold && ecnRelease(tp)) return;
   tp.t_rxtshift++;
   // A user timeout takes the place of this limit, be it shorter or longer (RFC 9293 section 3.8.3, MUST-21).
   const mayGiveUp = !haveEstablished(tp.t_state) || userTimeout(tp) === 0;
@@ -137,6 +172,7 @@ function rexmt(tp: Tcpcb): void {
     return;
   }
   cnt[tcps.tcps_rexmttimeo]!++;
+  if (tp.t_rxtshift === TCP_R1 && !pathSuspect(tp)) return;
   if (haveEstablished(tp.t_state)) {
     tp.t_rxtcur = backoff(tcpRexmtval(tp), tp.t_rxtshift, TCPTV_REXMTMAX);
     // A path that fails this long may have changed: forget the estimate, keep the back-off.
@@ -145,7 +181,8 @@ function rexmt(tp: Tcpcb): void {
       tp.t_srtt = 0;
     }
     pmtuTimeout(tp);
-    blackholeTimeout(tp);
+    if (st.tune.tcp_plpmtud_enable !== 0) plpTimeout(tp);
+    else blackholeTimeout(tp);
     rtoEnter(tp);
     if (tp.snd_wnd === 0) {
       // The receiver took the window back, and all in flight was refused: from here on it is probed.
@@ -157,6 +194,11 @@ function rexmt(tp: Tcpcb): void {
     }
   } else {
     tp.t_rxtcur = backoff(st.tune.tcp_rexmit_initial * 1000, tp.t_rxtshift, TCPTV_REXMTMAX);
+    if (tfoServed(tp)) {
+      tfoTimeout(tp);
+      return;
+    }
+    if (tp.t_rxtshift === 1) tfoSynLost(tp);
     tp.snd_recover = tp.snd_max;
     tp.snd_nxt = tp.snd_una;
     // Karn: what goes again is not timed.
@@ -215,10 +257,33 @@ function keep(tp: Tcpcb): void {
   st.wheel.arm(tp.t_keep, tcpKeepIntvl(tp) * 1000);
 }
 
+/** Silence in FIN_WAIT_2 after which the peer is given up, ms, where nobody reads any more: that of all keepalive probes (BSD's tcp_maxidle). */
+function maxIdle(tp: Tcpcb): number {
+  const { keepCnt } = tp.t_socket!.opt;
+  return (keepCnt !== 0 ? keepCnt : tp.st.tune.tcp_keepcnt) * tcpKeepIntvl(tp);
+}
+
+/**
+ * The user has closed and the peer has not: what it has to say will not be read, so it is not waited for without end (BSD; RFC 9293 section 3.6
+ * leaves it open). With net.inet.tcp.fast_finwait2_recycle the time is net.inet.tcp.finwait2_timeout, whatever comes meanwhile.
+ */
+export function tcpFinWait2(tp: Tcpcb): void {
+  const { tune, wheel } = tp.st;
+  wheel.arm(tp.t_2msl, (tune.tcp_fast_finwait2_recycle !== 0 ? tune.tcp_finwait2_timeout : maxIdle(tp)) * 1000);
+}
+
 function msl2(tp: Tcpcb): void {
+  const { st } = tp;
   if (tp.t_trace !== null) tp.t_trace(tp, TA_TIMER, 3, 0, 0);
-  if (tp.t_state === TCPS_FIN_WAIT_2) tp.st.cnt[tcps.tcps_finwait2_drops]!++;
-  else if (tp.t_state !== TCPS_TIME_WAIT && tp.t_state <= TCPS_CLOSE_WAIT) return;
+  if (tp.t_state === TCPS_FIN_WAIT_2) {
+    if (st.tune.tcp_fast_finwait2_recycle === 0 && ((st.clock.ms - tp.t_rcvtime) | 0) <= maxIdle(tp)) {
+      st.wheel.arm(tp.t_2msl, tcpKeepIntvl(tp) * 1000);
+      return;
+    }
+    st.cnt[tcps.tcps_finwait2_drops]!++;
+  } else if (tp.t_state !== TCPS_TIME_WAIT && tp.t_state <= TCPS_CLOSE_WAIT) {
+    return;
+  }
   tcpClose(tp, 0);
 }
 

@@ -1,6 +1,7 @@
 /** What one shard's TCP holds besides its connections, and how it is joined to the stack. */
 import { FlowKey } from '../flow.ts';
 import { RouteCache } from '../net/route.ts';
+import { SockMem } from '../socket/sockmem.ts';
 import type { Stack } from '../stack.ts';
 import { Timer } from '../timers.ts';
 import { TcpOpt } from '../wire/tcp.ts';
@@ -10,6 +11,7 @@ import { SipKey, sipKeyOf } from './siphash.ts';
 import { Syncache } from './syncache.ts';
 import { ListenTable, TcbTable } from './tcb.ts';
 import { tcpCtlinput } from './tcp-ctlinput.ts';
+import { FastOpen } from './tcp-fastopen.ts';
 import { HostCache } from './tcp-hostcache.ts';
 import { tcpHasLocalFlow, tcpInput } from './tcp-input.ts';
 import { tcpOutput } from './tcp-output.ts';
@@ -27,6 +29,8 @@ export class Tcp {
   readonly tcb: TcbTable;
   readonly listeners: ListenTable;
   readonly syncache: Syncache;
+  /** Fast Open: keys of our cookies, cookies of others. */
+  readonly tfo: FastOpen;
   readonly hostcache: HostCache;
   /** Secret of initial sequence numbers and timestamp offsets (RFC 6528, RFC 7323 section 5.4), and root of those of cookies. */
   readonly secret: SipKey;
@@ -53,6 +57,14 @@ export class Tcp {
   readonly respondRo: RouteCache;
   /** Frames in reassembly queues, all connections together. */
   reassFrames: number;
+  /** Connections with such a queue, the one that has had it longest first. */
+  reassHead: Tcpcb | null;
+  reassTail: Tcpcb | null;
+  reassHolders: number;
+  /** Runs of SACKed data in all scoreboards together. */
+  sackHoles: number;
+  /** What the socket buffers take. */
+  readonly sockMem: SockMem;
   /** RSTs sent in the second that began at `rstSecond` (clock.ms), for their rate limit. */
   rstCount: number;
   rstSecond: number;
@@ -79,6 +91,7 @@ export class Tcp {
     this.listeners = new ListenTable();
     this.secret = st.secret === null ? new SipKey(st.random) : sipKeyOf(st.secret);
     this.syncache = new Syncache(st);
+    this.tfo = new FastOpen(st);
     this.hostcache = new HostCache(st);
     this.trace = null;
     this.optIn = new TcpOpt();
@@ -93,6 +106,11 @@ export class Tcp {
     this.flowids = new Set();
     this.respondRo = new RouteCache();
     this.reassFrames = 0;
+    this.reassHead = null;
+    this.reassTail = null;
+    this.reassHolders = 0;
+    this.sackHoles = 0;
+    this.sockMem = new SockMem(st.tune, st.cnt);
     this.rstCount = 0;
     this.rstSecond = st.clock.ms;
     this.nextPort = st.random.next32() & 0x3fff;

@@ -3,7 +3,7 @@
  * tcpcb-fields.ts; a unit test keeps the table and the class in step.
  */
 import type { Mbuf } from '../../rings/mbuf.ts';
-import type { Socket } from '../socket/socket.ts';
+import type { Listener, Socket } from '../socket/socket.ts';
 import type { Stack } from '../stack.ts';
 import { Timer } from '../timers.ts';
 import { type CcModule, type CcVar, type CongestionControl, TCP_MAXWINDOW } from './cc/cc.ts';
@@ -32,6 +32,7 @@ export const TF_FASTRECOVERY = 0x00100000;
 export const TF_FORCEDATA = 0x00800000;
 export const TF_CLOSED = 0x04000000;
 export const TF_CONGRECOVERY = 0x20000000;
+export const TF_FASTOPEN = 0x80000000 | 0;
 
 /** t_flags2 (spec/siftr.md 3.3). */
 export const TF2_PLPMTU_BLACKHOLE = 0x00000001;
@@ -64,6 +65,10 @@ export class Tcpcb implements CcVar {
   /** Sequence number, acknowledgment and window of the segment that last updated the send window. */
   snd_wl1 = 0;
   snd_wl2 = 0;
+  /** The number behind what is urgent, valid in urgent mode (t_urgent); the next segment tells it also without data while t_urgdue. */
+  snd_up = 0;
+  t_urgent = false;
+  t_urgdue = false;
   iss = 0;
   snd_wnd = 0;
   max_sndwnd = 0;
@@ -88,6 +93,9 @@ export class Tcpcb implements CcVar {
   snd_sacked = 0;
   /** Bytes that are lost and not sent again yet. */
   snd_lost = 0;
+  /** Pieces of the scoreboard, and runs of SACKed ones among them: each has a hole before it. */
+  snd_numsegs = 0;
+  snd_numholes = 0;
 
   /** RACK (RFC 8985 section 5.2): the latest sent segment that was delivered, its round trip, the highest number delivered. */
   rack_xmit_us = 0;
@@ -121,6 +129,10 @@ export class Tcpcb implements CcVar {
   undo_una = 0;
   undo_cwnd = 0;
   undo_ssthresh = 0;
+  /** The estimators then, and how many samples they had taken. */
+  undo_srtt = 0;
+  undo_rttvar = 0;
+  undo_samples = 0;
   /** Segments sent again since then that no DSACK has called unnecessary. */
   undo_rexmits = 0;
   /** There was one, and its TSval (RFC 3522). */
@@ -131,6 +143,8 @@ export class Tcpcb implements CcVar {
 
   /** snd_max at the last answer to an ECN echo: the next comes a window later. */
   ecn_recover = 0;
+  /** A window of one segment was marked: nothing new goes until the retransmission timer runs out. */
+  t_ecnhold = false;
 
   /** Receive buffer autotuning: bytes that came since rfbuf_us, in clock.ms rfbuf_ts. */
   rfbuf_cnt = 0;
@@ -188,13 +202,25 @@ export class Tcpcb implements CcVar {
   pmtu_hold = 0;
   pmtu_resend = false;
   pmtu_recover = 0;
-  /** The last segment with data was full. */
-  t_fullsent = false;
   /** Segments may be fragmented on their way, whatever net.inet.tcp.path_mtu_discovery says. */
   t_nodf = false;
   /** Black holes (tcp-blackhole.ts): segment size before one was suspected, and the timeout at which it is no longer. */
   t_saved_maxseg = 0;
   t_blackhole_exit = 0;
+  /** Probing for the path MTU (tcp-plpmtud.ts): PLP_*, the range of MTUs in doubt, and the largest that may be. */
+  plp_state = 0;
+  plp_low = 0;
+  plp_high = 0;
+  plp_max = 0;
+  /** Size of the last probe as an MTU, and its sequence number; plp_out: it is in flight. */
+  plp_size = 0;
+  plp_seq = 0;
+  plp_out = false;
+  /** Probes of that size that failed; plp_failed: the last one did, or told nothing. */
+  plp_count = 0;
+  plp_failed = false;
+  /** clock.ms of the last failure, or of the end of the search. */
+  plp_ms = 0;
   /** Bytes of options on every segment of this connection. */
   t_optlen = 0;
   t_dupacks = 0;
@@ -211,6 +237,8 @@ export class Tcpcb implements CcVar {
   /** Least sample since the connection began, µs; 0 until the first. */
   t_rttmin = 0;
   t_rttsamples = 0;
+  /** The last of them, µs. */
+  t_rttlast = 0;
   t_softerror = 0;
 
   ts_recent = 0;
@@ -228,6 +256,9 @@ export class Tcpcb implements CcVar {
   t_seglast: Mbuf | null = null;
   t_segqlen = 0;
   t_segqbytes = 0;
+  /** The list of connections that have such a queue. */
+  t_reassnext: Tcpcb | null = null;
+  t_reassprev: Tcpcb | null = null;
   /** A FIN that waits behind a gap: its sequence number, valid with t_finqueued. */
   t_finseq = 0;
   t_finqueued = false;
@@ -272,6 +303,9 @@ export class Tcpcb implements CcVar {
   /** Challenge ACKs sent in the window that began at t_challenge_start (clock.ms). */
   t_challenges = 0;
   t_challenge_start = 0;
+  /** What it has to do with Fast Open (tcp-fastopen.ts), and the listener of which it is a pending request. */
+  t_tfo = 0;
+  t_tfo_listener: Listener | null = null;
   /** clock.ms since when nothing new was acknowledged, with something in flight or kept back by the window. */
   t_progtime = 0;
   /** On the list of connections whose ACK goes out at the end of the pass. */
@@ -369,6 +403,9 @@ export class Tcpcb implements CcVar {
     this.snd_max = 0;
     this.snd_wl1 = 0;
     this.snd_wl2 = 0;
+    this.snd_up = 0;
+    this.t_urgent = false;
+    this.t_urgdue = false;
     this.iss = 0;
     this.snd_wnd = 0;
     this.max_sndwnd = 0;
@@ -385,6 +422,8 @@ export class Tcpcb implements CcVar {
     this.rtx_hint = null;
     this.snd_sacked = 0;
     this.snd_lost = 0;
+    this.snd_numsegs = 0;
+    this.snd_numholes = 0;
     this.rack_xmit_us = 0;
     this.rack_end_seq = 0;
     this.rack_rtt = 0;
@@ -407,11 +446,15 @@ export class Tcpcb implements CcVar {
     this.undo_una = 0;
     this.undo_cwnd = 0;
     this.undo_ssthresh = 0;
+    this.undo_srtt = 0;
+    this.undo_rttvar = 0;
+    this.undo_samples = 0;
     this.undo_rexmits = 0;
     this.undo_ts = 0;
     this.undo_sent = false;
     this.undo_eifel = false;
     this.ecn_recover = 0;
+    this.t_ecnhold = false;
     this.rfbuf_cnt = 0;
     this.rfbuf_us = st.clock.us;
     this.rfbuf_ts = st.clock.ms;
@@ -448,10 +491,19 @@ export class Tcpcb implements CcVar {
     this.pmtu_hold = 0;
     this.pmtu_resend = false;
     this.pmtu_recover = 0;
-    this.t_fullsent = false;
     this.t_nodf = false;
     this.t_saved_maxseg = 0;
     this.t_blackhole_exit = 0;
+    this.plp_state = 0;
+    this.plp_low = 0;
+    this.plp_high = 0;
+    this.plp_max = 0;
+    this.plp_size = 0;
+    this.plp_seq = 0;
+    this.plp_out = false;
+    this.plp_count = 0;
+    this.plp_failed = false;
+    this.plp_ms = 0;
     this.t_optlen = 0;
     this.t_dupacks = 0;
     this.t_rxtshift = 0;
@@ -462,6 +514,7 @@ export class Tcpcb implements CcVar {
     this.t_rtttiming = false;
     this.t_rttmin = 0;
     this.t_rttsamples = 0;
+    this.t_rttlast = 0;
     this.t_softerror = 0;
     this.ts_recent = 0;
     this.ts_recent_age = 0;
@@ -472,6 +525,8 @@ export class Tcpcb implements CcVar {
     this.t_seglast = null;
     this.t_segqlen = 0;
     this.t_segqbytes = 0;
+    this.t_reassnext = null;
+    this.t_reassprev = null;
     this.t_finseq = 0;
     this.t_finqueued = false;
     this.rcv_numsacks = 0;
@@ -502,6 +557,8 @@ export class Tcpcb implements CcVar {
     this.t_sndbuftime = 0;
     this.t_challenges = 0;
     this.t_challenge_start = 0;
+    this.t_tfo = 0;
+    this.t_tfo_listener = null;
     this.t_progtime = st.clock.ms;
     this.nextFree = null;
   }

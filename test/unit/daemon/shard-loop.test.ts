@@ -110,6 +110,18 @@ describe('the loop of a shard', () => {
     loop.stop();
   });
 
+  it('on a clock that stands still sleeps as soon as a pass finds nothing, and stays awake while passes have work', async () => {
+    const { native, clock, work, loop } = rig();
+    clock.freeze(native as unknown as Native);
+    work.todo = 40;
+    loop.start();
+    await turns(10);
+    expect(work.todo).toBe(0);
+    expect(work.passes).toBe(41);
+    expect(native.armed).toBe(true);
+    loop.stop();
+  });
+
   it('rests between passes that find nothing while another thread sends, and spins on when that has ended', async () => {
     const { native, work, loop } = rig();
     work.sends = 5;

@@ -92,10 +92,16 @@ describe('streams on the stack', () => {
     expect(reset).toMatchObject({ code: 'ECONNRESET', message: 'read ECONNRESET' });
   });
 
-  test('a host that does not answer is ETIMEDOUT', async () => {
-    wire.filter = () => [];
+  test('a host that answers to its address but not to TCP is ETIMEDOUT', async () => {
+    wire.filter = (frame) => (frame[12] === 0x08 && frame[13] === 0x06 ? [0] : []);
     const [err] = await once(far.connect(9, A), 'error');
     expect(err).toMatchObject({ code: 'ETIMEDOUT', message: 'connect ETIMEDOUT 192.0.2.1:9' });
+  });
+
+  test('a host that is gone is EHOSTUNREACH: at R1 its neighbour entry is asked for anew (RFC 9293 section 3.8.3)', async () => {
+    wire.filter = () => [];
+    const [err] = await once(far.connect(9, A), 'error');
+    expect(err).toMatchObject({ code: 'EHOSTUNREACH', message: 'connect EHOSTUNREACH 192.0.2.1:9' });
   });
 
   test('an address without a route fails at once with ENETUNREACH', async () => {

@@ -6,7 +6,7 @@ import { namesTest } from '../../../tools/compliance.ts';
 import { calls, timeouts } from '../../events/calls.ts';
 import { closed, listening, synReceived, synSent } from '../../events/opening.ts';
 import { rst, sequence, syn } from '../../events/synchronised.ts';
-import { ack, fin, text } from '../../events/text.ts';
+import { ack, fin, text, urgent } from '../../events/text.ts';
 
 const root = join(import.meta.dirname, '../../..');
 const rows = readFileSync(join(root, 'docs/wire-behaviour.md'), 'utf8')
@@ -46,7 +46,21 @@ describe('docs/wire-behaviour.md', () => {
 
   test('each choice that the event table names is explained', () => {
     const explained = new Set(rows.map((cells) => cells[0]));
-    const table = [calls, timeouts, closed, listening, synReceived, synSent, rst, sequence, syn, ack, fin, text].flat();
+    const table = [
+      calls,
+      timeouts,
+      closed,
+      listening,
+      synReceived,
+      synSent,
+      rst,
+      sequence,
+      syn,
+      ack,
+      fin,
+      text,
+      urgent,
+    ].flat();
     const named = table.flatMap((row) => (row.choice === undefined ? [] : [row.choice]));
     expect(named.filter((choice) => !explained.has(choice))).toEqual([]);
   });

@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { UnixLink, type UnixLinkOptions } from '../../../../src/driver/unix/link.ts';
 import { UnixPort } from '../../../../src/driver/unix/port.ts';
 import { UL, ULINK_WORDS, ulinkDecl } from '../../../../src/metrics/ulinkkv.ts';
@@ -130,6 +130,8 @@ afterEach(() => {
     expect(r.pool.available).toBe(r.pool.count);
   }
 });
+
+afterAll(() => dir.remove());
 
 test('the words of a link are its kstat keys in their order', () => {
   expect(Object.keys(UL).map((k) => k.toLowerCase())).toEqual(ulinkDecl.kvs.map((kv) => kv.key));

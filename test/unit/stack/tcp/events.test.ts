@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { calls, timeouts } from '../../../events/calls.ts';
 import { closed, listening, synReceived, synSent } from '../../../events/opening.ts';
 import { rst, sequence, syn } from '../../../events/synchronised.ts';
-import { ack, fin, text } from '../../../events/text.ts';
+import { ack, fin, text, urgent } from '../../../events/text.ts';
 import { type EventCase, eventCases, FAMILIES, type Family } from '../../../lab/events.ts';
 
 const check = (run: EventCase['run'], family: Family): void => {
@@ -21,6 +21,7 @@ describe.each(FAMILIES)('over IPv%i', (family) => {
   for (const { name, run } of eventCases(rst)) it(`RST: ${name}`, () => check(run, family));
   for (const { name, run } of eventCases(syn)) it(`SYN: ${name}`, () => check(run, family));
   for (const { name, run } of eventCases(ack)) it(`ACK: ${name}`, () => check(run, family));
+  for (const { name, run } of eventCases(urgent)) it(`urgent data: ${name}`, () => check(run, family));
   for (const { name, run } of eventCases(text)) it(`text: ${name}`, () => check(run, family));
   for (const { name, run } of eventCases(fin)) it(`FIN: ${name}`, () => check(run, family));
   for (const { name, run } of eventCases(timeouts)) it(`timeouts (3.10.8): ${name}`, () => check(run, family));

@@ -403,7 +403,7 @@ describe('closing', () => {
   });
 
   it('gives FIN-WAIT-2 up after 60 s when nobody reads any more (net.inet.tcp.finwait2_timeout)', () => {
-    const p = new ScriptedPeer();
+    const p = new ScriptedPeer({ tune: { tcp_fast_finwait2_recycle: 1 } });
     const { so } = p.establish();
     so.close();
     p.host.pass();

@@ -86,7 +86,7 @@ describe('timestamps (RFC 7323)', () => {
   });
 
   it('drops a segment without the negotiated timestamp (section 3.2)', () => {
-    const p = new ScriptedPeer();
+    const p = new ScriptedPeer({ tune: { tcp_tolerate_missing_ts: 0 } });
     const { rec } = p.establish({ ts: [1000, 0] });
     p.send({ flags: 'A', seq: 1, ack: 1, data: [1] });
     expect(rec.received).toBe(0);
