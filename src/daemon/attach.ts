@@ -125,6 +125,7 @@ export async function attach(options: AttachOptions): Promise<Attached> {
         nshards: 1,
         version: VERSION,
         secret: null,
+        tfoKey: tuning.tfoKey,
         ...setupOf(taken, 0),
         ringSize: run.ringSize,
         tunables: tuning.fields(),
@@ -136,6 +137,7 @@ export async function attach(options: AttachOptions): Promise<Attached> {
         dummynet: new DummynetControl(run.pipe).state,
         joint: null,
         services: [],
+        endpoint: false,
         busyPoll: run.busyPoll,
       },
       {

@@ -129,7 +129,6 @@ export const TCPCB_FIELDS: readonly TcpcbField[] = [
   { name: 'pmtu_hold', type: 'u32', unit: 'count', help: 'of what was too big one segment goes again 1, has gone 2' },
   { name: 'pmtu_resend', type: 'bool', unit: 'bits', help: 'what was too big is going again' },
   { name: 'pmtu_recover', type: 'u32', unit: 'seq', help: 'it has when this is acknowledged' },
-  { name: 't_fullsent', type: 'bool', unit: 'bits', help: 'the last segment with data was full' },
   { name: 't_nodf', type: 'bool', unit: 'bits', help: "don't-fragment is not set" },
   { name: 't_saved_maxseg', type: 'u32', unit: 'bytes', help: 'segment size before a black hole was suspected' },
   { name: 't_blackhole_exit', type: 'u32', unit: 'count', help: 'timeouts in a row after which it is no longer' },
@@ -207,5 +206,11 @@ export const TCPCB_FIELDS: readonly TcpcbField[] = [
   { name: 't_sndbuftime', type: 'f64', unit: 'ms', help: 'time limited by the send buffer' },
   { name: 't_challenges', type: 'u32', unit: 'count', help: 'challenge ACKs in the current window' },
   { name: 't_challenge_start', type: 'i32', unit: 'ms', help: 'when that window began' },
+  {
+    name: 't_tfo',
+    type: 'u32',
+    unit: 'state',
+    help: 'Fast Open: 0 none, 1 asked for a cookie, 2 sent one, 3 and 4 opened by one',
+  },
   { name: 't_progtime', type: 'i32', unit: 'ms', help: 'clock.ms since when what waits has made no progress' },
 ];
