@@ -14,6 +14,7 @@ export const RANKS: Readonly<Record<string, number>> = {
   views: 2,
   web: 2,
   net: 2,
+  endpoint: 2,
   siftr: 2,
   load: 2,
   cc: 2,

@@ -16,6 +16,7 @@ export function announceLines(plan: Plan, attached: readonly string[]): string[]
   if (o.siftr) look.push(`SIFTR log ${o.siftrLog === '-' ? 'on standard output' : o.siftrLog}`);
   if (o.metrics !== null) look.push(`metrics http://${o.metrics.host}:${o.metrics.port}/metrics`);
   look.push(`control ${plan.controlPath}`);
+  if (o.sockets !== undefined) look.push(`sockets ${o.sockets}`);
   lines.push(`${name}: ${look.join(', ')}`);
   lines.push(`${name}: look with xsiftr netstat -s, xsiftr netstat -an, xsiftr kstat, xsiftr sysctl -a`);
   return lines;

@@ -137,6 +137,7 @@ export async function attach(options: AttachOptions): Promise<Attached> {
         dummynet: new DummynetControl(run.pipe).state,
         joint: null,
         services: [],
+        endpoint: false,
         busyPoll: run.busyPoll,
       },
       {

@@ -121,28 +121,34 @@ export async function controlServer(handlers: ControlHandlers): Promise<FastifyI
   return app;
 }
 
+/** Makes `app` listen at `path`, see `listenUnix`. */
+export function listenControl(app: FastifyInstance, path: string): Promise<void> {
+  return listenUnix('--control', path, () => app.listen({ path }));
+}
+
 /**
- * Makes `app` listen at `path` with mode 0600 (its directory 0755). A socket that a dead process left is replaced.
+ * Has `listen` make a socket at `path` with mode 0600 (its directory 0755). A socket that a dead process left is replaced.
+ * @param option that the path was given with, for messages
  * @throws UserError when another process listens there or another file is there; SystemError when the system refuses
  */
-export async function listenControl(app: FastifyInstance, path: string): Promise<void> {
+export async function listenUnix(option: string, path: string, listen: () => Promise<unknown>): Promise<void> {
   const found = await lookAt(path);
   if (found === 'live') {
     throw new UserError(
-      `--control ${path}: another process listens there; give this instance a path of its own with --control`,
+      `${option} ${path}: another process listens there; give this instance a path of its own with ${option}`,
     );
   }
-  if (found === 'file') throw new UserError(`--control ${path}: that file is no socket; give a path that is free`);
+  if (found === 'file') throw new UserError(`${option} ${path}: that file is no socket; give a path that is free`);
   const mask = process.umask(0o177);
   try {
     process.umask(0o022);
     mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
     process.umask(0o177);
     if (found === 'stale') unlinkSync(path);
-    await app.listen({ path });
+    await listen();
     chmodSync(path, 0o600);
   } catch (err) {
-    throw new SystemError(`--control ${path}: cannot listen there: ${(err as Error).message}`);
+    throw new SystemError(`${option} ${path}: cannot listen there: ${(err as Error).message}`);
   } finally {
     process.umask(mask);
   }

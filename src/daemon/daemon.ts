@@ -15,6 +15,7 @@ import type { Metrics } from '../views/prom.ts';
 import { announceLines, type Summary, totalsOf } from './announce.ts';
 import { controlServer, listenControl } from './control.ts';
 import { Counters } from './counters.ts';
+import { EndpointServer } from './endpoint.ts';
 import { oneLine, SystemError } from './errors.ts';
 import { controlHandlers } from './handlers.ts';
 import { closeJoint, createJoint } from './joint.ts';
@@ -56,6 +57,7 @@ export class Daemon {
   #taken: Taken | null = null;
   #control: FastifyInstance | null = null;
   #metrics: FastifyInstance | null = null;
+  #endpoint: EndpointServer | null = null;
   #stopped: Promise<Summary> | null = null;
   #finish: (summary: Summary) => void = () => {};
   /** Why the run failed; null while it has not. */
@@ -90,6 +92,7 @@ export class Daemon {
       this.#taken!.claim();
       trimHeap();
       this.native.sysTrimMemory();
+      this.#endpoint?.start({ cores: this.shards.map((s) => s.endpoint), cnt: this.counters!.main });
       this.ready = true;
     } catch (err) {
       await this.#cleanUp();
@@ -116,6 +119,10 @@ export class Daemon {
     if (plan.options.metrics !== null) {
       this.#metrics = await metricsServer(this.#metricsHandlers());
       await listenMetrics(this.#metrics, plan.options.metrics);
+    }
+    if (plan.options.sockets !== undefined) {
+      this.#endpoint = new EndpointServer();
+      await this.#endpoint.listen(plan.options.sockets);
     }
   }
 
@@ -237,6 +244,7 @@ export class Daemon {
         dummynet: this.dummynet.state,
         joint,
         services: plan.options.serve,
+        endpoint: plan.options.sockets !== undefined,
         busyPoll: plan.options.busyPoll,
       };
       this.shards.push(
@@ -368,6 +376,7 @@ export class Daemon {
     await attempt('SIFTR', () => this.siftr?.close());
     await attempt('control', () => this.#control?.close());
     await attempt('metrics', () => this.#metrics?.close());
+    await attempt('sockets', () => this.#endpoint?.close());
     const taken = this.#taken;
     this.#taken = null;
     const back = taken === null ? { done: [], failed: [] } : await taken.giveBack();

@@ -1,4 +1,6 @@
 import type { DummynetChange } from '../dummynet/control.ts';
+import type { CoreRequest } from '../endpoint/core.ts';
+import type { CoreReply } from '../endpoint/operations.ts';
 import type { DropWanted } from './drop-slice.ts';
 
 /** What the main thread and a shard's worker say to each other. Every request gets exactly one reply with its `seq`. */
@@ -65,10 +67,26 @@ export type Broadcast =
       readonly macLo: number;
     };
 
-export type ToShard = ({ readonly kind: 'request'; readonly seq: number } & ShardRequest) | Broadcast;
+/** What the socket endpoint asks of a shard. Answers may take for ever, so these are none of the requests above. */
+export type EndpointAsks =
+  | { readonly kind: 'socket'; readonly id: number; readonly request: CoreRequest }
+  | {
+      readonly kind: 'poll';
+      readonly id: number;
+      readonly items: readonly { sid: number; events: number }[];
+      /** How long it may wait, -1 for ever. */
+      readonly us: number;
+    }
+  | { readonly kind: 'cancel'; readonly id: number }
+  | { readonly kind: 'linksync'; readonly id: number; readonly index: number; readonly count: number }
+  | { readonly kind: 'clock'; readonly id: number; readonly what: number; readonly us: number };
+
+export type ToShard = ({ readonly kind: 'request'; readonly seq: number } & ShardRequest) | EndpointAsks | Broadcast;
 
 export type FromShard =
   | { readonly kind: 'reply'; readonly seq: number; readonly value?: unknown; readonly error?: string }
+  /** The answer to one of `EndpointAsks`; a `cancel` has none. */
+  | { readonly kind: 'socketReply'; readonly id: number; readonly reply: CoreReply }
   /** The shard forwards packets. */
   | { readonly kind: 'ready' }
   | { readonly kind: 'log'; readonly level: 'debug' | 'info' | 'warn' | 'error'; readonly text: string }

@@ -162,3 +162,9 @@ export const iface = (given: unknown): string => {
 };
 
 export const path = (given: unknown): string => text(given, 'allowed is a path');
+
+export function socketPath(given: unknown): string {
+  const s = path(given);
+  if (Buffer.byteLength(s) > 107) throw new Bad('the path of a Unix socket has at most 107 bytes');
+  return s;
+}

@@ -18,6 +18,7 @@ import {
   path,
   pipe,
   serveList,
+  socketPath,
   text,
   unicast,
   whole,
@@ -213,6 +214,14 @@ export const runSchema = z.strictObject({
     },
     (g) => items(g, false).map(assignment),
   ).default([]),
+  sockets: option(
+    {
+      flags: '--sockets <PATH>',
+      help: 'Unix socket over which other programs open sockets on this stack (docs/endpoint.md)',
+      group: 'Addresses and services',
+    },
+    socketPath,
+  ).optional(),
 
   pipe: option(
     {
@@ -279,11 +288,7 @@ export const runSchema = z.strictObject({
   }),
   control: option(
     { flags: '--control <PATH>', help: 'control socket (default /run/xsiftr/IF.sock)', group: 'Watching' },
-    (g) => {
-      const s = path(g);
-      if (Buffer.byteLength(s) > 107) throw new Bad('the path of a Unix socket has at most 107 bytes');
-      return s;
-    },
+    socketPath,
   ).optional(),
   logLevel: option(
     {

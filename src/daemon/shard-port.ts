@@ -1,5 +1,8 @@
 import { Worker } from 'node:worker_threads';
 import type { DummynetReport } from '../dummynet/dummynet.ts';
+import type { CoreRequest } from '../endpoint/core.ts';
+import type { CorePort } from '../endpoint/endpoint.ts';
+import type { CoreReply } from '../endpoint/operations.ts';
 import type { ConnSlice } from './conn-slice.ts';
 import type { DropSlice } from './drop-slice.ts';
 import { SystemError } from './errors.ts';
@@ -28,10 +31,31 @@ const ANSWER_MS = 10_000;
 
 /** A shard in its worker thread, as the main thread sees it. */
 export class ShardPort {
+  /** The socket endpoint of the shard. What is asked of one that has died is never answered: the process ends. */
+  readonly endpoint: CorePort = {
+    request: (id: number, request: CoreRequest, done: (r: CoreReply) => void) => {
+      this.#asked.set(id, done);
+      this.post({ kind: 'socket', id, request });
+    },
+    poll: (id, items, us, done) => {
+      this.#asked.set(id, done);
+      this.post({ kind: 'poll', id, items, us });
+    },
+    cancel: (id) => this.post({ kind: 'cancel', id }),
+    linkSync: (id, index, count, done) => {
+      this.#asked.set(id, done);
+      this.post({ kind: 'linksync', id, index, count });
+    },
+    clock: (id, what, us, done) => {
+      this.#asked.set(id, done);
+      this.post({ kind: 'clock', id, what, us });
+    },
+  };
   readonly shard: number;
   readonly #worker: Worker;
   readonly #events: ShardEvents;
   readonly #waiting = new Map<number, Waiting>();
+  readonly #asked = new Map<number, (r: CoreReply) => void>();
   readonly #ready: Promise<void>;
   #seq = 0;
   #ended: Error | null = null;
@@ -126,6 +150,12 @@ export class ShardPort {
         this.#waiting.delete(msg.seq);
         if (msg.error === undefined) w?.resolve(msg.value);
         else w?.reject(new SystemError(msg.error));
+        break;
+      }
+      case 'socketReply': {
+        const done = this.#asked.get(msg.id);
+        this.#asked.delete(msg.id);
+        done?.(msg.reply);
         break;
       }
       case 'log':

@@ -43,6 +43,8 @@ export interface ShardSetup {
   readonly joint: ShardJoint | null;
   /** Names of the services to start. */
   readonly services: readonly string[];
+  /** The socket endpoint is served (src/endpoint/core.ts). */
+  readonly endpoint: boolean;
   readonly busyPoll: boolean;
 }
 

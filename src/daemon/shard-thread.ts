@@ -3,6 +3,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { loadNative } from '../driver/native.ts';
 import { loadCcUrls } from '../load/cc-load.ts';
 import { trimHeap } from '../siftr/heap.ts';
+import { askEndpoint } from './endpoint-shard.ts';
 import type { FromShard, ShardRequest, ToShard } from './messages.ts';
 import { Shard } from './shard.ts';
 import type { ShardSetup } from './shard-setup.ts';
@@ -60,9 +61,19 @@ async function run(): Promise<void> {
     }
   };
   port.on('message', (msg: ToShard) => {
-    if (msg.kind !== 'request') {
-      shard.receive(msg);
-      return;
+    switch (msg.kind) {
+      case 'request':
+        break;
+      case 'socket':
+      case 'poll':
+      case 'cancel':
+      case 'linksync':
+      case 'clock':
+        askEndpoint(shard, msg, post);
+        return;
+      default:
+        shard.receive(msg);
+        return;
     }
     try {
       post({ kind: 'reply', seq: msg.seq, value: answer(msg) });

@@ -6,6 +6,7 @@ import { UnixPort } from '../driver/unix/port.ts';
 import { XskLink } from '../driver/xsk.ts';
 import type { DummynetChange } from '../dummynet/control.ts';
 import { Dummynet, type DummynetReport } from '../dummynet/dummynet.ts';
+import { Core, type CoreMessage } from '../endpoint/core.ts';
 import { counterBlock, stks, tcps } from '../metrics/layout.ts';
 import { rxqBlock, txqBlock } from '../metrics/queuekv.ts';
 import { ulinkBlock } from '../metrics/ulinkkv.ts';
@@ -80,6 +81,8 @@ export class Shard implements ShardWork {
   readonly stack: Stack;
   readonly transport: StackTransport;
   readonly clock = new ShardClock();
+  /** The sockets of the endpoint on this shard; null where there is no endpoint. */
+  readonly endpoint: Core | null;
   readonly #native: Native;
   readonly #setup: ShardSetup;
   readonly #outside: ShardOutside;
@@ -188,7 +191,21 @@ export class Shard implements ShardWork {
     });
     this.linkSync = new LinkSync(this.#ulinks);
     this.transport = new StackTransport(st, () => this.enter());
+    this.endpoint = setup.endpoint ? this.#openEndpoint() : null;
     for (const name of setup.services) this.#services.push(findService(name)!.start(this.#host()));
+  }
+
+  #openEndpoint(): Core {
+    const { shard, nshards } = this.#setup;
+    const { bus } = this.#host();
+    const core = new Core(this.stack, {
+      shard,
+      nshards,
+      publish: (msg) => bus.publish('endpoint', msg),
+      wait: () => this.time.wait(),
+    });
+    bus.subscribe('endpoint', (msg) => core.receive(msg as CoreMessage));
+    return core;
   }
 
   /**
@@ -383,6 +400,7 @@ export class Shard implements ShardWork {
     // What is sent from here on would not come out of a pipe in time.
     this.#dummynet.flush();
     for (const s of this.#services.splice(0)) s.stop();
+    this.endpoint?.close();
     for (const l of this.stack.tcp.listeners.all()) l.close();
     const open: Socket[] = [];
     this.stack.tcp.tcb.forEach((inp) => {

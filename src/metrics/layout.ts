@@ -1,5 +1,6 @@
 import { arpGroup } from './decl/arp.ts';
 import { dummynetGroup } from './decl/dummynet.ts';
+import { endpointGroup } from './decl/endpoint.ts';
 import { icmpGroup } from './decl/icmp.ts';
 import { ipGroup } from './decl/ip.ts';
 import { pfilGroup } from './decl/pfil.ts';
@@ -41,6 +42,7 @@ export const stks = assign(stackGroup);
 export const pfils = assign(pfilGroup);
 export const siftrs = assign(siftrGroup);
 export const dns = assign(dummynetGroup);
+export const eps = assign(endpointGroup);
 
 /** Slots in use. */
 export const COUNTER_SLOTS = next;
@@ -58,11 +60,12 @@ export const groups: readonly Group[] = [
   pfilGroup,
   siftrGroup,
   dummynetGroup,
+  endpointGroup,
 ];
 
 /** Slot by name over all groups. */
 export const slotOf: ReadonlyMap<string, number> = new Map(
-  [ips, icps, tcps, arps, stks, pfils, siftrs, dns].flatMap((slots) => Object.entries<number>(slots)),
+  [ips, icps, tcps, arps, stks, pfils, siftrs, dns, eps].flatMap((slots) => Object.entries<number>(slots)),
 );
 
 /** Bytes to allocate for `writers` blocks. */

@@ -17,6 +17,7 @@ export class Tunables {
   arp_wait = 20;
   arp_maxhold = 16;
   tcp_mssdflt = 536;
+  tcp_v6mssdflt = 1220;
   tcp_minmss = 216;
   tcp_sendspace = 32768;
   tcp_recvspace = 65536;
@@ -64,6 +65,7 @@ export class Tunables {
   tcp_path_mtu_discovery = 1;
   tcp_pmtud_blackhole_detection = 0;
   tcp_pmtud_blackhole_mss = 1200;
+  tcp_v6pmtud_blackhole_mss = 1220;
   tcp_plpmtud_enable = 0;
   tcp_plpmtud_base = 1200;
   tcp_plpmtud_max_probes = 3;
@@ -99,7 +101,7 @@ export class Tunables {
   ipc_maxsockbuf = 2097152;
   tcp_fast_finwait2_recycle = 0;
   tcp_reass_maxsegments = 0;
-  tcp_sack_maxholes = 128;
+  tcp_sack_maxholes = 1024;
   tcp_sack_globalmaxholes = 65536;
   ipc_sockbuf_waste_factor = 8;
   ipc_maxmbufmem = 268435456;

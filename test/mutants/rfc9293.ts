@@ -18,8 +18,8 @@ export const rfc9293Mutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-subr.ts',
-    find: 'let mss = offer === 0 ? tune.tcp_mssdflt : offer;',
-    replace: 'let mss = offer === 0 ? 1460 : offer;',
+    find: 'offer === 0 ? (isIp6(tp.t_inpcb!) ? tune.tcp_v6mssdflt : tune.tcp_mssdflt) : offer;',
+    replace: 'offer === 0 ? 1460 : offer;',
     kills: ['unit/stack/tcp/robustness.test.ts › uses 536 bytes when the peer offers no MSS (RFC 9293 section 3.7.1)'],
   },
   {

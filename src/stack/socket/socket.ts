@@ -67,6 +67,11 @@ export class Socket {
   handler: SocketHandler;
   /** For the user; the stack does not look at it. */
   ctx: unknown;
+  /**
+   * `so_upcall` of BSD: once set, the handler is told nothing any more. This is called instead whenever the state of the socket may have
+   * changed (`tp`, `eof`, `error`, `so_rcv`, `sendSpace` say how), what comes waits for `receive`, and stays there on an error.
+   */
+  upcall: ((so: Socket) => void) | null;
   /** Control block, null before it exists and after the connection has ended. */
   tp: Tcpcb | null;
   readonly so_snd: SockBuf;
@@ -111,6 +116,7 @@ export class Socket {
     this.#st = st;
     this.handler = handler;
     this.ctx = null;
+    this.upcall = null;
     this.tp = null;
     this.so_snd = new SockBuf(snd, st.tcp.sockMem);
     this.so_rcv = new SockBuf(rcv, st.tcp.sockMem);
@@ -155,6 +161,16 @@ export class Socket {
     return this.tp === null ? null : this.tp.t_inpcb;
   }
 
+  /** The peer's FIN has come, or the end. */
+  get eof(): boolean {
+    return this.#eof;
+  }
+
+  /** How the connection ended: 0 in order, an errno, -1 not yet. */
+  get error(): number {
+    return this.#pendingClose;
+  }
+
   /** Bytes that `send` would take now. */
   get sendSpace(): number {
     return this.tp === null || this.cantSendMore ? 0 : this.#room(this.tp);
@@ -176,6 +192,11 @@ export class Socket {
   /** Bytes that have not been taken yet, or have not come, up to the end of the urgent data; 0 where there is none (RFC 9293 MUST-33). */
   get urgentAhead(): number {
     return this.#oob.ahead;
+  }
+
+  /** How many of `len` bytes a read may take at once: it stops before the last urgent byte. */
+  urgentLimit(len: number): number {
+    return this.#oob.ahead > 0 ? this.#oob.limit(len) : len;
   }
 
   /** The next byte is the last one that is urgent (SIOCATMARK, sockatmark(3)). */
@@ -223,6 +244,7 @@ export class Socket {
    * inside `data` it offers the rest after that call, if that took anything.
    */
   resume(): void {
+    if (this.upcall !== null) return;
     if (this.#offering > 0) {
       this.#resumed = true;
       return;
@@ -242,6 +264,23 @@ export class Socket {
     const tp = this.tp;
     if (took > 0 && tp !== null && haveEstablished(tp.t_state) && tp.t_state !== TCPS_TIME_WAIT) tcpOutput(tp);
     this.#tellEnd();
+  }
+
+  /**
+   * Takes bytes from the receive buffer, of a socket with an upcall, and opens the window by them (`soreceive`, `tcp_usr_rcvd`).
+   * @param skip  bytes to pass over; 0 unless `peek`
+   * @param dst   where they are copied, or null to throw them away
+   * @param len   at most what is held beyond `skip`
+   * @param peek  they stay
+   */
+  receive(skip: number, dst: Uint8Array | null, at: number, len: number, peek: boolean): void {
+    const rcv = this.so_rcv;
+    if (dst !== null && len > 0) rcv.peek(skip, dst, at, len);
+    if (peek || len === 0) return;
+    rcv.drop(len);
+    if (this.#oob.ahead > 0) this.#oob.take(len);
+    const tp = this.tp;
+    if (tp !== null && haveEstablished(tp.t_state) && tp.t_state !== TCPS_TIME_WAIT) tcpOutput(tp);
   }
 
   /** Sends FIN after what is queued; receiving goes on. */
@@ -330,6 +369,11 @@ export class Socket {
   /** Payload in sequence. */
   deliver(u8: Uint8Array, off: number, len: number): void {
     if (this.noFdRef) return;
+    if (this.upcall !== null) {
+      this.so_rcv.append(u8, off, len);
+      this.upcall(this);
+      return;
+    }
     let taken = 0;
     if (!this.#paused && this.so_rcv.sb_cc === 0 && this.#listener === null && this.#enough(len)) {
       taken = this.#offer(u8, off, len);
@@ -375,6 +419,10 @@ export class Socket {
    * sent: where most of it is in flight the sender would run dry.
    */
   sowwakeup(): void {
+    if (this.upcall !== null) {
+      this.upcall(this);
+      return;
+    }
     if (!this.#wantWrite || this.cantSendMore) return;
     const snd = this.so_snd;
     const { space } = snd;
@@ -392,7 +440,7 @@ export class Socket {
     this.#eof = true;
     if (this.#listener !== null) this.#listener.readable(this);
     // What was too little for SO_RCVLOWAT is all there will be.
-    else if (this.so_rcv.sb_cc > 0 && !this.#paused) this.resume();
+    else if (this.so_rcv.sb_cc > 0 && !this.#paused && this.upcall === null) this.resume();
     else this.#tellEnd();
   }
 
@@ -406,6 +454,7 @@ export class Socket {
   /** The handshake is complete (`soisconnected`): a passive socket goes to its listener first. */
   connected(): void {
     if (this.#listener !== null) this.#listener.accepted(this);
+    else if (this.upcall !== null) this.upcall(this);
     else if (!this.noFdRef) this.handler.connected(this);
   }
 
@@ -418,14 +467,18 @@ export class Socket {
   accept(handler: SocketHandler): void {
     this.#listener = null;
     this.handler = handler;
-    if (!this.noFdRef) handler.connected(this);
-    if (this.#oob.ahead > 0 && !this.noFdRef) this.handler.urgent?.(this);
+    if (this.upcall === null) {
+      if (!this.noFdRef) handler.connected(this);
+      if (this.#oob.ahead > 0 && !this.noFdRef) this.handler.urgent?.(this);
+    }
     this.resume();
   }
 
   /** Urgent data ends `ahead` bytes beyond what the user has taken. */
   urgent(ahead: number): void {
-    if (this.#oob.note(ahead) && this.#listener === null && !this.noFdRef) this.handler.urgent?.(this);
+    const news = this.#oob.note(ahead) && this.#listener === null && !this.noFdRef;
+    if (this.upcall !== null) this.upcall(this);
+    else if (news) this.handler.urgent?.(this);
   }
 
   /** A fault that the connection survives. */
@@ -436,7 +489,7 @@ export class Socket {
   /** Nothing will come or go any more, though the block may live on in TIME_WAIT (`soisdisconnected`). */
   disconnected(errno: number): void {
     if (this.#pendingClose < 0) this.#pendingClose = errno;
-    if (errno !== 0) this.so_rcv.release();
+    if (errno !== 0 && this.upcall === null) this.so_rcv.release();
     this.cantSendMore = true;
     this.cantRcvMore();
     const l = this.#linger;
@@ -454,6 +507,10 @@ export class Socket {
 
   #tellEnd(): void {
     if (this.#listener !== null) return;
+    if (this.upcall !== null) {
+      this.upcall(this);
+      return;
+    }
     if (this.#eof && this.so_rcv.sb_cc === 0) {
       if (!this.#endTold) {
         this.#endTold = true;
@@ -473,7 +530,7 @@ export class Listener {
   readonly addr: number;
   readonly port: number;
   /** Connections that may wait to be accepted. */
-  readonly backlog: number;
+  backlog: number;
   /** Buffer sizes of the connections. */
   sndBuf: number;
   rcvBuf: number;
@@ -481,6 +538,10 @@ export class Listener {
   opt: SockOpts;
   /** Congestion control of the connections; null takes the stack's default of the moment. */
   readonly cc: CcModule | null;
+  /** Connections that the accept function has taken and that nobody has asked for yet; they count as waiting. */
+  held: number;
+  /** More than this many may not wait: one and a half backlogs (listen(2) of FreeBSD). */
+  limit: number;
   /** Clients may open with data in their SYN where net.inet.tcp.fastopen.server_enable allows it (TCP_FASTOPEN); may be changed. */
   fastOpen: boolean;
   readonly #st: Stack;
@@ -511,6 +572,8 @@ export class Listener {
     this.rcvBuf = st.tune.tcp_recvspace;
     this.opt = SOCKOPT_DEFAULTS;
     this.cc = cc;
+    this.held = 0;
+    this.limit = (backlog * 3) >> 1;
     this.fastOpen = fastOpen;
     this.#accept = accept;
     this.#queue = [];
@@ -540,12 +603,11 @@ export class Listener {
 
   /** Connections that wait to be accepted. */
   get qlen(): number {
-    return this.#queue.length;
+    return this.#queue.length + this.held;
   }
 
-  /** No more may wait: one and a half backlogs do (listen(2) of FreeBSD). */
   get full(): boolean {
-    return this.qlen > (this.backlog * 3) >> 1;
+    return this.qlen > this.limit;
   }
 
   /** Socket for a handshake that has just ended. */

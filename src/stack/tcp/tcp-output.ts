@@ -169,7 +169,7 @@ export function tcpOutput(tp: Tcpcb): number {
             tp.t_rxtshift = 0;
           }
         }
-        const cwndRoom = tp.snd_cwnd - tp.pipe;
+        const cwndRoom = tp.t_ecnhold ? 0 : tp.snd_cwnd - tp.pipe;
         const wndRoom = room;
         if (cwndRoom < room && !(force && tp.snd_wnd === 0)) room = cwndRoom;
         len = unsent < room ? unsent : room;
@@ -462,6 +462,11 @@ function queueFull(tp: Tcpcb): boolean {
 
 /** Arms the persist timer where data waits and no timer runs. */
 function persistIfIdle(tp: Tcpcb): void {
+  // The window has shut while a mark held data back: from here on it is probed.
+  if (tp.t_ecnhold && tp.snd_wnd === 0 && tp.snd_una === tp.snd_max) {
+    tp.t_ecnhold = false;
+    tp.st.wheel.cancel(tp.t_rexmt);
+  }
   if ((tp.t_flags & TF_NOPUSH) !== 0 && nopushHolds(tp)) return;
   if (tp.t_rexmt.armed || tp.t_persist.armed || tp.t_state < TCPS_ESTABLISHED) return;
   tp.t_rxtshift = 0;

@@ -60,6 +60,7 @@ export class Tcp {
   /** Connections with such a queue, the one that has had it longest first. */
   reassHead: Tcpcb | null;
   reassTail: Tcpcb | null;
+  reassHolders: number;
   /** Runs of SACKed data in all scoreboards together. */
   sackHoles: number;
   /** What the socket buffers take. */
@@ -107,6 +108,7 @@ export class Tcp {
     this.reassFrames = 0;
     this.reassHead = null;
     this.reassTail = null;
+    this.reassHolders = 0;
     this.sackHoles = 0;
     this.sockMem = new SockMem(st.tune, st.cnt);
     this.rstCount = 0;

@@ -129,6 +129,10 @@ export class Tcpcb implements CcVar {
   undo_una = 0;
   undo_cwnd = 0;
   undo_ssthresh = 0;
+  /** The estimators then, and how many samples they had taken. */
+  undo_srtt = 0;
+  undo_rttvar = 0;
+  undo_samples = 0;
   /** Segments sent again since then that no DSACK has called unnecessary. */
   undo_rexmits = 0;
   /** There was one, and its TSval (RFC 3522). */
@@ -139,6 +143,8 @@ export class Tcpcb implements CcVar {
 
   /** snd_max at the last answer to an ECN echo: the next comes a window later. */
   ecn_recover = 0;
+  /** A window of one segment was marked: nothing new goes until the retransmission timer runs out. */
+  t_ecnhold = false;
 
   /** Receive buffer autotuning: bytes that came since rfbuf_us, in clock.ms rfbuf_ts. */
   rfbuf_cnt = 0;
@@ -196,8 +202,6 @@ export class Tcpcb implements CcVar {
   pmtu_hold = 0;
   pmtu_resend = false;
   pmtu_recover = 0;
-  /** The last segment with data was full. */
-  t_fullsent = false;
   /** Segments may be fragmented on their way, whatever net.inet.tcp.path_mtu_discovery says. */
   t_nodf = false;
   /** Black holes (tcp-blackhole.ts): segment size before one was suspected, and the timeout at which it is no longer. */
@@ -233,6 +237,8 @@ export class Tcpcb implements CcVar {
   /** Least sample since the connection began, µs; 0 until the first. */
   t_rttmin = 0;
   t_rttsamples = 0;
+  /** The last of them, µs. */
+  t_rttlast = 0;
   t_softerror = 0;
 
   ts_recent = 0;
@@ -440,11 +446,15 @@ export class Tcpcb implements CcVar {
     this.undo_una = 0;
     this.undo_cwnd = 0;
     this.undo_ssthresh = 0;
+    this.undo_srtt = 0;
+    this.undo_rttvar = 0;
+    this.undo_samples = 0;
     this.undo_rexmits = 0;
     this.undo_ts = 0;
     this.undo_sent = false;
     this.undo_eifel = false;
     this.ecn_recover = 0;
+    this.t_ecnhold = false;
     this.rfbuf_cnt = 0;
     this.rfbuf_us = st.clock.us;
     this.rfbuf_ts = st.clock.ms;
@@ -481,7 +491,6 @@ export class Tcpcb implements CcVar {
     this.pmtu_hold = 0;
     this.pmtu_resend = false;
     this.pmtu_recover = 0;
-    this.t_fullsent = false;
     this.t_nodf = false;
     this.t_saved_maxseg = 0;
     this.t_blackhole_exit = 0;
@@ -505,6 +514,7 @@ export class Tcpcb implements CcVar {
     this.t_rtttiming = false;
     this.t_rttmin = 0;
     this.t_rttsamples = 0;
+    this.t_rttlast = 0;
     this.t_softerror = 0;
     this.ts_recent = 0;
     this.ts_recent_age = 0;

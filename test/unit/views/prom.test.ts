@@ -92,7 +92,9 @@ test('the ICMP histograms have a label for the type and only types that occurred
 test('gauges have no _total and counters have it', () => {
   for (const m of [...counterMetrics, ...kstatMetrics]) {
     expect(m.metric.endsWith('_total'), m.metric).toBe(m.type === 'counter');
-    expect(m.metric).toMatch(/^xsiftr_(rxq|txq|xsk|ring|ip|icmp|tcp|arp|stack|pfil|siftr|dummynet|ulink)_[a-z0-9_]+$/);
+    expect(m.metric).toMatch(
+      /^xsiftr_(rxq|txq|xsk|ring|ip|icmp|tcp|arp|stack|pfil|siftr|dummynet|ulink|endpoint)_[a-z0-9_]+$/,
+    );
   }
 });
 

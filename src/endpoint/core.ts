@@ -1,0 +1,521 @@
+/**
+ * The sockets of the endpoint that live on one shard, and the operations on them. Sockets are made on shard 0, and connect from there; a
+ * listening socket has a listener on every shard, and a connection that it gets stays on the shard that got it.
+ */
+import { EINVAL, ENOTCONN } from '../stack/errno.ts';
+import type { Listener, Socket } from '../stack/socket/socket.ts';
+import { listen } from '../stack/socket/socket.ts';
+import type { Stack } from '../stack/stack.ts';
+import { Timer } from '../stack/timers.ts';
+import * as C from './codec.ts';
+import { failure, type Reply, success } from './codec.ts';
+import { fcntl, ioctl } from './fcntl.ts';
+import * as L from './linux.ts';
+import { Accept, Connect, type CoreReply, Linger, Poll, type PollItem } from './operations.ts';
+import { getOption, setOption } from './options.ts';
+import { PortTable } from './ports.ts';
+import { type Child, Sock, type SockHost } from './sock.ts';
+import { type Operation, Receive, Send } from './sock-io.ts';
+import { SOCKADDR_IN_LEN, saAddr, saFamily, saPort, sockaddrIn } from './sockaddr.ts';
+import { type OptValues, optDefaults, stackOptions } from './values.ts';
+
+/** What the endpoints of a process's shards tell each other. `owner` and `key` name the listening socket. */
+export type CoreMessage =
+  | {
+      readonly kind: 'listen';
+      readonly owner: number;
+      readonly key: number;
+      readonly addr: number;
+      readonly port: number;
+      readonly backlog: number;
+      readonly o: OptValues;
+    }
+  | { readonly kind: 'listening'; readonly owner: number; readonly key: number }
+  | {
+      readonly kind: 'options';
+      readonly owner: number;
+      readonly key: number;
+      readonly backlog: number;
+      readonly o: OptValues;
+    }
+  | { readonly kind: 'unlisten'; readonly owner: number; readonly key: number }
+  | { readonly kind: 'child'; readonly owner: number; readonly key: number; readonly child: Child }
+  | {
+      readonly kind: 'taken';
+      readonly owner: number;
+      readonly key: number;
+      readonly shard: number;
+      readonly sid: number;
+      readonly flags: number;
+    };
+
+/** What an operation is given: `sid` is the socket, -1 where there is none yet. */
+export interface CoreRequest {
+  readonly op: number;
+  readonly sid: number;
+  readonly a: number;
+  readonly b: number;
+  readonly c: number;
+  readonly payload: Uint8Array;
+}
+
+export interface CoreOptions {
+  readonly shard: number;
+  readonly nshards: number;
+  /** To the endpoints of all other shards. */
+  readonly publish: (msg: CoreMessage) => void;
+  /** Told whenever an operation has to wait; what it returns is called when it waits no longer. For a stack whose time moves with it. */
+  readonly wait?: () => () => void;
+}
+
+/** An operation that waits. */
+interface Pending {
+  readonly id: number;
+  readonly socks: readonly Sock[];
+  readonly op: Operation;
+  readonly timer: Timer;
+  readonly done: (r: CoreReply) => void;
+  /** It waits no longer. */
+  readonly over: () => void;
+  /** A step is being made: what it changes is no news for itself. */
+  stepping: boolean;
+}
+
+/** A listener here for a socket of another shard, and its connections that nobody has accepted. */
+interface Remote {
+  readonly listener: Listener;
+  o: OptValues;
+  readonly waiting: Set<Sock>;
+}
+
+const NEVER = -1;
+
+export class Core implements SockHost {
+  readonly st: Stack;
+  readonly ports = new PortTable();
+  readonly own = new Set<Listener>();
+  readonly #shard: number;
+  readonly #nshards: number;
+  readonly #publish: (msg: CoreMessage) => void;
+  readonly #wait: () => () => void;
+  readonly #socks = new Map<number, Sock>();
+  readonly #pending = new Map<number, Pending>();
+  readonly #waiting = new Map<Sock, Set<Pending>>();
+  /** By listening socket, how many shards have not said yet that they listen. */
+  readonly #opening = new Map<number, { left: number; ready: () => void }>();
+  readonly #remote = new Map<string, Remote>();
+  #nextSid = 1;
+
+  constructor(st: Stack, o: CoreOptions) {
+    this.st = st;
+    this.#shard = o.shard;
+    this.#nshards = o.nshards;
+    this.#publish = o.publish;
+    this.#wait = o.wait ?? (() => () => {});
+  }
+
+  /** Sockets that are open. */
+  get size(): number {
+    return this.#socks.size;
+  }
+
+  /**
+   * Begins an operation.
+   * @param id   by which it can be cancelled, unique among those under way
+   * @param done called once, during this call or later
+   */
+  request(id: number, r: CoreRequest, done: (reply: CoreReply) => void): void {
+    if (r.op === C.OP_SOCKET) {
+      done(this.#socket(r));
+      return;
+    }
+    const sock = this.#socks.get(r.sid);
+    if (sock === undefined) {
+      done(failure(L.EBADF));
+      return;
+    }
+    switch (r.op) {
+      case C.OP_ACCEPT:
+        this.#accept(id, sock, r, done);
+        return;
+      case C.OP_CONNECT:
+        this.#connect(id, sock, r, done);
+        return;
+      case C.OP_RECV:
+      case C.OP_RECVMSG:
+        this.#receive(id, sock, r, done);
+        return;
+      case C.OP_SEND:
+      case C.OP_SENDMSG:
+        this.#send(id, sock, r, done);
+        return;
+      case C.OP_LISTEN: {
+        const e = sock.listen(r.a < 0 || r.a > L.SOMAXCONN ? L.SOMAXCONN : r.a, () => done(success()));
+        if (e !== 0) done(failure(e));
+        else this.#tellOptions(sock);
+        return;
+      }
+      case C.OP_CLOSE:
+        this.#close(id, sock, done);
+        return;
+      default:
+        done(this.#atOnce(sock, r));
+    }
+  }
+
+  /** Operations that never wait. */
+  #atOnce(sock: Sock, r: CoreRequest): Reply {
+    switch (r.op) {
+      case C.OP_BIND:
+        return this.#bind(sock, r.payload);
+      case C.OP_SHUTDOWN:
+        return result(sock.shutdown(r.a));
+      case C.OP_FCNTL:
+        return fcntl(sock, r.a, r.b);
+      case C.OP_IOCTL:
+        return ioctl(sock, r.a);
+      case C.OP_GETSOCKOPT: {
+        const v = getOption(sock, r.a, r.b, r.c);
+        return typeof v === 'number' ? failure(v) : success(0, v);
+      }
+      case C.OP_SETSOCKOPT: {
+        const e = setOption(sock, r.a, r.b, r.payload);
+        if (e === 0 && sock.listening) this.#tellOptions(sock);
+        return result(e);
+      }
+      case C.OP_GETSOCKNAME:
+        return success(0, sockaddrIn(sock.rcvAddr, sock.lport));
+      case C.OP_GETPEERNAME:
+        return sock.hasPeer(false) ? success(0, sockaddrIn(sock.faddr, sock.fport)) : failure(ENOTCONN);
+      default:
+        return failure(L.EPROTO);
+    }
+  }
+
+  /** poll(2) of sockets of this shard; one that is not there any more is POLLNVAL's business, not this one's. */
+  poll(id: number, items: readonly { sid: number; events: number }[], us: number, done: (r: CoreReply) => void): void {
+    const list: PollItem[] = [];
+    for (const { sid, events } of items) {
+      const sock = this.#socks.get(sid);
+      if (sock === undefined) {
+        done(failure(L.EBADF));
+        return;
+      }
+      list.push({ sock, events });
+    }
+    this.#run(
+      id,
+      list.map((i) => i.sock),
+      new Poll(list),
+      us,
+      done,
+    );
+  }
+
+  /** Ends an operation under way, which answers as if its time were up. Nothing happens when it has ended. */
+  cancel(id: number): void {
+    const p = this.#pending.get(id);
+    if (p !== undefined) this.#finish(p, p.op.late());
+  }
+
+  /** A message of another shard's endpoint. */
+  receive(msg: CoreMessage): void {
+    const key = `${msg.owner}:${msg.key}`;
+    if (msg.owner === this.#shard) {
+      if (msg.kind === 'listening') this.#opened(msg.key);
+      else if (msg.kind === 'child') this.#socks.get(msg.key)?.enqueue(msg.child);
+      return;
+    }
+    if (msg.kind === 'listen') {
+      this.#listenFor(key, msg);
+      return;
+    }
+    const remote = this.#remote.get(key);
+    if (remote === undefined) return;
+    if (msg.kind === 'options') {
+      remote.o = msg.o;
+      remote.listener.setOptions(stackOptions(msg.o));
+      remote.listener.backlog = msg.backlog;
+      remote.listener.limit = msg.backlog;
+    } else if (msg.kind === 'unlisten') {
+      this.#remote.delete(key);
+      remote.listener.close();
+      this.own.delete(remote.listener);
+      for (const sock of remote.waiting) this.#discard(sock);
+    } else if (msg.kind === 'taken' && msg.shard === this.#shard) {
+      const sock = this.#socks.get(msg.sid);
+      if (sock === undefined) return;
+      sock.fileFlags = msg.flags;
+      remote.waiting.delete(sock);
+      remote.listener.held--;
+    }
+  }
+
+  // What the sockets ask for.
+
+  wake(sock: Sock): void {
+    const waiting = this.#waiting.get(sock);
+    if (waiting === undefined) return;
+    for (const p of [...waiting]) {
+      if (p.stepping) continue;
+      p.stepping = true;
+      const r = p.op.step(true);
+      p.stepping = false;
+      if (r !== null) this.#finish(p, r);
+    }
+  }
+
+  incoming(listener: Sock, so: Socket): void {
+    const child = this.#child(so, listener.o);
+    listener.listener!.held++;
+    listener.enqueue(child);
+  }
+
+  listening(sock: Sock, ready: () => void): void {
+    if (this.#nshards === 1) {
+      ready();
+      return;
+    }
+    this.#opening.set(sock.sid, { left: this.#nshards - 1, ready });
+    this.#publish({
+      kind: 'listen',
+      owner: this.#shard,
+      key: sock.sid,
+      addr: sock.rcvAddr,
+      port: sock.num,
+      backlog: sock.backlog,
+      o: { ...sock.o },
+    });
+  }
+
+  unlisten(sock: Sock, children: readonly Child[]): void {
+    for (const { shard, sid } of children) {
+      const child = shard === this.#shard ? this.#socks.get(sid) : undefined;
+      if (child !== undefined) this.#discard(child);
+    }
+    if (this.#nshards > 1) this.#publish({ kind: 'unlisten', owner: this.#shard, key: sock.sid });
+  }
+
+  #opened(key: number): void {
+    const o = this.#opening.get(key);
+    if (o === undefined || --o.left > 0) return;
+    this.#opening.delete(key);
+    o.ready();
+  }
+
+  #listenFor(key: string, msg: CoreMessage & { kind: 'listen' }): void {
+    const { owner } = msg;
+    try {
+      const listener = listen(this.st, { addr: msg.addr, port: msg.port, backlog: msg.backlog }, (so) => {
+        const remote = this.#remote.get(key)!;
+        const child = this.#child(so, remote.o);
+        remote.waiting.add(this.#socks.get(child.sid)!);
+        listener.held++;
+        this.#publish({ kind: 'child', owner, key: msg.key, child });
+        return so.handler;
+      });
+      listener.limit = msg.backlog;
+      listener.setOptions(stackOptions(msg.o));
+      this.own.add(listener);
+      this.#remote.set(key, { listener, o: msg.o, waiting: new Set() });
+    } finally {
+      this.#publish({ kind: 'listening', owner, key: msg.key });
+    }
+  }
+
+  #tellOptions(sock: Sock): void {
+    if (this.#nshards === 1) return;
+    const { sid: key, backlog } = sock;
+    this.#publish({ kind: 'options', owner: this.#shard, key, backlog, o: { ...sock.o } });
+  }
+
+  /** A socket for a connection that a listener got; it waits to be accepted. */
+  #child(so: Socket, o: OptValues): Child {
+    const sock = new Sock(this, this.#nextSid++, { ...o });
+    this.#socks.set(sock.sid, sock);
+    sock.adopt(so);
+    return { shard: this.#shard, sid: sock.sid, faddr: sock.faddr, fport: sock.fport };
+  }
+
+  /** A connection that nobody will accept: it is reset. */
+  #discard(sock: Sock): void {
+    this.#socks.delete(sock.sid);
+    sock.so?.abort();
+    sock.release();
+  }
+
+  // The operations.
+
+  #socket(r: CoreRequest): CoreReply {
+    const e = socketRefused(r.a, r.b, r.c);
+    if (e !== 0) return failure(e);
+    const sock = new Sock(this, this.#nextSid++, optDefaults());
+    setFlags(sock, r.b);
+    this.#socks.set(sock.sid, sock);
+    return { ...success(), made: { shard: this.#shard, sid: sock.sid } };
+  }
+
+  #bind(sock: Sock, sa: Uint8Array): Reply {
+    if (sa.length > L.SOCKADDR_MAX || sa.length < SOCKADDR_IN_LEN) return failure(EINVAL);
+    const family = saFamily(sa);
+    const addr = saAddr(sa);
+    // What some programs leave out is taken for IPv4 where it can mean nothing else.
+    if (family !== L.AF_INET && (family !== L.AF_UNSPEC || addr !== 0)) return failure(L.EAFNOSUPPORT);
+    return result(sock.bind(addr, saPort(sa)));
+  }
+
+  #accept(id: number, sock: Sock, r: CoreRequest, done: (r: CoreReply) => void): void {
+    if ((r.a & ~(L.SOCK_CLOEXEC | L.SOCK_NONBLOCK)) !== 0) {
+      done(failure(EINVAL));
+      return;
+    }
+    const flags = r.a & L.SOCK_NONBLOCK ? L.O_NONBLOCK : 0;
+    const op = new Accept(sock, ({ shard, sid }) => {
+      if (shard !== this.#shard) {
+        this.#publish({ kind: 'taken', owner: this.#shard, key: sock.sid, shard, sid, flags });
+        return;
+      }
+      sock.listener!.held--;
+      const child = this.#socks.get(sid)!;
+      setFlags(child, r.a);
+    });
+    this.#run(id, [sock], op, sock.nonBlocking ? 0 : timeout(sock.o.rcvTimeo), done);
+  }
+
+  #connect(id: number, sock: Sock, r: CoreRequest, done: (r: CoreReply) => void): void {
+    const sa = r.payload;
+    if (sa.length < 2 || sa.length > L.SOCKADDR_MAX) {
+      done(failure(EINVAL));
+      return;
+    }
+    const long = sa.length >= SOCKADDR_IN_LEN;
+    const op = new Connect(sock, saFamily(sa), long ? saAddr(sa) : 0, long ? saPort(sa) : 0, long);
+    this.#run(id, [sock], op, sock.nonBlocking ? 0 : timeout(sock.o.sndTimeo), done);
+  }
+
+  #receive(id: number, sock: Sock, r: CoreRequest, done: (r: CoreReply) => void): void {
+    if (r.a < 0 || (r.op === C.OP_RECVMSG && r.c < 0)) {
+      done(failure(EINVAL));
+      return;
+    }
+    const now = sock.nonBlocking || (r.b & L.MSG_DONTWAIT) !== 0;
+    const finish = r.op === C.OP_RECV ? done : (reply: CoreReply) => done(withHead(reply));
+    this.#run(id, [sock], new Receive(sock, r.a, r.b), now ? 0 : timeout(sock.o.rcvTimeo), finish);
+  }
+
+  #send(id: number, sock: Sock, r: CoreRequest, done: (r: CoreReply) => void): void {
+    const controllen = r.op === C.OP_SENDMSG ? r.c : 0;
+    const { payload } = r;
+    let e = 0;
+    if (r.b < 0 || r.b > L.SOCKADDR_MAX || controllen < 0) e = EINVAL;
+    else if (r.b + controllen > payload.length) e = L.EPROTO;
+    else if (controllen > 0 && !controlOk(payload.subarray(r.b, r.b + controllen))) e = EINVAL;
+    if (e !== 0) {
+      done(failure(e));
+      return;
+    }
+    const now = sock.nonBlocking || (r.a & L.MSG_DONTWAIT) !== 0;
+    const op = new Send(sock, payload.subarray(r.b + controllen), r.a);
+    this.#run(id, [sock], op, now ? 0 : timeout(sock.o.sndTimeo), done);
+  }
+
+  #close(id: number, sock: Sock, done: (r: CoreReply) => void): void {
+    this.#socks.delete(sock.sid);
+    if (sock.busy > 0) {
+      // Who waits for it has it still; it goes with the last of them.
+      sock.dropped = true;
+      done(success());
+      return;
+    }
+    const { lingerOn, lingerTime } = sock.o;
+    sock.release();
+    const us = lingerOn !== 0 && lingerTime > 0 ? lingerTime * 1e6 : 0;
+    this.#run(id, [sock], new Linger(sock), us, done);
+  }
+
+  /** Does what it can at once, and has the rest wait. @param us how long it may wait, 0 not at all, NEVER for ever */
+  #run(id: number, socks: readonly Sock[], op: Operation, us: number, done: (r: CoreReply) => void): void {
+    const r = op.step(us !== 0);
+    if (r !== null) {
+      done(r);
+      return;
+    }
+    const timer = new Timer(() => this.#finish(p, p.op.late()), null);
+    const p: Pending = { id, socks, op, timer, done, over: this.#wait(), stepping: false };
+    if (us !== NEVER) this.st.wheel.arm(p.timer, us);
+    this.#pending.set(id, p);
+    for (const s of socks) {
+      s.busy++;
+      const set = this.#waiting.get(s);
+      if (set === undefined) this.#waiting.set(s, new Set([p]));
+      else set.add(p);
+    }
+  }
+
+  #finish(p: Pending, r: CoreReply): void {
+    if (!this.#pending.delete(p.id)) return;
+    this.st.wheel.cancel(p.timer);
+    p.over();
+    for (const s of p.socks) {
+      s.busy--;
+      const set = this.#waiting.get(s);
+      set?.delete(p);
+      if (set?.size === 0) this.#waiting.delete(s);
+    }
+    p.done(r);
+    for (const s of p.socks) if (s.dropped && s.busy === 0) s.release();
+  }
+
+  /** Closes everything: the shard stops. */
+  close(): void {
+    for (const p of [...this.#pending.values()]) this.#finish(p, p.op.late());
+    for (const s of [...this.#socks.values()]) this.#discard(s);
+  }
+}
+
+function result(e: number): Reply {
+  return e === 0 ? success() : failure(e);
+}
+
+/** A timeout option in µs as `#run` takes it. */
+function timeout(us: number): number {
+  return us === 0 ? NEVER : us < 0 ? 0 : us;
+}
+
+function setFlags(sock: Sock, type: number): void {
+  if (type & L.SOCK_NONBLOCK) sock.fileFlags |= L.O_NONBLOCK;
+  if (type & L.SOCK_CLOEXEC) sock.fdFlags |= L.FD_CLOEXEC;
+}
+
+/** Why there is no socket of that kind, 0 when there is (socket(2), inet_create). */
+function socketRefused(domain: number, typeAndFlags: number, proto: number): number {
+  const type = typeAndFlags & L.SOCK_TYPE_MASK;
+  if ((typeAndFlags & ~(L.SOCK_TYPE_MASK | L.SOCK_NONBLOCK | L.SOCK_CLOEXEC)) !== 0) return EINVAL;
+  if (domain < 0 || domain >= L.NPROTO) return L.EAFNOSUPPORT;
+  if (type >= L.SOCK_MAX) return EINVAL;
+  if (domain !== L.AF_INET) return L.EAFNOSUPPORT;
+  if (proto < 0 || proto >= L.IPPROTO_MAX) return EINVAL;
+  if (type === L.SOCK_STREAM) return proto === 0 || proto === L.IPPROTO_TCP ? 0 : L.EPROTONOSUPPORT;
+  if (type === L.SOCK_DGRAM || type === L.SOCK_RAW) return L.EPROTONOSUPPORT;
+  return L.ESOCKTNOSUPPORT;
+}
+
+/** Control messages are read and none is of use: whole headers of other levels than the socket's (sock_cmsg_send). */
+function controlOk(control: Uint8Array): boolean {
+  const v = new DataView(control.buffer, control.byteOffset, control.length);
+  for (let at = 0; at + 16 <= control.length; ) {
+    const len = v.getUint32(at, true);
+    if (v.getUint32(at + 4, true) !== 0 || len < 16 || at + len > control.length) return false;
+    if (v.getInt32(at + 8, true) === L.SOL_SOCKET) return false;
+    at += (len + 7) & ~7;
+  }
+  return true;
+}
+
+/** A reply of recvmsg(2): the lengths of address and control data, of which a TCP socket gives none, before the bytes. */
+function withHead(r: CoreReply): CoreReply {
+  if (r.ret < 0) return r;
+  const payload = new Uint8Array(4 + r.payload.length);
+  payload.set(r.payload, 4);
+  return { ...r, payload };
+}
