@@ -49,9 +49,12 @@ describe.skipIf(missing)(`the socket endpoint against Linux ${missing}`, () => {
   );
 
   test('kstat and netstat -s show the endpoint, and nothing of it is left when the clients have gone', async () => {
-    const text = (await x.command(['netstat', '-s'])).stdout;
+    const text = (await x.command(['netstat', '-ss', '-p', 'endpoint'])).stdout;
     expect(text).toMatch(/\d+ clients connected/);
     expect(text).not.toMatch(/clients? now|descriptors? open/);
     expect(text).not.toMatch(/malformed/);
+    const kstat = (await x.command(['kstat', 'ix1:0:endpoint:0'])).stdout;
+    expect(kstat).toMatch(/descriptors: 0\b/);
+    expect(kstat).toMatch(/requests: [1-9]/);
   });
 });
