@@ -186,8 +186,17 @@ function choice(i: Instance, all: readonly Instance[]): string {
     : `--iface ${iface} --netns ${netns}`;
 }
 
+/** Bytes of the words in a request; the server takes 16 KiB with what HTTP adds. */
+const URL_MAX = 15_000;
+
+/** Throws UserError for words that are too many for a request. */
+function checkLength(url: string): void {
+  if (url.length > URL_MAX) throw new UserError(`${url.length} bytes of words; at most ${URL_MAX} are taken`);
+}
+
 /** The text of a request that must succeed; a refusal of the instance becomes the UserError or SystemError that it stands for. */
 export async function ask(i: Instance, method: 'GET' | 'POST', url: string, body?: unknown): Promise<string> {
+  checkLength(url);
   let reply: Reply;
   try {
     reply = await call(i.path, method, url, body);
@@ -214,6 +223,7 @@ function messageOf(reply: Reply): string {
  * @throws SystemError when the answer breaks off
  */
 export async function* askLines(i: Instance, url: string, body?: unknown): AsyncGenerator<string> {
+  checkLength(url);
   const broken = (err: unknown): SystemError =>
     new SystemError(`${i.info.iface}: the instance at ${i.path} does not answer: ${(err as Error).message}`);
   const res = await new Promise<IncomingMessage>((resolve, reject) => {

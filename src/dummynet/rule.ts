@@ -98,7 +98,10 @@ export function parseRule(number: number, words: readonly string[]): RuleSpec {
     if (next() !== keyword) throw wrong(`${keyword} is missing`);
     const { addr, prefixLen } = parseAddress(next(), text);
     const ports = parsePorts(words[i] ?? '');
-    if (ports === null) return { addr, prefixLen, from: 0, to: 65535 };
+    if (ports === null) {
+      if (/^\d/.test(words[i] ?? '')) throw wrong(`${words[i]} is no port from 1 to 65535, nor two with a dash`);
+      return { addr, prefixLen, from: 0, to: 65535 };
+    }
     i++;
     return { addr, prefixLen, ...ports };
   };

@@ -41,10 +41,11 @@ export const LIMIT_SYSCTLS = [
     type: 'uint',
     min: 1,
     max: 1000000,
-    default: 128,
+    default: 1024,
     rw: 'rw',
     unit: 'holes',
-    descr: 'Holes between SACK blocks that are noted for a connection',
+    descr:
+      'Holes between SACK blocks that are noted for a connection (FreeBSD: 128; one in two segments of a whole window must fit)',
   },
   {
     name: 'net.inet.tcp.sack.globalmaxholes',

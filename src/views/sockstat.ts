@@ -90,7 +90,7 @@ export function hasPort(r: ConnRecord, ranges: PortRanges): boolean {
 }
 
 /** Ranges beyond which a filter is not worth its words. */
-const WORDS_MAX = 50;
+const WORDS_MAX = 25;
 
 /**
  * Words of an ss filter (ss-filter.ts) that lets through what `hasPort` does, so that the rest need not be sent; none where that would

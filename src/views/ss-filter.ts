@@ -126,8 +126,15 @@ function stateBits(name: string | undefined): number {
   return b;
 }
 
+/** Most words of an expression: it is read and asked by functions that call each other. */
+const TOKENS_MAX = 1000;
+
 function tokenize(text: string): string[] {
-  return text.match(/[()]|!=|!|\|\|?|&&?|[<>=]=|[<>=]|[^\s()!|&<>=]+/g) ?? [];
+  const tokens = text.match(/[()]|!=|!|\|\|?|&&?|[<>=]=|[<>=]|[^\s()!|&<>=]+/g) ?? [];
+  if (tokens.length > TOKENS_MAX) {
+    throw new ViewError(`filter: ${tokens.length} words and signs; at most ${TOKENS_MAX} are taken`);
+  }
+  return tokens;
 }
 
 /** Address words are compared as the fourth alone: connections are IPv4. */

@@ -38,8 +38,6 @@ export function checkTcb(tp: Tcpcb): void {
 
 /** What came and is not the user's yet: in order, within its bounds, and all of what is SACKed is held. */
 function checkReceiver(tp: Tcpcb): void {
-  const { so_rcv } = tp.t_socket!;
-  if (so_rcv.sb_cc > so_rcv.sb_hiwat) fail(tp, `${so_rcv.sb_cc} bytes in a receive buffer of ${so_rcv.sb_hiwat}`);
   if ((tp.t_flags & (TF_DELACK | TF_ACKNOW)) === TF_DELACK && !tp.t_delack.armed) fail(tp, 'an ACK delayed for ever');
   let frames = 0;
   let bytes = 0;
@@ -70,13 +68,19 @@ function checkScoreboard(tp: Tcpcb): void {
   let sacked = 0;
   let lost = 0;
   let timed = 0;
+  let pieces = 0;
+  let runs = 0;
   let prev = null;
   for (let s = tp.rtx_head; s !== null; s = s.next) {
     if (s.start !== at) fail(tp, `a gap in the scoreboard at ${(at - tp.iss) | 0}`);
     const len = (s.end - s.start) | 0;
     if (len <= 0) fail(tp, 'an empty piece');
     if (s.prev !== prev) fail(tp, 'links of the scoreboard disagree');
-    if (s.flags & SEG_SACKED) sacked += len;
+    pieces++;
+    if (s.flags & SEG_SACKED) {
+      sacked += len;
+      runs++;
+    }
     const waiting = (s.flags & (SEG_LOST | SEG_REXMIT | SEG_SACKED)) === SEG_LOST;
     if (waiting) lost += len;
     if (s.timed) timed++;
@@ -85,6 +89,8 @@ function checkScoreboard(tp: Tcpcb): void {
     prev = s;
   }
   if (tp.rtx_tail !== prev) fail(tp, 'tail of the scoreboard');
+  if (pieces !== tp.snd_numsegs || runs !== tp.snd_numholes)
+    fail(tp, `${pieces} pieces, ${runs} SACKed, noted as ${tp.snd_numsegs} and ${tp.snd_numholes}`);
   if (at !== tp.snd_nxt) fail(tp, `the scoreboard ends at ${(at - tp.iss) | 0}`);
   if (lost !== tp.snd_lost) fail(tp, `${lost} bytes lost by the pieces`);
   if (tp.t_flags & TF_SACK_PERMIT && sacked !== tp.snd_sacked) fail(tp, `${sacked} bytes SACKed by the pieces`);

@@ -50,6 +50,8 @@ export interface NetworkCase {
   /** Nothing gets through from then on, µs, and for how long. */
   readonly outageUs: number;
   readonly outageForUs: number;
+  /** Larger packets vanish in the middle (RFC 2923 section 2.1); 0 for none. Both hosts look for black holes then. */
+  readonly holeMtu: number;
   readonly there: PipeConfig;
   readonly back: PipeConfig;
 }
@@ -122,8 +124,17 @@ const side: fc.Arbitrary<Side> = fc.record({
     tcp_initcwnd_segments: fc.constantFrom(10, 1, 3),
     tcp_rexmit_min: fc.constantFrom(30, 200, 1000),
     tcp_reass_maxqueuelen: fc.constantFrom(100, 1, 4),
+    tcp_syncookies: flag,
+    tcp_syncookies_only: fc.constantFrom(0, 0, 0, 1),
+    tcp_hc_enable: flag,
+    tcp_pmtud_blackhole_detection: flag,
   }),
 });
+
+/** `s` looks for black holes. */
+function finder(s: Side): Side {
+  return { ...s, tune: { ...s.tune, tcp_pmtud_blackhole_detection: 1 } };
+}
 
 export const networkCase: fc.Arbitrary<NetworkCase> = fc
   .record({
@@ -138,6 +149,7 @@ export const networkCase: fc.Arbitrary<NetworkCase> = fc
     outageUs: fc.nat(3_000_000),
     // A handshake survives the longest: its SYN,ACK is sent again for 7 s.
     outageForUs: fc.constantFrom(0, 0, 300_000, 2_000_000, 6_000_000),
+    holeMtu: fc.constantFrom(0, 0, 0, 1300, 600),
     there: pipe,
     back: pipe,
   })
@@ -147,6 +159,7 @@ export const networkCase: fc.Arbitrary<NetworkCase> = fc
       ? { ...c, client: { ...c.client, ending: 'shutdown' as const } }
       : c,
   )
+  .map((c) => (c.holeMtu > 0 ? { ...c, client: finder(c.client), server: finder(c.server) } : c))
   .map((c) => ({ ...c, client: bounded(c.client, c.server.bytes), server: bounded(c.server, c.client.bytes) }));
 
 /**

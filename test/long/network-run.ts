@@ -1,4 +1,5 @@
 /** Runs one case of network-case.ts, and judges it. */
+import type { SimFrame } from '../../src/driver/sim/frame.ts';
 import { SimNetwork } from '../../src/driver/sim/network.ts';
 import type { SimNode } from '../../src/driver/sim/node.ts';
 import { errnoName } from '../../src/stack/errno.ts';
@@ -157,6 +158,10 @@ class Actor implements SocketHandler {
 
 /** Losses so frequent, or queues so full, that a handshake or a retransmission may be given up. */
 function harsh(c: NetworkCase): boolean {
+  // A SYN,ACK with a cookie is sent once: where the answer to it is lost and the client waits to be spoken to, nobody begins.
+  if (c.server.tune.tcp_syncookies_only !== 0) return true;
+  // Only full segments that are lost make a host look for a hole (FreeBSD's TF2_PLPMTU_MAXSEGSNT).
+  if (c.holeMtu > 0) return true;
   return [c.there, c.back].some(
     (p) => p.loss + p.corrupt >= 0.1 || (p.limitPackets > 0 && p.limitPackets < 10) || p.aqm?.kind === 'red',
   );
@@ -193,8 +198,13 @@ export function runNetwork(c: NetworkCase): NetworkResult {
   b.learn(a);
   a.sink = (f) => there.send(f);
   b.sink = (f) => back.send(f);
-  there.sink = (f) => b.arrive(f);
-  back.sink = (f) => a.arrive(f);
+  // A router in the middle that says nothing of what it cannot pass on.
+  const through = (f: SimFrame, to: SimNode): void => {
+    if (c.holeMtu > 0 && f.packetBytes > c.holeMtu) net.frames.give(f);
+    else to.arrive(f);
+  };
+  there.sink = (f) => through(f, b);
+  back.sink = (f) => through(f, a);
   const watch = new WireWatch((side, at) => STREAM[side][at % PERIOD]!);
   there.tapIn = (f) => watch.sent(0, f);
   back.tapIn = (f) => watch.sent(1, f);
@@ -286,8 +296,9 @@ function judge(c: NetworkCase, clients: readonly Actor[], servers: readonly Acto
 
 /** Nothing is under way, in a queue, held or waited for any more. */
 function nothingLeft(net: SimNetwork, nodes: readonly SimNode[], timers: readonly number[]): void {
-  // Frames that are still on their way find nobody.
-  net.run(net.clock.now + 10 * SECOND);
+  // Frames that are still on their way find nobody, and the host caches are emptied with their next pruning.
+  for (const n of nodes) n.st.tune.tcp_hc_purge = 1;
+  net.run(net.clock.now + (nodes[0]!.st.tune.tcp_hc_prune + 10) * SECOND);
   if (net.frames.out !== 0) throw new Error(`${net.frames.out} frames still under way`);
   nodes.forEach((n, i) => {
     n.st.flush();
@@ -297,6 +308,7 @@ function nothingLeft(net: SimNetwork, nodes: readonly SimNode[], timers: readonl
       throw new Error(`${n.name}: ${n.pool.available} of ${n.pool.count} frames free`);
     if (tcp.tcb.count !== 0 || tcp.flowids.size !== 0)
       throw new Error(`${n.name}: ${tcp.tcb.count} control blocks, ${tcp.flowids.size} flow ids`);
+    if (tcp.hostcache.count !== 0) throw new Error(`${n.name}: ${tcp.hostcache.count} entries in the host cache`);
     if (tcp.reassFrames !== 0) throw new Error(`${n.name}: ${tcp.reassFrames} frames in reassembly`);
     if (wheel.size !== timers[i]) throw new Error(`${n.name}: ${wheel.size} timers armed, ${timers[i]} at the start`);
   });

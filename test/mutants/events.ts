@@ -183,4 +183,28 @@ export const eventMutants: readonly Mutant[] = [
     replace: '      errorInput(st, m, 0);\n',
     kills: [`${FIELDS} › source quench is not listened to (MUST-55)`],
   },
+  {
+    file: 'src/stack/tcp/tcp-ecn.ts',
+    find: 'if (least) tp.t_ecnhold = true;',
+    replace: '',
+    kills: [
+      'unit/stack/tcp/ecn.test.ts › of a window of one segment waits for the retransmission timer (%s; section 6.1.2)',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/tcp-ack.ts',
+    find: 'if (tp.t_dupacks < TCP_REXMTTHRESH || tp.snd_lost > 0 ||',
+    replace: 'if (true ||',
+    kills: [
+      'unit/stack/tcp/sender-rules.test.ts › begins recovery on the third duplicate ACK though less than three segments worth is SACKed',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/tcp-recovery.ts',
+    find: 'if (tp.t_rtorecovery) tcpSpuriousRto(tp);',
+    replace: '',
+    kills: [
+      'unit/stack/tcp/sender-rules.test.ts › sets the estimators from what came late, and not below what they were (section 3.4)',
+    ],
+  },
 ];

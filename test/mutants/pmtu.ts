@@ -128,7 +128,7 @@ export const pmtuMutants: readonly Mutant[] = [
     kills: [`${TESTS}is given up after net.inet.ip.mtudisctimeout, 10 minutes, and not earlier (RFC 1191 section 6.3)`],
   },
   {
-    file: 'src/stack/tcp/syncache.ts',
+    file: 'src/stack/tcp/syncache-entry.ts',
     find: 'rt.mtu - 40;',
     replace: 'rt.mtu - 80;',
     kills: [
@@ -161,32 +161,32 @@ export const pmtuMutants: readonly Mutant[] = [
   },
   {
     file: HOLE,
-    find: 'if (mode === 0 || mode === ONLY_IP6) return;',
+    find: 'if (mode === 0 || mode === (ip6 ? ONLY_IP4 : ONLY_IP6)) return;',
     replace: 'if (mode === ONLY_IP6) return;',
     kills: [`${HOLE_TESTS}is off by default, as in FreeBSD`],
   },
   {
     file: HOLE,
-    find: 'if (mode === 0 || mode === ONLY_IP6) return;',
+    find: 'if (mode === 0 || mode === (ip6 ? ONLY_IP4 : ONLY_IP6)) return;',
     replace: 'if (mode === 0) return;',
     kills: [`${HOLE_TESTS}set to %i tries packets of %i bytes here: 2 is IPv4 only, 3 IPv6 only`],
   },
   {
     file: HOLE,
-    find: 'const suspect = tp.t_fullsent &&',
-    replace: 'const suspect =',
+    find: ' && rtxHeadLen(tp) > (toMid ? mid : least) - tp.t_optlen;',
+    replace: ';',
     kills: [`${HOLE_TESTS}does not suspect a black hole where only a small segment is lost`],
   },
   {
     file: HOLE,
-    find: '(tp.t_flags2 & TF2_PLPMTU_PMTUD) !== 0;',
-    replace: 'true;',
+    find: 'const suspect = (tp.t_flags2 & TF2_PLPMTU_PMTUD) !== 0 &&',
+    replace: 'const suspect =',
     kills: [`${HOLE_TESTS}does not without path MTU discovery: routers fragment then`],
   },
   {
     file: HOLE,
-    find: 'const mid = tune.tcp_pmtud_blackhole_mss;',
-    replace: 'const mid = 1200;',
+    find: ': tune.tcp_pmtud_blackhole_mss;',
+    replace: ': 1200;',
     kills: [`${HOLE_TESTS}takes the sizes of net.inet.tcp.pmtud_blackhole_mss and net.inet.tcp.mssdflt`],
   },
 ];

@@ -18,13 +18,13 @@ export const rfc9293Mutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-subr.ts',
-    find: 'let mss = offer === 0 ? tune.tcp_mssdflt : offer;',
-    replace: 'let mss = offer === 0 ? 1460 : offer;',
+    find: 'offer === 0 ? (isIp6(tp.t_inpcb!) ? tune.tcp_v6mssdflt : tune.tcp_mssdflt) : offer;',
+    replace: 'offer === 0 ? 1460 : offer;',
     kills: ['unit/stack/tcp/robustness.test.ts › uses 536 bytes when the peer offers no MSS (RFC 9293 section 3.7.1)'],
   },
   {
     file: 'src/stack/tcp/tcp-output.ts',
-    find: 'if (off + len === snd.sb_cc) flags |= TH_PUSH;',
+    find: 'if (off + len === snd.sb_cc && !isSyn) flags |= TH_PUSH;',
     replace: '',
     kills: ['unit/stack/tcp/requirements.test.ts › sets PSH on the segment that empties the buffer (MUST-61)'],
   },
@@ -215,7 +215,7 @@ export const rfc9293Mutants: readonly Mutant[] = [
     ],
   },
   {
-    file: 'src/stack/tcp/syncache.ts',
+    file: 'src/stack/tcp/syncache-entry.ts',
     find: 'to.flags = TOF_MSS;',
     replace: 'to.flags = 0;',
     kills: [

@@ -50,7 +50,7 @@ export const sackMutants: readonly Mutant[] = [
     kills: ['unit/stack/tcp/sack.test.ts › reports blocks only to a peer whose SYN permitted it (section 3)'],
   },
   {
-    file: 'src/stack/tcp/syncache.ts',
+    file: 'src/stack/tcp/syncache-entry.ts',
     find: 'if (e.flags & TF_SACK_PERMIT) to.flags |= TOF_SACKPERM;',
     replace: 'to.flags |= TOF_SACKPERM;',
     kills: [
@@ -213,7 +213,7 @@ export const sackMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-output.ts',
-    find: 'const cwndRoom = tp.snd_cwnd - tp.pipe;',
+    find: 'const cwndRoom = tp.t_ecnhold ? 0 : tp.snd_cwnd - tp.pipe;',
     replace: 'const cwndRoom = tp.snd_cwnd - off;',
     kills: [
       'unit/stack/tcp/sack.test.ts › sends a new segment for each of the first two SACKed (limited transmit, section 5 step 3; RFC 3042)',

@@ -122,3 +122,44 @@ describe('--path-mtu', () => {
     expect(command).toContain('--path-mtu 1500');
   });
 });
+
+describe('whatever the path does', () => {
+  /** What gets a flow through a path that drops large packets, told or not. */
+  const WAYS: readonly [icmp: 'on' | 'off', sysctl: readonly string[]][] = [
+    ['on', []],
+    ['on', ['net.inet.tcp.plpmtud.enable=2']],
+    ['off', ['net.inet.tcp.pmtud_blackhole_detection=1']],
+    ['off', ['net.inet.tcp.plpmtud.enable=1', 'net.inet.tcp.plpmtud.probe_interval=0']],
+    ['off', ['net.inet.tcp.plpmtud.enable=2', 'net.inet.tcp.plpmtud.probe_interval=0']],
+  ];
+  const pick = <T>(list: readonly T[], n: number): T => list[n % list.length]!;
+
+  it.each(WAYS.map((w, i) => [`icmp ${w[0]}, ${w[1].join(' ') || 'defaults'}`, i] as const))(
+    'a transfer over a smaller path with losses, reordering and duplicates arrives whole, invariants hold: %s',
+    (_name, way) => {
+      const [icmp, sysctl] = WAYS[way]!;
+      for (let seed = 1; seed <= 24; seed++) {
+        const { report } = run({
+          seed,
+          icmp,
+          sysctl: [
+            ...sysctl,
+            ...(seed % 5 === 0 ? ['net.inet.tcp.sack.enable=0'] : []),
+            ...(seed % 7 === 0 ? ['net.inet.tcp.rack=0'] : []),
+          ],
+          cc: pick(['cubic', 'newreno', 'bbr', 'dctcp'], seed),
+          pathMtu: pick([1400, 1280, 1006, 800, 600, 1492], seed),
+          loss: pick(['0', '0.5%', '2%'], seed),
+          lossAck: pick(['0', '1%'], seed),
+          reorder: pick(['0', '3%', '1%,extra=30ms'], seed >> 1),
+          duplicate: pick(['0', '1%'], seed >> 2),
+          queue: pick(['1bdp', '20', '0'], seed),
+          delay: pick(['20ms', '2ms', '80ms'], seed),
+          time: '120s',
+          flow: [{ bytes: 300_000 }],
+        });
+        expect([seed, report.flows[0]!.completed]).toEqual([seed, true]);
+      }
+    },
+  );
+});

@@ -69,6 +69,13 @@ describe.skipIf(labMissing('python3', 'tcpdump', 'nft'))(
         expect(await peer(r.middle.lab, 'http_bytes', SIZE)).toEqual([{ status: 200, bytes: SIZE, same: true }]);
         expect(await r.tooBig()).toBe(told);
         expect(await peer(r.middle.lab, 'discard', SIZE)).toEqual({ back: 0 });
+        // As sysctl(8) shows the host cache, and empties it.
+        const hc = 'net.inet.tcp.hostcache';
+        expect((await x.command(['sysctl', '-n', `${hc}.count`])).stdout.trim()).toBe('1');
+        expect((await x.command(['sysctl', `${hc}.list`])).stdout).toMatch(/\n198\.51\.100\.2 +1400 /);
+        expect((await x.command(['sysctl', hc])).stdout).not.toContain('hostcache.list');
+        await x.command(['sysctl', `${hc}.purgenow=1`]);
+        expect((await x.command(['sysctl', '-n', `${hc}.count`, `${hc}.purgenow`])).stdout.trim()).toBe('0\n0');
       });
     });
 

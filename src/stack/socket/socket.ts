@@ -9,6 +9,7 @@ import type { Stack } from '../stack.ts';
 import type { CcModule } from '../tcp/cc/cc.ts';
 import { ccSwitch } from '../tcp/cc/glue.ts';
 import { ccFind, ccNames } from '../tcp/cc/registry.ts';
+import { tfoEarly } from '../tcp/tcp-fastopen.ts';
 import { finIsAcked, haveEstablished, TCPS_CLOSE_WAIT, TCPS_ESTABLISHED, TCPS_TIME_WAIT } from '../tcp/tcp-fsm.ts';
 import { tcpOutput } from '../tcp/tcp-output.ts';
 import { urgentSend } from '../tcp/tcp-urgent.ts';
@@ -59,6 +60,9 @@ export interface SocketHandler {
   closed(so: Socket, errno: number): void;
 }
 
+/** How long a Fast Open request that was reset counts as pending, ms: as Linux has it. */
+const TFO_RESET_MS = 60_000;
+
 export class Socket {
   handler: SocketHandler;
   /** For the user; the stack does not look at it. */
@@ -76,6 +80,8 @@ export class Socket {
   noFdRef: boolean;
   /** SBS_CANTSENDMORE: FIN is queued or sent. */
   cantSendMore: boolean;
+  /** Fast Open is wanted (active open), or the listener offers it (TCP_FASTOPEN). Whether it was used `tp.t_tfo` tells. */
+  fastOpen: boolean;
   /** What the application has set; changed by `setOptions` only. */
   opt: SockOpts;
   /** Congestion control asked for; null takes the stack's default. */
@@ -116,6 +122,7 @@ export class Socket {
     this.so_rcv = new SockBuf(rcv, st.tcp.sockMem);
     this.noFdRef = false;
     this.cantSendMore = false;
+    this.fastOpen = false;
     this.opt = SOCKOPT_DEFAULTS;
     this.cc = null;
     this.autoSnd = true;
@@ -227,7 +234,7 @@ export class Socket {
       this.so_snd.append(u8, off, n);
       if (urgent) urgentSend(tp);
       if (tp.t_trace !== null) tp.t_trace(tp, TA_USER, 1, tp.snd_nxt, n);
-      if (tp.t_state === TCPS_ESTABLISHED || tp.t_state === TCPS_CLOSE_WAIT) tcpOutput(tp);
+      if (tp.t_state === TCPS_ESTABLISHED || tp.t_state === TCPS_CLOSE_WAIT || tfoEarly(tp)) tcpOutput(tp);
     }
     return n;
   }
@@ -535,14 +542,28 @@ export class Listener {
   held: number;
   /** More than this many may not wait: one and a half backlogs (listen(2) of FreeBSD). */
   limit: number;
+  /** Clients may open with data in their SYN where net.inet.tcp.fastopen.server_enable allows it (TCP_FASTOPEN); may be changed. */
+  fastOpen: boolean;
   readonly #st: Stack;
   readonly #accept: AcceptFn;
   readonly #queue: Socket[];
   /** Those that wait for data first (TCP_DEFER_ACCEPT). */
   readonly #deferred: DeferQueue;
   #closed: boolean;
+  #tfoPending: number;
+  /** Such requests that were reset, and the clock.ms of the last. */
+  #tfoResets: number;
+  #tfoResetMs: number;
 
-  constructor(st: Stack, addr: number, port: number, backlog: number, cc: CcModule | null, accept: AcceptFn) {
+  constructor(
+    st: Stack,
+    addr: number,
+    port: number,
+    backlog: number,
+    cc: CcModule | null,
+    fastOpen: boolean,
+    accept: AcceptFn,
+  ) {
     this.#st = st;
     this.addr = addr;
     this.port = port;
@@ -553,10 +574,31 @@ export class Listener {
     this.cc = cc;
     this.held = 0;
     this.limit = (backlog * 3) >> 1;
+    this.fastOpen = fastOpen;
     this.#accept = accept;
     this.#queue = [];
     this.#deferred = new DeferQueue(st, (so) => this.#ready(so));
     this.#closed = false;
+    this.#tfoPending = 0;
+    this.#tfoResets = 0;
+    this.#tfoResetMs = 0;
+  }
+
+  /** Fast Open requests whose handshake is not over; those that were reset count for a while, lest RSTs make room (RFC 7413 section 5.1). */
+  tfoPending(nowMs: number): number {
+    if (this.#tfoResets > 0 && ((nowMs - this.#tfoResetMs) | 0) > TFO_RESET_MS) this.#tfoResets = 0;
+    return this.#tfoPending + this.#tfoResets;
+  }
+
+  tfoBegin(): void {
+    this.#tfoPending++;
+  }
+
+  tfoEnd(reset: boolean, nowMs: number): void {
+    this.#tfoPending--;
+    if (!reset) return;
+    this.#tfoResets++;
+    this.#tfoResetMs = nowMs;
   }
 
   /** Connections that wait to be accepted. */
@@ -572,6 +614,7 @@ export class Listener {
   makeSocket(): Socket {
     const so = new Socket(this.#st, notAccepted, this.sndBuf, this.rcvBuf);
     so.cc = this.cc;
+    so.fastOpen = this.fastOpen;
     so.opt = this.opt;
     so.autoSnd = this.opt.sndBuf === 0;
     so.autoRcv = this.opt.rcvBuf === 0;
@@ -670,6 +713,8 @@ export interface ListenOptions {
   readonly backlog?: number;
   /** Name of a congestion-control module (cc/registry.ts); absent for the default, net.inet.tcp.cc.algorithm. */
   readonly cc?: string;
+  /** Whether clients may open with data in their SYN (TCP_FASTOPEN; net.inet.tcp.fastopen.server_enable); default false. */
+  readonly fastOpen?: boolean;
   /** Options of the connections. */
   readonly options?: Partial<SockOptValues>;
 }
@@ -680,7 +725,8 @@ export function listen(st: Stack, opts: ListenOptions, accept: AcceptFn): Listen
   const what = `${addr === 0 ? '*' : inetNtoa(addr)}:${opts.port}`;
   const cc = opts.cc === undefined ? null : ccFind(opts.cc);
   if (addr !== 0 && !st.isLocal(addr)) throw new SocketError(EADDRNOTAVAIL, 'listen', what);
-  const l = new Listener(st, addr, opts.port, opts.backlog ?? st.tune.ipc_soacceptqueue, cc, accept);
+  const backlog = opts.backlog ?? st.tune.ipc_soacceptqueue;
+  const l = new Listener(st, addr, opts.port, backlog, cc, opts.fastOpen ?? false, accept);
   if (opts.options !== undefined) l.setOptions(opts.options);
   if (!st.tcp.listeners.add(l)) throw new SocketError(EADDRINUSE, 'listen', what);
   return l;
@@ -694,6 +740,11 @@ export interface ConnectOptions {
   readonly lport?: number;
   /** Name of a congestion-control module (cc/registry.ts); absent for the default, net.inet.tcp.cc.algorithm. */
   readonly cc?: string;
+  /**
+   * Fast Open (RFC 7413; net.inet.tcp.fastopen.client_enable): what is sent before the end of the pass rides on the SYN, where the server's
+   * cookie is known; else one is asked for. Only for requests that may arrive twice (section 6.3.1).
+   */
+  readonly fastOpen?: boolean;
   readonly options?: Partial<SockOptValues>;
 }
 
@@ -701,6 +752,7 @@ export interface ConnectOptions {
 export function connect(st: Stack, opts: ConnectOptions, handler: SocketHandler): Socket {
   const so = new Socket(st, handler, st.tune.tcp_sendspace, st.tune.tcp_recvspace);
   if (opts.cc !== undefined) so.cc = ccFind(opts.cc);
+  so.fastOpen = opts.fastOpen ?? false;
   if (opts.options !== undefined) so.setOptions(opts.options);
   const errno = tcpConnect(st, so, opts.laddr ?? 0, opts.lport ?? 0, opts.faddr, opts.fport);
   if (errno !== 0) throw new SocketError(errno, 'connect', `${inetNtoa(opts.faddr)}:${opts.fport}`);

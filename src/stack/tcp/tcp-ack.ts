@@ -11,7 +11,8 @@ import { ccAckReceived, ccInit, ccOwnsRecovery } from './cc/glue.ts';
 import { seqGeq, seqGt, seqLeq, seqLt } from './seq.ts';
 import { CHRONO_IDLE, chronoSet } from './tcp-chrono.ts';
 import { tcpChallengeAck } from './tcp-do-segment.ts';
-import { eceReceived } from './tcp-ecn.ts';
+import { eceReceived, ecnHold } from './tcp-ecn.ts';
+import { tfoEstablished, tfoServed } from './tcp-fastopen.ts';
 import {
   TCPS_CLOSING,
   TCPS_ESTABLISHED,
@@ -96,6 +97,9 @@ export function tcpAckReceived(
 /** The handshake's last ACK. */
 function establish(st: Stack, tp: Tcpcb, seq: number, ack: number, tiwin: number): void {
   st.cnt[tcps.tcps_connects]!++;
+  // The user has such a connection since its SYN came, and it may have sent.
+  const served = tfoServed(tp);
+  if (served) tfoEstablished(tp);
   if (tp.snd_una === tp.iss) {
     // The SYN is acknowledged; from here on a number is a byte or the FIN.
     if (tp.t_rtttiming && tp.t_rxtshift === 0) tcpXmitTimer(tp, (st.clock.us - tp.t_rtttime) | 0);
@@ -108,13 +112,13 @@ function establish(st: Stack, tp: Tcpcb, seq: number, ack: number, tiwin: number
   if (tiwin > tp.max_sndwnd) tp.max_sndwnd = tiwin;
   tp.snd_wl1 = (seq - 1) | 0;
   tp.snd_wl2 = ack;
-  st.tcp.hostcache.seed(tp);
+  if (!served) st.tcp.hostcache.seed(tp);
   plpStart(tp);
-  ccInit(tp);
+  if (!served) ccInit(tp);
   tcpHandshakeRto(tp);
   tp.t_state = tp.t_socket!.noFdRef || tp.t_socket!.cantSendMore ? TCPS_FIN_WAIT_1 : TCPS_ESTABLISHED;
   st.wheel.arm(tp.t_keep, tcpKeepIdle(tp));
-  tp.t_socket!.connected();
+  if (!served) tp.t_socket!.connected();
 }
 
 /** Begins an ACK's account. */
@@ -162,6 +166,7 @@ export function ackProcess(st: Stack, tp: Tcpcb, ack: number, dup: boolean, ece:
   if (recovering && !undone) prrUpdate(tp, a, advanced);
   if ((a.delivered > 0 || a.lost > 0) && (!recovering || ccOwnsRecovery(tp))) ccAckReceived(tp, a);
   timers(st, tp, advanced);
+  if (tp.t_ecnhold) ecnHold(tp, advanced, ece);
   return ourFinIsAcked ? finAcked(tp) : true;
 }
 
@@ -267,7 +272,7 @@ function findLosses(
   }
   if (sackOn) {
     if (rackOn(tp)) rackWait(tp, rackDetectLoss(tp, a));
-    else if (tp.snd_sacked > 0) sackDetectLoss(tp, a);
+    else if (tp.snd_sacked > 0) sackLoss(tp, a);
   } else {
     renoLoss(st, tp, a, advanced);
   }
@@ -275,6 +280,23 @@ function findLosses(
   const lost = tp.pmtu_resend ? a.lost : tp.snd_lost;
   if (lost > 0 && (tp.t_flags & TF_FASTRECOVERY) === 0 && !tp.t_rtorecovery) recoveryEnter(tp, a);
   return false;
+}
+
+/**
+ * Loss by the scoreboard, or by the third duplicate ACK where these SACK less than the scoreboard asks for (RFC 6675 section 5 (2)); not for data sent
+ * before the last recovery ended.
+ */
+function sackLoss(tp: Tcpcb, a: CcAck): void {
+  sackDetectLoss(tp, a);
+  if (tp.t_dupacks < TCP_REXMTTHRESH || tp.snd_lost > 0 || (tp.t_flags & TF_FASTRECOVERY) !== 0) return;
+  if (!tp.t_rtorecovery && seqGt(tp.snd_una, tp.snd_recover)) headLost(tp, a);
+}
+
+/** The first segment is lost. */
+function headLost(tp: Tcpcb, a: CcAck): void {
+  const head = tp.rtx_head!;
+  if (((head.end - head.start) | 0) > tp.maxseg) rtxSplit(tp, head, (head.start + tp.maxseg) | 0);
+  if ((head.flags & SEG_LOST) === 0) rtxLost(tp, head, a);
 }
 
 /** Loss without SACK: the third duplicate, and each partial acknowledgment, show that the first segment is lost (RFC 6582). */

@@ -3,35 +3,40 @@
  * way. FreeBSD's answer, net.inet.tcp.pmtud_blackhole_detection: after two timeouts of full segments in a row smaller ones are tried.
  */
 import { tcps } from '../../metrics/layout.ts';
+import { isIp6 } from './tcp-pmtu.ts';
+import { rtxHeadLen } from './tcp-rtxq.ts';
 import { type Tcpcb, TF2_PLPMTU_BLACKHOLE, TF2_PLPMTU_PMTUD } from './tcpcb.ts';
 
 /** The timeout at which the first smaller size is tried; each has two. */
 const ENTER = 2;
 const TRIES = 2;
 /** net.inet.tcp.pmtud_blackhole_detection: 1 all, 2 IPv4, 3 IPv6 connections. */
+const ONLY_IP4 = 2;
 const ONLY_IP6 = 3;
 
 /** The retransmission timer has run out for the t_rxtshift-th time in a row; what is in flight is not marked lost yet. */
 export function blackholeTimeout(tp: Tcpcb): void {
   const { tune, cnt } = tp.st;
   const mode = tune.tcp_pmtud_blackhole_detection;
-  if (mode === 0 || mode === ONLY_IP6) return;
-  const mid = tune.tcp_pmtud_blackhole_mss;
-  const least = tune.tcp_mssdflt;
+  const ip6 = isIp6(tp.t_inpcb!);
+  if (mode === 0 || mode === (ip6 ? ONLY_IP4 : ONLY_IP6)) return;
+  const mid = ip6 ? tune.tcp_v6pmtud_blackhole_mss : tune.tcp_pmtud_blackhole_mss;
+  const least = ip6 ? tune.tcp_v6mssdflt : tune.tcp_mssdflt;
   const shift = tp.t_rxtshift;
   if (shift === 1) {
     tp.t_blackhole_exit = ENTER;
     if (tp.t_maxseg > mid) tp.t_blackhole_exit += TRIES;
     if (tp.t_maxseg > least && mid > least) tp.t_blackhole_exit += TRIES;
   }
-  // Where no full segment with DF was lost, size is not what kills it.
-  const suspect = tp.t_fullsent && (tp.t_flags2 & TF2_PLPMTU_PMTUD) !== 0;
+  const toMid = tp.t_maxseg > mid && mid > least;
+  // Size is what kills a segment only if it has DF and is larger than what would be tried. (FreeBSD asks whether the last one sent was full.)
+  const suspect = (tp.t_flags2 & TF2_PLPMTU_PMTUD) !== 0 && rtxHeadLen(tp) > (toMid ? mid : least) - tp.t_optlen;
   if (suspect && shift >= ENTER && shift < tp.t_blackhole_exit && (shift - ENTER) % TRIES === 0) {
     if ((tp.t_flags2 & TF2_PLPMTU_BLACKHOLE) === 0) {
       tp.t_flags2 |= TF2_PLPMTU_BLACKHOLE;
       tp.t_saved_maxseg = tp.t_maxseg;
     }
-    if (tp.t_maxseg > mid && mid > least) {
+    if (toMid) {
       tp.t_maxseg = mid;
       cnt[tcps.tcps_pmtud_blackhole_activated]!++;
     } else {

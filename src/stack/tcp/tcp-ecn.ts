@@ -2,7 +2,7 @@
 import { tcps } from '../../metrics/layout.ts';
 import { TH_ACK, TH_CWR, TH_ECE, TH_SYN } from '../wire/tcp.ts';
 import { CC_ECN, type CcAck } from './cc/cc.ts';
-import { ccCongSignal } from './cc/glue.ts';
+import { ccCongSignal, ccOwnsRecovery } from './cc/glue.ts';
 import { seqGt } from './seq.ts';
 import { TCPS_SYN_SENT } from './tcp-fsm.ts';
 import { tcpOutput } from './tcp-output.ts';
@@ -88,5 +88,23 @@ export function eceReceived(tp: Tcpcb, ack: number, a: CcAck): void {
   tp.t_flags2 |= TF2_ECN_SND_CWR;
   if (tp.t_cc.wantsExactEcn === true) return;
   cnt[tcps.tcps_cwr_ecn]!++;
+  // Less than one segment a round trip is one a timeout (RFC 3168 section 6.1.2).
+  const least = tp.snd_cwnd <= tp.maxseg && !ccOwnsRecovery(tp);
   ccCongSignal(tp, CC_ECN);
+  if (least) tp.t_ecnhold = true;
+}
+
+/** The hold on new data, after an ACK that may have begun or ended it; the timer runs also where nothing is in flight. */
+export function ecnHold(tp: Tcpcb, advanced: boolean, ece: boolean): void {
+  if (tp.t_persist.armed || (advanced && !ece)) tp.t_ecnhold = false;
+  else if (ece) tp.st.wheel.arm(tp.t_rexmt, tp.t_rxtcur);
+}
+
+/** The retransmission timer has run out: true when it had only held back what may go now, one segment of it. */
+export function ecnRelease(tp: Tcpcb): boolean {
+  tp.t_ecnhold = false;
+  if (tp.snd_una !== tp.snd_max) return false;
+  tp.snd_cwnd = tp.maxseg;
+  tcpOutput(tp);
+  return true;
 }

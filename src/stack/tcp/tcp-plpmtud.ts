@@ -15,7 +15,7 @@ import { tcps } from '../../metrics/layout.ts';
 import { routeLookup } from '../net/route.ts';
 import { tcpOutput } from './tcp-output.ts';
 import { pmtuSet, TCPIP_HDRS } from './tcp-pmtu.ts';
-import { rtxMarkProbe, rtxProbeWaits, rtxUnmarkProbe } from './tcp-rtxq.ts';
+import { rtxHeadLen, rtxMarkProbe, rtxProbeWaits, rtxUnmarkProbe } from './tcp-rtxq.ts';
 import { type Tcpcb, TF_FASTRECOVERY, TF_SACK_PERMIT, TF2_PLPMTU_BLACKHOLE, TF2_PLPMTU_PMTUD } from './tcpcb.ts';
 
 /** tp.plp_state (RFC 8899 section 5.2). */
@@ -220,13 +220,14 @@ export function plpTimeout(tp: Tcpcb): void {
     tp.plp_ms = tp.st.clock.ms;
     rtxUnmarkProbe(tp);
   }
-  if (!tp.t_fullsent || (tp.t_flags2 & TF2_PLPMTU_PMTUD) === 0) return;
-  const large = tp.t_maxseg + TCPIP_HDRS > tune.tcp_plpmtud_base;
-  if (tp.t_rxtshift === HOLE_TIMEOUTS && large) {
+  if ((tp.t_flags2 & TF2_PLPMTU_PMTUD) === 0) return;
+  // Is what does not get through larger than what would be tried?
+  const size = rtxHeadLen(tp) + tp.t_optlen + TCPIP_HDRS;
+  if (tp.t_rxtshift === HOLE_TIMEOUTS && size > tune.tcp_plpmtud_base) {
     cnt[tcps.tcps_plpmtud_blackholes]!++;
     tp.t_flags2 |= TF2_PLPMTU_BLACKHOLE;
     toBase(tp, maxMtu(tp));
-  } else if (tp.t_rxtshift === ERROR_TIMEOUTS && tp.t_maxseg > tune.tcp_mssdflt) {
+  } else if (tp.t_rxtshift === ERROR_TIMEOUTS && size > tune.tcp_mssdflt + TCPIP_HDRS) {
     tp.plp_state = PLP_ERROR;
     tp.t_flags2 |= TF2_PLPMTU_BLACKHOLE;
     pmtuSet(tp, tune.tcp_mssdflt + TCPIP_HDRS);

@@ -3,11 +3,13 @@
  * learnt of its path, 0 for nothing: then the route's MTU rules.
  */
 import { tcps } from '../../metrics/layout.ts';
+import { V4_MAPPED } from '../flow.ts';
 import { routeLookup } from '../net/route.ts';
 import type { Stack } from '../stack.ts';
 import { IP_HDR_LEN, ipHlen, ipLen } from '../wire/ipv4.ts';
 import { TCP_HDR_LEN } from '../wire/tcp.ts';
 import { seqGeq, seqGt } from './seq.ts';
+import type { Inpcb } from './tcb.ts';
 import { TCPS_ESTABLISHED } from './tcp-fsm.ts';
 import { tcpOutput } from './tcp-output.ts';
 import { PLP_DISABLED, plpConfirmed, plpNeedfrag, plpTold } from './tcp-plpmtud.ts';
@@ -25,6 +27,11 @@ export const IP_MIN_MTU = 68;
 /** tp.pmtu_hold: what was too big goes again, of it one segment now (RFC 1191 section 6.4); that one waits for its ACK. */
 const HOLD_ONE = 1;
 const HOLD_ALL = 2;
+
+/** An IPv6 connection: there are none yet, but its knobs are of it. */
+export function isIp6(inp: Inpcb): boolean {
+  return inp.f2 !== V4_MAPPED;
+}
 
 /** The next smaller plateau under a packet of `len` bytes that was too big for a router that does not say for what (RFC 1191 section 7.1). */
 export function nextPlateau(len: number): number {
@@ -135,7 +142,6 @@ export function pmtuHeld(tp: Tcpcb): boolean {
 /** A segment with `len` bytes of payload from `seq` on was sent. */
 export function pmtuSent(tp: Tcpcb, seq: number, len: number, full: boolean, rexmit: boolean): void {
   if (rexmit && tp.pmtu_hold === HOLD_ONE) tp.pmtu_hold = HOLD_ALL;
-  tp.t_fullsent = full;
   if (!full || tp.pmtu_timed || tp.pmtu_acked >= tp.t_maxseg) return;
   tp.pmtu_timed = true;
   tp.pmtu_seq = (seq + len) | 0;

@@ -113,13 +113,14 @@ function reassLimit(st: Stack): number {
 
 /**
  * The frames for queues are used up. The connection whose gap has been open longest gives its queue up, which the peer has to send again
- * (RFC 2018 section 8 allows it), if that holds more than the one that asks: who keeps gaps open on purpose is the first to lose them.
+ * (RFC 2018 section 8 allows it), if it has its share and the one that asks has not: who keeps gaps open on purpose is the first to lose them.
  */
 function makeRoom(tp: Tcpcb): boolean {
   const { tcp, cnt } = tp.st;
   const victim = tcp.reassHead;
   if (victim === null || victim === tp) return false;
-  if (victim.t_segqlen <= tp.t_segqlen) {
+  const share = tcp.reassFrames / tcp.reassHolders;
+  if (victim.t_segqlen < share || tp.t_segqlen >= share) {
     // Not this one, then; next time another is looked at.
     delist(victim);
     enlist(victim);
@@ -132,6 +133,7 @@ function makeRoom(tp: Tcpcb): boolean {
 
 function enlist(tp: Tcpcb): void {
   const { tcp } = tp.st;
+  tcp.reassHolders++;
   tp.t_reassprev = tcp.reassTail;
   tp.t_reassnext = null;
   if (tcp.reassTail === null) tcp.reassHead = tp;
@@ -142,6 +144,7 @@ function enlist(tp: Tcpcb): void {
 function delist(tp: Tcpcb): void {
   const { tcp } = tp.st;
   const { t_reassprev: prev, t_reassnext: next } = tp;
+  tcp.reassHolders--;
   if (prev === null) tcp.reassHead = next;
   else prev.t_reassnext = next;
   if (next === null) tcp.reassTail = prev;

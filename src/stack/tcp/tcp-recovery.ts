@@ -10,6 +10,7 @@ import { seqGeq, tstmpLt } from './seq.ts';
 import { tcpTsval } from './tcp-output.ts';
 import { rackOn, rackRecovered } from './tcp-rack.ts';
 import { rtxAllLost, rtxAnyResent, rtxUnlose } from './tcp-rtxq.ts';
+import { tcpSpuriousRto } from './tcp-timer.ts';
 import { type Tcpcb, TF_CONGRECOVERY, TF_FASTRECOVERY, TF_RCVD_TSTMP, TF_REQ_TSTMP, TF_SACK_PERMIT } from './tcpcb.ts';
 
 const TSTMP = TF_RCVD_TSTMP | TF_REQ_TSTMP;
@@ -20,6 +21,9 @@ function saveUndo(tp: Tcpcb): void {
   tp.undo_una = tp.snd_una;
   tp.undo_cwnd = tp.snd_cwnd;
   tp.undo_ssthresh = tp.snd_ssthresh;
+  tp.undo_srtt = tp.t_srtt;
+  tp.undo_rttvar = tp.t_rttvar;
+  tp.undo_samples = tp.t_rttsamples;
   tp.undo_rexmits = 0;
   tp.undo_sent = false;
   // The answer to a retransmission of before would look like one to an original.
@@ -165,6 +169,7 @@ export function tryUndo(tp: Tcpcb, advanced: boolean): boolean {
 function undo(tp: Tcpcb): void {
   tp.st.cnt[tcps.tcps_undo]!++;
   rtxUnlose(tp);
+  if (tp.t_rtorecovery) tcpSpuriousRto(tp);
   tp.undo_valid = false;
   tp.t_flags &= ~(TF_FASTRECOVERY | TF_CONGRECOVERY);
   tp.t_rtorecovery = false;

@@ -437,6 +437,12 @@ export function rtxTooBig(tp: Tcpcb, maxseg: number): boolean {
   return any;
 }
 
+/** Payload of the first segment that is not acknowledged, as it was sent last; 0 when there is none. */
+export function rtxHeadLen(tp: Tcpcb): number {
+  const s = tp.rtx_head;
+  return s === null ? 0 : ((s.end - s.start) | 0) - (s.flags & SEG_FIN ? 1 : 0);
+}
+
 /** The last piece, from `seq` on, is a probe of the path MTU: it stays by itself. */
 export function rtxMarkProbe(tp: Tcpcb, seq: number): void {
   const tail = tp.rtx_tail;

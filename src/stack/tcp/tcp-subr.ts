@@ -15,9 +15,10 @@ import { seqGt } from './seq.ts';
 import { sipHash, sipHigh } from './siphash.ts';
 import { Inpcb } from './tcb.ts';
 import { CHRONO_IDLE, chronoSet } from './tcp-chrono.ts';
+import { tfoForget } from './tcp-fastopen.ts';
 import { haveRcvdSyn, TCPS_CLOSED, TCPS_TIME_WAIT } from './tcp-fsm.ts';
 import { tcpMssOffer, tcpOutput, tcpRecwin, tcpTsval } from './tcp-output.ts';
-import { TCPIP_HDRS } from './tcp-pmtu.ts';
+import { isIp6, TCPIP_HDRS } from './tcp-pmtu.ts';
 import { tcpReassFlush } from './tcp-reass.ts';
 import { rtxFlush } from './tcp-rtxq.ts';
 import { tcp2Msl, tcpTimers } from './tcp-timer.ts';
@@ -119,6 +120,7 @@ export function tcpClose(tp: Tcpcb, errno: number): void {
   const so = tp.t_socket!;
   st.tcp.hostcache.update(tp);
   cancelTimers(tp);
+  tfoForget(tp, false);
   tcpReassFlush(tp);
   rtxFlush(tp);
   st.tcp.tcb.remove(inp);
@@ -184,7 +186,7 @@ export function tcpTwstart(tp: Tcpcb): void {
 export function tcpMss(tp: Tcpcb, offer: number): void {
   const tune = tp.st.tune;
   const ours = tcpMssOffer(tp);
-  let mss = offer === 0 ? tune.tcp_mssdflt : offer;
+  let mss = offer === 0 ? (isIp6(tp.t_inpcb!) ? tune.tcp_v6mssdflt : tune.tcp_mssdflt) : offer;
   if (mss < tune.tcp_minmss) {
     tp.st.cnt[tcps.tcps_minmss]!++;
     mss = tune.tcp_minmss;

@@ -3,6 +3,8 @@ import { tcps } from '../../metrics/layout.ts';
 import { EHOSTUNREACH, ETIMEDOUT } from '../errno.ts';
 import { routeLookup } from '../net/route.ts';
 import { blackholeTimeout } from './tcp-blackhole.ts';
+import { ecnRelease } from './tcp-ecn.ts';
+import { tfoServed, tfoSynLost, tfoTimeout } from './tcp-fastopen.ts';
 import { haveEstablished, TCPS_CLOSE_WAIT, TCPS_CLOSING, TCPS_FIN_WAIT_2, TCPS_TIME_WAIT } from './tcp-fsm.ts';
 import { nopushTimer } from './tcp-nopush.ts';
 import { tcpOutput } from './tcp-output.ts';
@@ -56,6 +58,7 @@ export function tcpXmitTimer(tp: Tcpcb, rttUs: number): void {
   const rtt = rttUs < 1 ? 1 : rttUs;
   tp.st.cnt[tcps.tcps_rttupdated]!++;
   tp.t_rttsamples++;
+  tp.t_rttlast = rtt;
   if (tp.t_rttmin === 0 || rtt < tp.t_rttmin) tp.t_rttmin = rtt;
   if (tp.t_srtt === 0) {
     tp.t_srtt = rtt << TCP_RTT_SHIFT;
@@ -71,6 +74,19 @@ export function tcpXmitTimer(tp: Tcpcb, rttUs: number): void {
   tp.t_rxtshift = 0;
   tp.t_rxtcur = tcpRexmtval(tp);
   tp.t_softerror = 0;
+}
+
+/**
+ * A timeout was spurious: what came late says how late an answer may be. The estimators are set from it, not less than they were before (RFC 4015
+ * section 3.4).
+ */
+export function tcpSpuriousRto(tp: Tcpcb): void {
+  if (tp.t_rttsamples === tp.undo_samples) return;
+  const srtt = tp.t_rttlast << TCP_RTT_SHIFT;
+  const rttvar = (tp.t_rttlast >> 1) << TCP_RTTVAR_SHIFT;
+  tp.t_srtt = srtt > tp.undo_srtt ? srtt : tp.undo_srtt;
+  tp.t_rttvar = rttvar > tp.undo_rttvar ? rttvar : tp.undo_rttvar;
+  tp.t_rxtcur = tcpRexmtval(tp);
 }
 
 /** The handshake is over: what it lost says nothing about the timeouts of data, but for the first (RFC 6298 (5.7)). */
@@ -144,6 +160,7 @@ function rexmt(tp: Tcpcb): void {
   const st = tp.st;
   const cnt = st.cnt;
   if (tp.t_trace !== null) tp.t_trace(tp, TA_TIMER, 0, tp.snd_una, 0);
+  if (tp.t_ecnhold && ecnRelease(tp)) return;
   tp.t_rxtshift++;
   // A user timeout takes the place of this limit, be it shorter or longer (RFC 9293 section 3.8.3, MUST-21).
   const mayGiveUp = !haveEstablished(tp.t_state) || userTimeout(tp) === 0;
@@ -177,6 +194,11 @@ function rexmt(tp: Tcpcb): void {
     }
   } else {
     tp.t_rxtcur = backoff(st.tune.tcp_rexmit_initial * 1000, tp.t_rxtshift, TCPTV_REXMTMAX);
+    if (tfoServed(tp)) {
+      tfoTimeout(tp);
+      return;
+    }
+    if (tp.t_rxtshift === 1) tfoSynLost(tp);
     tp.snd_recover = tp.snd_max;
     tp.snd_nxt = tp.snd_una;
     // Karn: what goes again is not timed.

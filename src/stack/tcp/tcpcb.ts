@@ -3,7 +3,7 @@
  * tcpcb-fields.ts; a unit test keeps the table and the class in step.
  */
 import type { Mbuf } from '../../rings/mbuf.ts';
-import type { Socket } from '../socket/socket.ts';
+import type { Listener, Socket } from '../socket/socket.ts';
 import type { Stack } from '../stack.ts';
 import { Timer } from '../timers.ts';
 import { type CcModule, type CcVar, type CongestionControl, TCP_MAXWINDOW } from './cc/cc.ts';
@@ -32,6 +32,7 @@ export const TF_FASTRECOVERY = 0x00100000;
 export const TF_FORCEDATA = 0x00800000;
 export const TF_CLOSED = 0x04000000;
 export const TF_CONGRECOVERY = 0x20000000;
+export const TF_FASTOPEN = 0x80000000 | 0;
 
 /** t_flags2 (spec/siftr.md 3.3). */
 export const TF2_PLPMTU_BLACKHOLE = 0x00000001;
@@ -128,6 +129,10 @@ export class Tcpcb implements CcVar {
   undo_una = 0;
   undo_cwnd = 0;
   undo_ssthresh = 0;
+  /** The estimators then, and how many samples they had taken. */
+  undo_srtt = 0;
+  undo_rttvar = 0;
+  undo_samples = 0;
   /** Segments sent again since then that no DSACK has called unnecessary. */
   undo_rexmits = 0;
   /** There was one, and its TSval (RFC 3522). */
@@ -138,6 +143,8 @@ export class Tcpcb implements CcVar {
 
   /** snd_max at the last answer to an ECN echo: the next comes a window later. */
   ecn_recover = 0;
+  /** A window of one segment was marked: nothing new goes until the retransmission timer runs out. */
+  t_ecnhold = false;
 
   /** Receive buffer autotuning: bytes that came since rfbuf_us, in clock.ms rfbuf_ts. */
   rfbuf_cnt = 0;
@@ -195,8 +202,6 @@ export class Tcpcb implements CcVar {
   pmtu_hold = 0;
   pmtu_resend = false;
   pmtu_recover = 0;
-  /** The last segment with data was full. */
-  t_fullsent = false;
   /** Segments may be fragmented on their way, whatever net.inet.tcp.path_mtu_discovery says. */
   t_nodf = false;
   /** Black holes (tcp-blackhole.ts): segment size before one was suspected, and the timeout at which it is no longer. */
@@ -232,6 +237,8 @@ export class Tcpcb implements CcVar {
   /** Least sample since the connection began, µs; 0 until the first. */
   t_rttmin = 0;
   t_rttsamples = 0;
+  /** The last of them, µs. */
+  t_rttlast = 0;
   t_softerror = 0;
 
   ts_recent = 0;
@@ -296,6 +303,9 @@ export class Tcpcb implements CcVar {
   /** Challenge ACKs sent in the window that began at t_challenge_start (clock.ms). */
   t_challenges = 0;
   t_challenge_start = 0;
+  /** What it has to do with Fast Open (tcp-fastopen.ts), and the listener of which it is a pending request. */
+  t_tfo = 0;
+  t_tfo_listener: Listener | null = null;
   /** clock.ms since when nothing new was acknowledged, with something in flight or kept back by the window. */
   t_progtime = 0;
   /** On the list of connections whose ACK goes out at the end of the pass. */
@@ -436,11 +446,15 @@ export class Tcpcb implements CcVar {
     this.undo_una = 0;
     this.undo_cwnd = 0;
     this.undo_ssthresh = 0;
+    this.undo_srtt = 0;
+    this.undo_rttvar = 0;
+    this.undo_samples = 0;
     this.undo_rexmits = 0;
     this.undo_ts = 0;
     this.undo_sent = false;
     this.undo_eifel = false;
     this.ecn_recover = 0;
+    this.t_ecnhold = false;
     this.rfbuf_cnt = 0;
     this.rfbuf_us = st.clock.us;
     this.rfbuf_ts = st.clock.ms;
@@ -477,7 +491,6 @@ export class Tcpcb implements CcVar {
     this.pmtu_hold = 0;
     this.pmtu_resend = false;
     this.pmtu_recover = 0;
-    this.t_fullsent = false;
     this.t_nodf = false;
     this.t_saved_maxseg = 0;
     this.t_blackhole_exit = 0;
@@ -501,6 +514,7 @@ export class Tcpcb implements CcVar {
     this.t_rtttiming = false;
     this.t_rttmin = 0;
     this.t_rttsamples = 0;
+    this.t_rttlast = 0;
     this.t_softerror = 0;
     this.ts_recent = 0;
     this.ts_recent_age = 0;
@@ -543,6 +557,8 @@ export class Tcpcb implements CcVar {
     this.t_sndbuftime = 0;
     this.t_challenges = 0;
     this.t_challenge_start = 0;
+    this.t_tfo = 0;
+    this.t_tfo_listener = null;
     this.t_progtime = st.clock.ms;
     this.nextFree = null;
   }

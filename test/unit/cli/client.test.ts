@@ -120,6 +120,37 @@ describe('the control socket and its client', () => {
     expect((await call(i!.path, 'GET', '/nosuch')).status).toBe(404);
   });
 
+  it('refuses more words than a request takes, before it is sent', async () => {
+    const i = (await probe(await serve('ix1')))!;
+    const url = `/kstat?sel=${'a'.repeat(20_000)}`;
+    await expect(ask(i, 'GET', url)).rejects.toEqual(new UserError('20011 bytes of words; at most 15000 are taken'));
+    await expect(askLines(i, `/ss?w=${'a'.repeat(20_000)}`).next()).rejects.toThrow(UserError);
+  });
+
+  it('asks with a body, whose every part is checked', async () => {
+    const i = (await probe(await serve('ix1')))!;
+    const got: string[] = [];
+    for await (const line of askLines(i, '/tcpdrop', { state: 4, list: true })) got.push(line);
+    expect(got).toEqual(['{"state":4,"list":true}']);
+    for (const body of [
+      { state: 1 },
+      { state: 11 },
+      { state: 4.5 },
+      { laddr: '192.0.2.1' },
+      { cc: 1 },
+      { more: 1 },
+      [],
+      'x',
+    ]) {
+      await expect(askLines(i, '/tcpdrop', body).next()).rejects.toThrow(UserError);
+    }
+    const flow = { laddr: '192.0.2.1', lport: 80, faddr: '192.0.2.2', fport: 4 };
+    expect(await ask(i, 'POST', '/tcpdrop', flow)).toBe('{"dropped":true}');
+    for (const wrong of [{ laddr: '2001:db8::1' }, { lport: 0 }, { fport: 65536 }, { faddr: 'x' }, { more: 1 }]) {
+      await expect(ask(i, 'POST', '/tcpdrop', { ...flow, ...wrong })).rejects.toThrow(UserError);
+    }
+  });
+
   it('refuses the path of a living process', async () => {
     const path = await serve('ix1');
     const second = await controlServer({} as never);

@@ -153,6 +153,9 @@ describe('a rule is written as ipfw(8) shows it', () => {
     ['pipe 1 ip from any to any 80', /ports are for tcp and udp/],
     ['pipe 1 tcp from any to any dst-port x', /dst-port takes a port/],
     ['pipe 1 tcp from any to any via ix1', /unknown word via/],
+    ['pipe 1 tcp from any to any 99999', /: 99999 is no port from 1 to 65535, nor two with a dash; allowed is pipe N /],
+    ['pipe 1 tcp from any 0 to any', /: 0 is no port from 1 to 65535/],
+    ['pipe 1 tcp from any to any 90-80 in', /: 90-80 is no port from 1 to 65535/],
   ])('%s is refused in one line', (text, line) => {
     expect(refusal(() => parseRule(1, words(text)))).toMatch(line);
   });

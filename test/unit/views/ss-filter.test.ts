@@ -156,4 +156,17 @@ describe('any words', () => {
       { numRuns: 3000, seed: 1 },
     );
   });
+
+  it('may nest to the limit of their number, and are refused beyond it', () => {
+    for (const deep of [`${'('.repeat(498)}sport = :80${')'.repeat(498)}`, `${'not '.repeat(996)}sport = :80`]) {
+      expect(parseSsFilter([deep], {}, service).matches(rows.web, 0)).toBe(true);
+    }
+    const chain = Array(250).fill('sport != :81').join(' and ');
+    expect(parseSsFilter([chain], {}, service).matches(rows.web, 0)).toBe(true);
+    for (const words of ['('.repeat(100_000), 'not '.repeat(1001), Array(300).fill('sport = :80').join(' or ')]) {
+      expect(() => parseSsFilter([words], {}, service)).toThrow(
+        /^filter: \d+ words and signs; at most 1000 are taken$/,
+      );
+    }
+  });
 });

@@ -98,6 +98,19 @@ describe('net.inet.tcp.pmtud_blackhole_detection (RFC 2923 section 2.1)', () => 
     expect(timeouts(s, 3)).toEqual(Array(3).fill([1500, false]));
   });
 
+  it.each([
+    [1, [1500, 1040, 1040, 940]],
+    [2, [1500, 1500, 1500, 1500]],
+    [3, [1500, 1040, 1040, 940]],
+  ])('set to %i, with v6pmtud_blackhole_mss and v6mssdflt, of a connection whose address is IPv6', (mode, sizes) => {
+    const s = silent({
+      tune: { tcp_pmtud_blackhole_detection: mode, tcp_v6pmtud_blackhole_mss: 1000, tcp_v6mssdflt: 900 },
+    });
+    // There is no IPv6 yet: the address of an IPv4 connection is made one.
+    s.tp.t_inpcb!.f2 = 0x20010db8;
+    expect(timeouts(s, 4).map(([n]) => n)).toEqual(sizes);
+  });
+
   it('works while the FIN is under way too', () => {
     const s = silent();
     s.so.close();

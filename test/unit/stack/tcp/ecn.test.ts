@@ -159,6 +159,43 @@ describe('a sender with ECN (RFC 3168 section 6.1.2)', () => {
     expect((s.tp.snd_una - s.tp.ecn_recover) | 0).toBe(1);
   });
 
+  it.each(['newreno', 'cubic'])(
+    'of a window of one segment waits for the retransmission timer (%s; section 6.1.2)',
+    (cc) => {
+      const s = new Sender({ ecn: true, cc, tune: { tcp_tlp: 0, tcp_frto: 0 } });
+      s.write(3);
+      s.out();
+      // All is lost: the window is one segment.
+      while (s.sent().length === 0) s.wait(10);
+      s.write(5);
+      expect(s.sent()).toEqual([]);
+      s.ack(3, [], { flags: 'AE' });
+      // Nothing is in flight, and nothing goes for a timeout of 230 ms at least (net.inet.tcp.rexmit_min and rexmit_slop).
+      s.wait(220);
+      expect(s.sent()).toEqual([]);
+      while (s.p.host.link.sent.length === 0) s.wait(10);
+      expect(s.out().map((o) => [(o.seq - 1) / s.mss, o.flags.includes('W')])).toEqual([[3, true]]);
+      expect(s.count('tcps_rexmttimeo')).toBe(1);
+      // An ACK without a mark ends it.
+      s.ack(4);
+      expect(s.sent()[0]).toBe(4);
+    },
+  );
+
+  it('of a window that shuts meanwhile lets it be probed', () => {
+    const s = new Sender({ ecn: true, cc: 'cubic', tune: { tcp_tlp: 0, tcp_frto: 0 } });
+    s.write(3);
+    s.out();
+    while (s.sent().length === 0) s.wait(10);
+    s.write(5);
+    s.out();
+    s.ack(3, [], { flags: 'AE', win: 0 });
+    s.ack(3, [], { win: 0 });
+    s.wait(5500);
+    const probe = s.out()[0]!;
+    expect([(probe.seq - 1) / s.mss, probe.len]).toEqual([3, 1]);
+  });
+
   it('takes no notice of ECE where ECN was not agreed', () => {
     const s = sender({ ecn: false });
     s.out();

@@ -75,7 +75,7 @@ describe('segments out of order that carry next to nothing', () => {
     expect(p.host.pool.available).toBeGreaterThan(512);
     for (const f of [...hostile, honest]) f.so.abort();
     p.host.pass();
-    expect([p.host.st.tcp.reassFrames, p.host.st.tcp.reassHead, p.host.leaked()]).toEqual([0, null, 0]);
+    expect([p.host.st.tcp.reassFrames, p.host.st.tcp.reassHolders, p.host.leaked()]).toEqual([0, 0, 0]);
   });
 
   it('that gave way may come again, and are taken', () => {
@@ -90,6 +90,19 @@ describe('segments out of order that carry next to nothing', () => {
     first.send({ flags: 'A', seq: 1, ack: 1, data: pattern(2) });
     dust(first, 1);
     expect(first.rec.received).toBe(3);
+  });
+
+  it('of one that has less than its share are not given up for another', () => {
+    const p = new ScriptedPeer({ tune: { tcp_reass_maxsegments: 12 } });
+    const [small, big, late] = [0, 1, 2].map((i) => flow(p, 2000 + i)) as [Flow, Flow, Flow];
+    dust(small, 2);
+    dust(big, 10);
+    // The first asks in vain, as the oldest has two of twelve; then it is the turn of the other.
+    dust(late, 1);
+    expect(p.host.count('tcps_rcvmemdrop')).toBe(1);
+    late.send({ flags: 'A', seq: 3, ack: 1, data: [1] });
+    expect([small, big, late].map((f) => f.so.tp!.t_segqlen)).toEqual([2, 0, 1]);
+    expect(p.host.st.tcp.reassHolders).toBe(2);
   });
 
   it('are bounded over all connections by net.inet.tcp.reass.maxsegments', () => {
@@ -117,8 +130,8 @@ describe('a scoreboard that the peer splits by odd SACK blocks', () => {
     }
   };
 
-  it('has no more than net.inet.tcp.sack.maxholes (128) holes; what is beyond is counted, and the rest goes on', () => {
-    const p = new ScriptedPeer();
+  it('has no more than net.inet.tcp.sack.maxholes holes; what is beyond is counted, and the rest goes on', () => {
+    const p = new ScriptedPeer({ tune: { tcp_sack_maxholes: 128 } });
     const f = sending(p, 2000);
     const tp = f.so.tp!;
     oddBlocks(f, 7000);

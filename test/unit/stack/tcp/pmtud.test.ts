@@ -1,5 +1,7 @@
 import { describe, expect, it } from 'vitest';
+import { CONN_FIELDS } from '../../../../src/stack/tcp/conn-fields.ts';
 import { nextPlateau } from '../../../../src/stack/tcp/tcp-pmtu.ts';
+import { TCPCB_FIELDS } from '../../../../src/stack/tcp/tcpcb-fields.ts';
 import { ipHeaders, needfrag } from '../../../lab/needfrag.ts';
 import { Sender, type SenderOptions } from '../../../lab/sender.ts';
 
@@ -303,6 +305,19 @@ describe('the MSS option', () => {
     s.out();
     s.wait(601 * 1000).write(2);
     expect(lengths(s)).toEqual([1200, 1200]);
+  });
+});
+
+describe('what is known of the path', () => {
+  it('is shown as pmtu and mss of ss, and as field 15 of SIFTR (spec/siftr.md section 3)', () => {
+    const s = flight(4);
+    const shown = (name: string): number =>
+      CONN_FIELDS.find((f) => f.name === name)!.get!(s.tp, s.so, s.tp.t_inpcb!) as number;
+    const all = (): number[] => ['pmtu_bytes', 'mss_bytes', 'advmss_bytes'].map(shown);
+    expect(all()).toEqual([1500, 1460, 1460]);
+    needfrag(s.p, { seq: 1, mtu: 1400 });
+    expect(all()).toEqual([1400, 1360, 1460]);
+    expect(TCPCB_FIELDS.find((f) => f.siftr === 15)!.name).toBe('t_maxseg');
   });
 });
 

@@ -1,7 +1,9 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { EWOULDBLOCK } from '../../../../src/stack/errno.ts';
 import { connect, listen } from '../../../../src/stack/socket/socket.ts';
-import type { SockOptValues } from '../../../../src/stack/socket/sockopt.ts';
+import { SOCKOPT_DEFAULTS, type SockOptValues } from '../../../../src/stack/socket/sockopt.ts';
 import { ScriptedPeer } from '../../../lab/segments.ts';
 import { pattern, Recorder } from '../../../lab/tcpuser.ts';
 
@@ -74,6 +76,17 @@ describe('the options of a socket', () => {
     p.send({ flags: 'A', seq: 1, ack: 1, sport: 5000 });
     expect(p.accepted[1]!.so!.getOption('keepIdle')).toBe(9000);
     expect(first.getOption('keepIdle')).toBe(5000);
+  });
+
+  it('are all in docs/socket-options.md', () => {
+    const page = readFileSync(join(import.meta.dirname, '../../../../docs/socket-options.md'), 'utf8');
+    const rows = page.split('\n').filter((l) => l.startsWith('| `'));
+    for (const name of Object.keys(SOCKOPT_DEFAULTS)) {
+      expect(
+        rows.some((l) => l.split('|')[1]!.includes(`\`${name}\``)),
+        name,
+      ).toBe(true);
+    }
   });
 
   it('can be given with an active open', () => {
