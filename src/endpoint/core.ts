@@ -12,12 +12,12 @@ import { failure, type Reply, success } from './codec.ts';
 import { fcntl, ioctl } from './fcntl.ts';
 import * as L from './linux.ts';
 import { Accept, Connect, type CoreReply, Linger, Poll, type PollItem } from './operations.ts';
-import { getOption, setOption } from './options.ts';
+import { getOption, setListener, setOption } from './options.ts';
 import { type PortOwner, PortTable, type PortWatch } from './ports.ts';
 import { type Child, Sock, type SockHost } from './sock.ts';
 import { type Operation, Receive, Send } from './sock-io.ts';
 import { SOCKADDR_IN_LEN, saAddr, saFamily, saPort, sockaddrIn } from './sockaddr.ts';
-import { type OptValues, optDefaults, stackOptions } from './values.ts';
+import { type OptValues, optDefaults } from './values.ts';
 
 /** What the endpoints of a process's shards tell each other. `owner` and `key` name the listening socket. */
 export type CoreMessage =
@@ -284,7 +284,7 @@ export class Core implements SockHost {
     if (remote === undefined) return;
     if (msg.kind === 'options') {
       remote.o = msg.o;
-      remote.listener.setOptions(stackOptions(msg.o));
+      setListener(remote.listener, msg.o);
       remote.listener.backlog = msg.backlog;
       remote.listener.limit = msg.backlog;
     } else if (msg.kind === 'unlisten') {
@@ -365,7 +365,7 @@ export class Core implements SockHost {
         return so.handler;
       });
       listener.limit = msg.backlog;
-      listener.setOptions(stackOptions(msg.o));
+      setListener(listener, msg.o);
       this.own.add(listener);
       this.#remote.set(key, { listener, o: msg.o, waiting: new Set() });
     } finally {
