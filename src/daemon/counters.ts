@@ -1,6 +1,7 @@
 import { CLAIMED_WORDS, type Native, QSTAT, QSTAT_WORDS, RING_WORDS } from '../driver/native.ts';
 import { dummynetGroup } from '../metrics/decl/dummynet.ts';
-import { counterBlock, counterBytes } from '../metrics/layout.ts';
+import { endpointGroup } from '../metrics/decl/endpoint.ts';
+import { counterBlock, counterBytes, eps } from '../metrics/layout.ts';
 import {
   histogramEntry,
   type KstatEntry,
@@ -15,7 +16,7 @@ import {
   txqDecl,
   xskDecl,
 } from '../metrics/queuekv.ts';
-import { combineCounters, declOf, histogramValue } from '../metrics/read.ts';
+import { combineCounters, counterValue, declOf, histogramValue } from '../metrics/read.ts';
 import { ULINK_BLOCK_BYTES, ulinkBlock, ulinkDecl } from '../metrics/ulinkkv.ts';
 
 /** An interface whose queues are counted. */
@@ -90,10 +91,23 @@ export class Counters {
   /** Every kstat entry now. What shards count beside their queues stands with the first interface. */
   kstat(): KstatEntry[] {
     return this.#ports.flatMap((p, i) => [
+      ...(i === 0 ? this.#endpoint(p.name) : []),
       ...(i === 0 ? this.#releases(p) : []),
       ...Array.from({ length: p.queues }, (_, q) => this.#queue(p, i, q)).flat(),
       ...this.#unserved(p),
     ]);
+  }
+
+  /** The socket endpoint, where it has had a client; it counts in the main thread. */
+  #endpoint(provider: string): KstatEntry[] {
+    if (this.main[eps.eps_accepts] === 0 && this.main[eps.eps_clients_refused] === 0) return [];
+    const kvs = endpointGroup.decls.map((d) => ({
+      key: d.name.slice(endpointGroup.prefix.length),
+      type: d.gauge ? ('uint64' as const) : ('counter64' as const),
+      unit: 'none' as const,
+      value: counterValue(d, this.main),
+    }));
+    return [{ provider, instance: 0, name: 'endpoint', unit: 0, kvs }];
   }
 
   /** How late pipes released packets, for each shard that did. */

@@ -12,12 +12,12 @@ import { failure, type Reply, success } from './codec.ts';
 import { fcntl, ioctl } from './fcntl.ts';
 import * as L from './linux.ts';
 import { Accept, Connect, type CoreReply, Linger, Poll, type PollItem } from './operations.ts';
-import { getOption, setOption } from './options.ts';
-import { PortTable } from './ports.ts';
+import { getOption, setListener, setOption } from './options.ts';
+import { type PortOwner, PortTable, type PortWatch } from './ports.ts';
 import { type Child, Sock, type SockHost } from './sock.ts';
 import { type Operation, Receive, Send } from './sock-io.ts';
 import { SOCKADDR_IN_LEN, saAddr, saFamily, saPort, sockaddrIn } from './sockaddr.ts';
-import { type OptValues, optDefaults, stackOptions } from './values.ts';
+import { type OptValues, optDefaults } from './values.ts';
 
 /** What the endpoints of a process's shards tell each other. `owner` and `key` name the listening socket. */
 export type CoreMessage =
@@ -30,6 +30,14 @@ export type CoreMessage =
       readonly backlog: number;
       readonly o: OptValues;
     }
+  | {
+      readonly kind: 'port';
+      readonly shard: number;
+      readonly id: number;
+      readonly port: number;
+      readonly holder: PortOwner;
+    }
+  | { readonly kind: 'portfree'; readonly shard: number; readonly id: number }
   | { readonly kind: 'listening'; readonly owner: number; readonly key: number }
   | {
       readonly kind: 'options';
@@ -89,10 +97,12 @@ interface Remote {
 }
 
 const NEVER = -1;
+/** The shard where sockets are made, whose table of ports decides. */
+const MAKER = 0;
 
 export class Core implements SockHost {
   readonly st: Stack;
-  readonly ports = new PortTable();
+  readonly ports: PortTable;
   readonly own = new Set<Listener>();
   readonly #shard: number;
   readonly #nshards: number;
@@ -104,13 +114,17 @@ export class Core implements SockHost {
   /** By listening socket, how many shards have not said yet that they listen. */
   readonly #opening = new Map<number, { left: number; ready: () => void }>();
   readonly #remote = new Map<string, Remote>();
+  /** On the shard that decides: ports that connections of other shards hold. */
+  readonly #holders = new Map<string, { readonly holder: PortOwner; readonly port: number }>();
   #nextSid = 1;
+  #nextPort = 1;
 
   constructor(st: Stack, o: CoreOptions) {
     this.st = st;
     this.#shard = o.shard;
     this.#nshards = o.nshards;
     this.#publish = o.publish;
+    this.ports = new PortTable(o.shard === MAKER ? null : this.#watchPorts());
     this.#wait = o.wait ?? (() => () => {});
   }
 
@@ -218,8 +232,44 @@ export class Core implements SockHost {
     if (p !== undefined) this.#finish(p, p.op.late());
   }
 
+  /** The ports that connections of this shard hold, for the shard that decides who may have one. */
+  #watchPorts(): PortWatch {
+    const shard = this.#shard;
+    const ids = new Map<PortOwner, number>();
+    return {
+      taken: (who, port) => {
+        const id = this.#nextPort++;
+        ids.set(who, id);
+        const { rcvAddr, reuseAddr, reusePort } = who;
+        this.#publish({ kind: 'port', shard, id, port, holder: { rcvAddr, reuseAddr, reusePort, listening: false } });
+      },
+      released: (who) => {
+        this.#publish({ kind: 'portfree', shard, id: ids.get(who)! });
+        ids.delete(who);
+      },
+    };
+  }
+
+  #holder(msg: CoreMessage & { kind: 'port' | 'portfree' }): void {
+    if (this.#shard !== MAKER) return;
+    const key = `${msg.shard}:${msg.id}`;
+    if (msg.kind === 'port') {
+      this.#holders.set(key, msg);
+      this.ports.take(msg.holder, msg.port);
+      return;
+    }
+    const held = this.#holders.get(key);
+    if (held === undefined) return;
+    this.#holders.delete(key);
+    this.ports.release(held.holder, held.port);
+  }
+
   /** A message of another shard's endpoint. */
   receive(msg: CoreMessage): void {
+    if (msg.kind === 'port' || msg.kind === 'portfree') {
+      this.#holder(msg);
+      return;
+    }
     const key = `${msg.owner}:${msg.key}`;
     if (msg.owner === this.#shard) {
       if (msg.kind === 'listening') this.#opened(msg.key);
@@ -234,7 +284,7 @@ export class Core implements SockHost {
     if (remote === undefined) return;
     if (msg.kind === 'options') {
       remote.o = msg.o;
-      remote.listener.setOptions(stackOptions(msg.o));
+      setListener(remote.listener, msg.o);
       remote.listener.backlog = msg.backlog;
       remote.listener.limit = msg.backlog;
     } else if (msg.kind === 'unlisten') {
@@ -315,7 +365,7 @@ export class Core implements SockHost {
         return so.handler;
       });
       listener.limit = msg.backlog;
-      listener.setOptions(stackOptions(msg.o));
+      setListener(listener, msg.o);
       this.own.add(listener);
       this.#remote.set(key, { listener, o: msg.o, waiting: new Set() });
     } finally {

@@ -4,6 +4,7 @@
  */
 import { EINVAL, ENOTCONN } from '../stack/errno.ts';
 import { routeLookup } from '../stack/net/route.ts';
+import type { Listener } from '../stack/socket/socket.ts';
 import { ccNames } from '../stack/tcp/cc/registry.ts';
 import * as L from './linux.ts';
 import type { Sock } from './sock.ts';
@@ -347,8 +348,14 @@ export function getOption(s: Sock, level: number, name: number, buflen: number):
   return b.subarray(0, buflen);
 }
 
+/** What a listener's connections begin with. */
+export function setListener(l: Listener, o: OptValues): void {
+  l.setOptions(stackOptions(o));
+  l.fastOpen = o.fastOpen > 0;
+}
+
 /** Lets what is set take effect on the connection, or on those that the listener gets from now on. */
 export function applyOptions(s: Sock): void {
-  if (s.listener !== null) s.listener.setOptions(stackOptions(s.o));
+  if (s.listener !== null) setListener(s.listener, s.o);
   else if (s.so !== null && s.so.tp !== null) s.so.setOptions(stackOptions(s.o));
 }

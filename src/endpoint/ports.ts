@@ -10,8 +10,19 @@ export interface PortOwner {
   readonly listening: boolean;
 }
 
+/** Told of what is taken and released: another thread has the table that decides. */
+export interface PortWatch {
+  taken(who: PortOwner, port: number): void;
+  released(who: PortOwner, port: number): void;
+}
+
 export class PortTable {
   readonly #byPort = new Map<number, Set<PortOwner>>();
+  readonly #watch: PortWatch | null;
+
+  constructor(watch: PortWatch | null = null) {
+    this.#watch = watch;
+  }
 
   /**
    * True when `who` cannot have the port: another is bound to an address that is the same or any, and not both allow to share it.
@@ -31,12 +42,13 @@ export class PortTable {
     const set = this.#byPort.get(port);
     if (set === undefined) this.#byPort.set(port, new Set([who]));
     else set.add(who);
+    this.#watch?.taken(who, port);
   }
 
   release(who: PortOwner, port: number): void {
     const set = this.#byPort.get(port);
-    if (set === undefined) return;
-    set.delete(who);
+    if (set === undefined || !set.delete(who)) return;
+    this.#watch?.released(who, port);
     if (set.size === 0) this.#byPort.delete(port);
   }
 

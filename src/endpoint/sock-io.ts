@@ -117,7 +117,8 @@ export class Send implements Operation {
   step(wait: boolean): Reply | null {
     const sock = this.#sock;
     const { state } = sock;
-    if (this.#sent === 0 && state !== LX_ESTABLISHED && state !== LX_CLOSE_WAIT) {
+    const early = sock.passive && state === LX_SYN_RECV;
+    if (this.#sent === 0 && state !== LX_ESTABLISHED && state !== LX_CLOSE_WAIT && !early) {
       if (sock.err !== 0) return failure(sock.takeError());
       if (state !== LX_SYN_SENT && state !== LX_SYN_RECV) return failure(EPIPE);
       return wait ? null : failure(EAGAIN);

@@ -41,9 +41,9 @@ import {
   POLLRDNORM,
   POLLWRNORM,
 } from './linux.ts';
-import { applyOptions } from './options.ts';
+import { applyOptions, setListener } from './options.ts';
 import type { PortOwner, PortTable } from './ports.ts';
-import { type OptValues, stackOptions } from './values.ts';
+import type { OptValues } from './values.ts';
 
 /** sk_shutdown. */
 export const RCV_SHUTDOWN = 1;
@@ -121,6 +121,8 @@ export class Sock implements PortOwner {
   backlog = 0;
   /** Operations under way that wait for this socket; it is released after the last. */
   busy = 0;
+  /** A listener got it. It can read and write before the handshake ends where Fast Open allows it. */
+  passive = false;
   /** What was sent last was said to be followed by more (MSG_MORE). */
   more = false;
   /** The user has closed it, but an operation is still under way. */
@@ -248,7 +250,7 @@ export class Sock implements PortOwner {
       return EADDRINUSE;
     }
     try {
-      const at = { addr: this.rcvAddr, port: this.num, backlog, options: stackOptions(this.o) };
+      const at = { addr: this.rcvAddr, port: this.num, backlog };
       this.listener = listen(this.host.st, at, (so) => {
         this.host.incoming(this, so);
         return so.handler;
@@ -258,6 +260,7 @@ export class Sock implements PortOwner {
       return -err.errno;
     }
     this.listener.limit = backlog;
+    setListener(this.listener, this.o);
     this.host.own.add(this.listener);
     this.host.listening(this, ready);
     return 0;
@@ -274,6 +277,7 @@ export class Sock implements PortOwner {
     this.so = so;
     so.upcall = (o) => this.changed(o);
     this.#ss = SS_CONNECTED;
+    this.passive = true;
     this.#ended = false;
     this.rcvAddr = so.tp!.t_inpcb!.l3;
     this.lport = so.localPort;
@@ -486,7 +490,7 @@ export class Sock implements PortOwner {
     let mask = 0;
     if (this.shut === SHUTDOWN_MASK || state === LX_CLOSE) mask |= POLLHUP;
     if (this.shut & RCV_SHUTDOWN) mask |= POLLIN | POLLRDNORM | POLLRDHUP;
-    if (state !== LX_SYN_SENT && state !== LX_SYN_RECV) {
+    if (state !== LX_SYN_SENT && (state !== LX_SYN_RECV || this.passive)) {
       if (this.readable >= this.o.rcvLowat) mask |= POLLIN | POLLRDNORM;
       if (this.shut & SEND_SHUTDOWN || this.writable) mask |= POLLOUT | POLLWRNORM;
     }

@@ -8,14 +8,14 @@ const missing = labMissing('python3');
 const SEQUENCES = Number(process.env.ENDPOINT_SEQUENCES ?? 250);
 
 /** The socket endpoint, driven by the Python client of docs/examples, beside Linux's own sockets in the same surroundings. */
-describe.skipIf(missing)(`the socket endpoint against Linux ${missing}`, () => {
+describe.skipIf(missing).each([1, 2])(`the socket endpoint against Linux, %i queues ${missing}`, (queues) => {
   let ours: Lab;
   let linux: Lab;
   let x: Xsiftr;
   let words: string[];
 
   beforeAll(async () => {
-    ours = await Lab.create('epours');
+    ours = await Lab.create('epours', { queues });
     linux = await Lab.create('eplinux');
     const path = join(ours.dir, 'sockets');
     const times = ['--sysctl', 'net.inet.tcp.keepinit=12000', '--sysctl', 'net.inet.tcp.msl=2000'];
@@ -49,9 +49,12 @@ describe.skipIf(missing)(`the socket endpoint against Linux ${missing}`, () => {
   );
 
   test('kstat and netstat -s show the endpoint, and nothing of it is left when the clients have gone', async () => {
-    const text = (await x.command(['netstat', '-s'])).stdout;
+    const text = (await x.command(['netstat', '-ss', '-p', 'endpoint'])).stdout;
     expect(text).toMatch(/\d+ clients connected/);
     expect(text).not.toMatch(/clients? now|descriptors? open/);
     expect(text).not.toMatch(/malformed/);
+    const kstat = (await x.command(['kstat', 'ix1:0:endpoint:0'])).stdout;
+    expect(kstat).toMatch(/descriptors: 0\b/);
+    expect(kstat).toMatch(/requests: [1-9]/);
   });
 });

@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import * as C from '../../../src/endpoint/codec.ts';
+import { silent } from '../../../src/endpoint/connect.ts';
 import * as L from '../../../src/endpoint/linux.ts';
 import { sockaddrIn } from '../../../src/endpoint/sockaddr.ts';
 import { eps } from '../../../src/metrics/layout.ts';
+import { connect } from '../../../src/stack/socket/socket.ts';
 import { EpLab, pollfds } from '../../lab/epclient.ts';
 
 /** A request as spec/endpoint.md writes it: u32 len, u16 op, u16 0, i32 fd, a, b, c, payload. */
@@ -209,6 +211,32 @@ describe('options take effect on the connection', () => {
     expect(v.getBigUint64(120, true)).toBe(3001n);
     expect(v.getBigUint64(200, true)).toBe(3000n);
     expect(lab.ca.call(C.OP_GETSOCKOPT, a, L.SOL_TCP, L.TCP_INFO, 104).payload).toHaveLength(104);
+  });
+
+  test('TCP_FASTOPEN on a listener: data of a SYN can be read, and answered, before the handshake has ended (RFC 7413)', () => {
+    const lab = new EpLab({ tune: { tcp_fastopen_server_enable: 1, tcp_fastopen_client_enable: 1 } });
+    const { cb } = lab;
+    const listener = cb.socket(L.SOCK_NONBLOCK);
+    cb.setInt(listener, L.SOL_TCP, L.TCP_FASTOPEN, 5);
+    cb.do(C.OP_BIND, listener, 0, 0, 0, sockaddrIn(0, 80));
+    cb.do(C.OP_LISTEN, listener, 5);
+    const open = (): void => {
+      const so = connect(lab.net.a.st, { faddr: lab.net.b.addr, fport: 80, fastOpen: true }, silent);
+      so.send(new Uint8Array(7), 0, 7);
+    };
+    // The first one asks for the cookie.
+    open();
+    lab.run(100_000);
+    cb.do(C.OP_ACCEPT, listener);
+    open();
+    // Half a round trip, in which only the SYN can have come.
+    lab.run(700);
+    const fd = cb.do(C.OP_ACCEPT, listener);
+    expect(fd).toBeGreaterThan(0);
+    expect(cb.call(C.OP_GETSOCKOPT, fd, L.SOL_TCP, L.TCP_INFO, 1).payload[0]).toBe(L.LX_SYN_RECV);
+    expect(cb.poll(fd)).toBe(L.POLLIN | L.POLLRDNORM | L.POLLOUT | L.POLLWRNORM);
+    expect(cb.do(C.OP_RECV, fd, 100)).toBe(7);
+    expect(cb.do(C.OP_SEND, fd, 0, 0, 0, new Uint8Array(3))).toBe(3);
   });
 
   test('urgent data stands in line: POLLPRI, reading stops before its last byte, SIOCATMARK (RFC 6093 section 6)', () => {
