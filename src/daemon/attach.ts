@@ -125,6 +125,7 @@ export async function attach(options: AttachOptions): Promise<Attached> {
         nshards: 1,
         version: VERSION,
         secret: null,
+        tfoKey: tuning.tfoKey,
         ...setupOf(taken, 0),
         ringSize: run.ringSize,
         tunables: tuning.fields(),

@@ -232,6 +232,7 @@ export class Daemon {
         nshards: plan.queues,
         version: VERSION,
         secret,
+        tfoKey: this.tuning.tfoKey,
         ...setupOf(this.#taken!, k),
         ringSize: plan.options.ringSize,
         tunables: this.tuning.fields(),
@@ -267,6 +268,7 @@ export class Daemon {
       this.siftr!,
       (fields) => all({ op: 'tune', fields }),
       (name) => all({ op: 'cc', name }),
+      (words) => all({ op: 'tfoKey', words }),
     );
     this.dummynet.connect({
       count: this.shards.length,

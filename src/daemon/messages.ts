@@ -39,6 +39,8 @@ export type ShardRequest =
   | { readonly op: 'hostCache' }
   /** Connections made from now on have that congestion control, unless they name one. */
   | { readonly op: 'cc'; readonly name: string }
+  /** Fast Open cookies are made with that key from now on. */
+  | { readonly op: 'tfoKey'; readonly words: readonly number[] }
   /** Links or unlinks the SIFTR hook; `enableUs` is the wall time of the enable line, µs. */
   | { readonly op: 'siftr'; readonly on: boolean; readonly enableUs: number }
   /** The link of interface `ifIndex` went down or came up. */

@@ -11,6 +11,8 @@ export interface ShardSetup {
   readonly version: string;
   /** Four random words, the same for every shard (`StackOptions.secret`); null for a single one. */
   readonly secret: readonly number[] | null;
+  /** Key of Fast Open cookies to begin with; null for none. */
+  readonly tfoKey: readonly number[] | null;
   readonly interfaces: readonly ShardInterface[];
   /** Frames that this shard owns: of the process's UMEM from `first` on, or, where that is null, memory of its own. */
   readonly frames: { readonly first: number | null; readonly count: number };

@@ -42,6 +42,8 @@ async function run(): Promise<void> {
         return shard.hostCache();
       case 'cc':
         return shard.setCc(req.name);
+      case 'tfoKey':
+        return shard.setTfoKey(req.words);
       case 'siftr':
         return shard.siftr(req.on, req.enableUs);
       case 'dummynet':

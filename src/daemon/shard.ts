@@ -132,6 +132,7 @@ export class Shard implements ShardWork {
     st.onWarning = (text) => outside.log('warn', text);
     tcpInit(st);
     setCcDefault(st, setup.cc.algorithm);
+    if (setup.tfoKey !== null) st.tcp.tfo.setKey(setup.tfoKey);
     setup.interfaces.forEach((itf, i) => {
       const link = itf.link.kind === 'xsk' ? this.#openXsk(native, itf, pool) : this.#makeUnix(itf, i, pool);
       this.#links.push(link);
@@ -321,6 +322,12 @@ export class Shard implements ShardWork {
   /** Connections made from now on have that congestion control, unless they name one. */
   setCc(name: string): void {
     setCcDefault(this.stack, name);
+  }
+
+  /** Makes Fast Open cookies with that key from now on. */
+  setTfoKey(words: readonly number[]): void {
+    this.enter();
+    this.stack.tcp.tfo.setKey(words);
   }
 
   /** The link of an interface went down or came up; what waits to be sent is sent then. */

@@ -16,6 +16,7 @@ import { type SysctlChange, type SysctlRow, sysctlRows } from '../views/sysctl.t
 
 const SIFTR = 'net.inet.siftr.';
 export const CC_ALGORITHM = 'net.inet.tcp.cc.algorithm';
+const TFO_SETKEY = 'net.inet.tcp.fastopen.setkey';
 const HC_LIST = 'net.inet.tcp.hostcache.list';
 
 /** The sysctl tree of a process: the main thread's copy rules, shards get what changes. */
@@ -27,6 +28,10 @@ export class Tuning {
   #publish: (fields: Record<string, number>) => Promise<void>;
   /** Names the congestion control of new connections to every shard. */
   #publishCc: (name: string) => Promise<void>;
+  /** Gives every shard a key of Fast Open cookies. */
+  #publishKey: (words: number[]) => Promise<void>;
+  /** Such a key from before start, or null. */
+  #key: number[] | null;
   /** Knobs are set one after the other, so that all shards and what is shown end with the same value. */
   #last: Promise<unknown>;
 
@@ -34,6 +39,8 @@ export class Tuning {
     this.#last = Promise.resolve();
     this.#publish = async () => {};
     this.#publishCc = async () => {};
+    this.#publishKey = async () => {};
+    this.#key = null;
   }
 
   /** From now on SIFTR's knobs are its control's, and changes go to the shards. */
@@ -41,16 +48,19 @@ export class Tuning {
     siftr: SiftrControl,
     publish: (fields: Record<string, number>) => Promise<void>,
     publishCc: (name: string) => Promise<void> = async () => {},
+    publishKey: (words: number[]) => Promise<void> = async () => {},
   ): void {
     this.#siftr = siftr;
     this.#publish = publish;
     this.#publishCc = publishCc;
+    this.#publishKey = publishKey;
   }
 
   /** Applies assignments before anything runs; those of SIFTR are the caller's to read back. */
   boot(assignments: readonly SysctlAssignment[]): void {
     for (const a of assignments) {
-      if (a.decl.type === 'string') this.#texts.set(a.decl.name, String(a.value));
+      if (a.decl.name === TFO_SETKEY) this.#key = this.#keyOf(String(a.value));
+      else if (a.decl.type === 'string') this.#texts.set(a.decl.name, String(a.value));
       else setTunable(this.tune, a.decl, Number(a.value));
     }
   }
@@ -58,6 +68,18 @@ export class Tuning {
   /** Text of a string knob that was set before start, or undefined. */
   text(name: string): string | undefined {
     return this.#texts.get(name);
+  }
+
+  /** Words of the key of Fast Open cookies that was set before start, or null. */
+  get tfoKey(): readonly number[] | null {
+    return this.#key;
+  }
+
+  /** The words of a key in hexadecimal digits, least significant byte first; null for none. */
+  #keyOf(text: string): number[] | null {
+    const bytes = Buffer.from(text, 'hex');
+    if (bytes.length !== this.tune.tcp_fastopen_keylen) return null;
+    return Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readInt32LE(4 * i));
   }
 
   /** Every numeric field, for a shard's start. */
@@ -100,6 +122,10 @@ export class Tuning {
         setTunable(this.tune, decl, Number(value));
         await this.#publish({ [decl.field]: Number(value) });
         if (decl.action === true) setTunable(this.tune, decl, 0);
+      } else if (name === TFO_SETKEY) {
+        const words = this.#keyOf(String(value));
+        if (words !== null) await this.#publishKey(words);
+        return { name, old, new: words === null ? old : 'set' };
       } else if (name === CC_ALGORITHM) {
         await this.#publishCc(String(value));
       }

@@ -16,6 +16,8 @@ export interface ListenTo {
   /** IPv4 address; default any. */
   host?: string;
   backlog?: number;
+  /** Clients may open with data in their SYN (TCP Fast Open), where net.inet.tcp.fastopen.server_enable is 1. Not in `node:net`. */
+  fastOpen?: boolean;
   signal?: AbortSignal;
 }
 
@@ -95,7 +97,7 @@ export class Server extends EventEmitter {
     }
     this.#host = host;
     try {
-      this.#listener = this.#listen(addr, port, backlog);
+      this.#listener = this.#listen(addr, port, backlog, to.fastOpen);
     } catch (e) {
       const errno = errnoOf(e);
       const err = errno === 0 ? e : listenError(errno, host, port);
@@ -110,14 +112,15 @@ export class Server extends EventEmitter {
   }
 
   /** The stack knows no port 0: a free port of the dynamic range (RFC 6335, section 6) is looked for here. */
-  #listen(addr: number, port: number, backlog: number | undefined): StreamListener {
+  #listen(addr: number, port: number, backlog?: number, fastOpen?: boolean): StreamListener {
     const accept = (so: StreamSocket): StreamHandler => this.#accept(so);
-    if (port !== 0) return this.#transport.listen({ addr, port, backlog, options: this.#options.tcp }, accept);
+    if (port !== 0)
+      return this.#transport.listen({ addr, port, backlog, fastOpen, options: this.#options.tcp }, accept);
     const first = randomInt(DYNAMIC_PORTS);
     for (let i = 1; ; i++) {
       try {
         const chosen = DYNAMIC_FIRST + ((first + i) % DYNAMIC_PORTS);
-        return this.#transport.listen({ addr, port: chosen, backlog, options: this.#options.tcp }, accept);
+        return this.#transport.listen({ addr, port: chosen, backlog, fastOpen, options: this.#options.tcp }, accept);
       } catch (e) {
         if (errnoOf(e) !== EADDRINUSE || i === DYNAMIC_PORTS) throw e;
       }

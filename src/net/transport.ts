@@ -71,6 +71,8 @@ export interface ListenOptions {
   port: number;
   backlog?: number;
   reuse?: boolean;
+  /** Clients may open with data in their SYN (RFC 7413), where net.inet.tcp.fastopen.server_enable allows it. */
+  fastOpen?: boolean;
   /** Options of the connections, set before they are accepted. */
   options?: Partial<SockOptValues>;
 }
@@ -81,6 +83,8 @@ export interface ConnectOptions {
   fport: number;
   laddr?: number;
   lport?: number;
+  /** What is sent before the turn of the event loop ends rides on the SYN, where the server's cookie is known (RFC 7413). */
+  fastOpen?: boolean;
   /** Options that hold from the SYN on. */
   options?: Partial<SockOptValues>;
 }

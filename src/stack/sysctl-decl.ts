@@ -33,6 +33,8 @@ export interface SysctlString {
   readonly rw: 'rw' | 'ro' | 'boot';
   /** Shown only where it is named. */
   readonly skip?: boolean;
+  /** A key of so many bytes, in hexadecimal digits. It can be written and never read. */
+  readonly keyBytes?: number;
   readonly unit?: string;
   readonly descr: string;
 }

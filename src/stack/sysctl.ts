@@ -84,6 +84,15 @@ export class Tunables {
   tcp_reass_maxqueuelen = 1536;
   tcp_syncookies = 1;
   tcp_syncookies_only = 0;
+  tcp_fastopen_server_enable = 0;
+  tcp_fastopen_client_enable = 1;
+  tcp_fastopen_acceptany = 0;
+  tcp_fastopen_autokey = 120;
+  tcp_fastopen_keylen = 16;
+  tcp_fastopen_maxkeys = 2;
+  tcp_fastopen_ccache_buckets = 2048;
+  tcp_fastopen_ccache_bucket_limit = 16;
+  tcp_fastopen_path_disable_time = 900;
   tcp_syncache_hashsize = 512;
   tcp_syncache_bucketlimit = 30;
   tcp_syncache_cachelimit = 15360;
@@ -143,6 +152,7 @@ export function selectSysctls(name = ''): readonly SysctlDecl[] {
 /** What values a knob takes, for refusals and documents: `1..255`, `0 or 1`, `1 to 1023 bytes of text`. */
 export function sysctlRange(decl: SysctlDecl): string {
   if (decl.type === 'string' && decl.allowed !== undefined) return decl.allowed().join(', ');
+  if (decl.type === 'string' && decl.keyBytes !== undefined) return `${2 * decl.keyBytes} hexadecimal digits`;
   if (decl.type === 'string') return `1 to ${decl.maxLength} bytes of text`;
   if (decl.type === 'bool') return '0 or 1';
   return `${decl.min}..${decl.max}`;
@@ -171,6 +181,10 @@ export function parseSysctl(decl: SysctlDecl, text: string): number | string {
   };
   if (decl.type === 'string') {
     if (text === '') throw refuse('empty value');
+    if (decl.keyBytes !== undefined && text !== decl.default) {
+      if (text.length !== 2 * decl.keyBytes || !/^[0-9a-fA-F]*$/.test(text)) throw refuse('not a key');
+      return text;
+    }
     if (text.includes('\0')) throw refuse('a zero byte in it');
     if (utf8Length(text) > decl.maxLength) throw refuse('too long');
     if (decl.allowed !== undefined && !decl.allowed().includes(text)) throw refuse('not loaded');

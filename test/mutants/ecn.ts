@@ -95,7 +95,7 @@ export const ecnMutants: readonly Mutant[] = [
     ],
   },
   {
-    file: 'src/stack/tcp/syncache.ts',
+    file: 'src/stack/tcp/syncache-entry.ts',
     find: 'tp.ecn_recover = e.iss;',
     replace: 'tp.ecn_recover = tp.snd_max;',
     kills: ['unit/stack/tcp/ecn.test.ts › reacts to an ECE on a duplicate ACK as well'],
@@ -132,7 +132,7 @@ export const ecnMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/syncache.ts',
-    find: 'e.ecn = ecnWanted(flags, st.tune.tcp_ecn_enable);',
+    find: 'e.ecn = ecnWanted(flags, tune.tcp_ecn_enable);',
     replace: 'e.ecn = true;',
     kills: ['unit/stack/tcp/ecn.test.ts › echoes nothing where ECN was not agreed'],
   },

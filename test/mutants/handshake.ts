@@ -1,11 +1,11 @@
-/** Handshakes: SYN cookies (RFC 4987), TIME-WAIT (RFC 6191), Fast Open (RFC 7413): clauses to switch off. */
+/** Handshakes: SYN cookies (RFC 4987), TIME-WAIT (RFC 6191): clauses to switch off. */
 import type { Mutant } from './mutants.ts';
 
 export const handshakeMutants: readonly Mutant[] = [
   {
     file: 'src/stack/tcp/syncache.ts',
-    find: 'if (!reuse && (this.#cookiesOnly || ',
-    replace: 'if (!reuse && (',
+    find: '!reuse && (this.#cookiesOnly || ',
+    replace: '!reuse && (',
     kills: [
       'unit/stack/tcp/syncookies.test.ts › leaves nothing behind until its ACK comes: no entry, no block, no timer (net.inet.tcp.syncookies_only)',
     ],
@@ -47,8 +47,8 @@ export const handshakeMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/syncache.ts',
-    find: '    e.ecn = false;\n    if (tune',
-    replace: '    e.ecn = true;\n    if (tune',
+    find: 'this.#fill(e, l, m, seq, 0, win);',
+    replace: 'this.#fill(e, l, m, seq, 0xc2, win);',
     kills: [
       'unit/stack/tcp/syncookies.test.ts › agrees to no ECN, which it could not remember: the SYN,ACK is without ECE, and the connection without marks',
     ],

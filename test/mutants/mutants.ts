@@ -4,6 +4,7 @@
  */
 import { ecnMutants } from './ecn.ts';
 import { eventMutants } from './events.ts';
+import { fastopenMutants } from './fastopen.ts';
 import { handshakeMutants } from './handshake.ts';
 import { hostcacheMutants } from './hostcache.ts';
 import { knobMutants } from './knobs.ts';
@@ -46,4 +47,5 @@ export const mutants: readonly Mutant[] = [
   ...sockoptMutants,
   ...memoryMutants,
   ...knobMutants,
+  ...fastopenMutants,
 ];

@@ -128,7 +128,7 @@ export const pmtuMutants: readonly Mutant[] = [
     kills: [`${TESTS}is given up after net.inet.ip.mtudisctimeout, 10 minutes, and not earlier (RFC 1191 section 6.3)`],
   },
   {
-    file: 'src/stack/tcp/syncache.ts',
+    file: 'src/stack/tcp/syncache-entry.ts',
     find: 'rt.mtu - 40;',
     replace: 'rt.mtu - 80;',
     kills: [

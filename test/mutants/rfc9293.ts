@@ -24,7 +24,7 @@ export const rfc9293Mutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-output.ts',
-    find: 'if (off + len === snd.sb_cc) flags |= TH_PUSH;',
+    find: 'if (off + len === snd.sb_cc && !isSyn) flags |= TH_PUSH;',
     replace: '',
     kills: ['unit/stack/tcp/requirements.test.ts › sets PSH on the segment that empties the buffer (MUST-61)'],
   },
@@ -215,7 +215,7 @@ export const rfc9293Mutants: readonly Mutant[] = [
     ],
   },
   {
-    file: 'src/stack/tcp/syncache.ts',
+    file: 'src/stack/tcp/syncache-entry.ts',
     find: 'to.flags = TOF_MSS;',
     replace: 'to.flags = 0;',
     kills: [

@@ -50,7 +50,7 @@ export const sackMutants: readonly Mutant[] = [
     kills: ['unit/stack/tcp/sack.test.ts › reports blocks only to a peer whose SYN permitted it (section 3)'],
   },
   {
-    file: 'src/stack/tcp/syncache.ts',
+    file: 'src/stack/tcp/syncache-entry.ts',
     find: 'if (e.flags & TF_SACK_PERMIT) to.flags |= TOF_SACKPERM;',
     replace: 'to.flags |= TOF_SACKPERM;',
     kills: [

@@ -46,7 +46,7 @@ export const chargen: Service = {
       end: (so) => so.close(),
       closed: (so) => open.delete(so),
     };
-    const listener = host.transport.listen({ addr: 0, port: chargen.port }, (so) => {
+    const listener = host.transport.listen({ addr: 0, port: chargen.port, fastOpen: true }, (so) => {
       so.ctx = 0;
       open.add(so);
       return handler;

@@ -31,7 +31,7 @@ export const daytime: Service = {
       end: (so) => so.close(),
       closed: (so) => open.delete(so),
     };
-    const listener = host.transport.listen({ addr: 0, port: daytime.port }, (so) => {
+    const listener = host.transport.listen({ addr: 0, port: daytime.port, fastOpen: true }, (so) => {
       open.add(so);
       return handler;
     });

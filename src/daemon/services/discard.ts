@@ -15,7 +15,7 @@ export const discard: Service = {
       end: (so) => so.close(),
       closed: (so) => open.delete(so),
     };
-    const listener = host.transport.listen({ addr: 0, port: discard.port }, (so) => {
+    const listener = host.transport.listen({ addr: 0, port: discard.port, fastOpen: true }, (so) => {
       open.add(so);
       return handler;
     });

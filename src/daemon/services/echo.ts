@@ -21,7 +21,7 @@ export const echo: Service = {
       end: (so) => so.close(),
       closed: (so) => open.delete(so),
     };
-    const listener = host.transport.listen({ addr: 0, port: echo.port }, (so) => {
+    const listener = host.transport.listen({ addr: 0, port: echo.port, fastOpen: true }, (so) => {
       open.add(so);
       return handler;
     });

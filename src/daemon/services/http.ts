@@ -89,7 +89,7 @@ export const http: Service = {
   start(host) {
     let server: HttpServer | null = null;
     const open = new Set<Socket>();
-    const listener = host.transport.listen({ addr: 0, port: http.port }, (so) => {
+    const listener = host.transport.listen({ addr: 0, port: http.port, fastOpen: true }, (so) => {
       const socket = new Socket(host.transport, { allowHalfOpen: true, noDelay: true }, so);
       open.add(socket);
       socket.once('close', () => open.delete(socket));

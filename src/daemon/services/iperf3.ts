@@ -75,7 +75,7 @@ class Iperf3Shard implements TestHome, RunningService {
     this.#host = host;
     this.shard = host.shard;
     this.nshards = host.nshards;
-    this.#listener = host.transport.listen({ addr: 0, port: iperf3.port }, (so) => this.#accept(so));
+    this.#listener = host.transport.listen({ addr: 0, port: iperf3.port, fastOpen: true }, (so) => this.#accept(so));
     this.#unsubscribe = host.bus.subscribe(TOPIC, (msg) => {
       host.transport.enter();
       this.#receive(msg as Message);

@@ -10,6 +10,9 @@ import { Socket, type SocketHandler } from './socket.ts';
 import { SocketError } from './socket-error.ts';
 import { SOCKOPT_DEFAULTS, type SockOpts, type SockOptValues, sockBufSize } from './sockopt.ts';
 
+/** How long a Fast Open request that was reset counts as pending, ms: as Linux has it. */
+const TFO_RESET_MS = 60_000;
+
 /** A listening socket of one shard. */
 export class Listener {
   /** Address, int32; 0 for any. */
@@ -28,14 +31,28 @@ export class Listener {
   held: number;
   /** More than this many may not wait: one and a half backlogs (listen(2) of FreeBSD). */
   limit: number;
+  /** Clients may open with data in their SYN where net.inet.tcp.fastopen.server_enable allows it (TCP_FASTOPEN); may be changed. */
+  fastOpen: boolean;
   readonly #st: Stack;
   readonly #accept: AcceptFn;
   readonly #queue: Socket[];
   /** Those that wait for data first (TCP_DEFER_ACCEPT). */
   readonly #deferred: DeferQueue;
   #closed: boolean;
+  #tfoPending: number;
+  /** Such requests that were reset, and the clock.ms of the last. */
+  #tfoResets: number;
+  #tfoResetMs: number;
 
-  constructor(st: Stack, addr: number, port: number, backlog: number, cc: CcModule | null, accept: AcceptFn) {
+  constructor(
+    st: Stack,
+    addr: number,
+    port: number,
+    backlog: number,
+    cc: CcModule | null,
+    fastOpen: boolean,
+    accept: AcceptFn,
+  ) {
     this.#st = st;
     this.addr = addr;
     this.port = port;
@@ -46,10 +63,31 @@ export class Listener {
     this.cc = cc;
     this.held = 0;
     this.limit = (backlog * 3) >> 1;
+    this.fastOpen = fastOpen;
     this.#accept = accept;
     this.#queue = [];
     this.#deferred = new DeferQueue(st, (so) => this.#ready(so));
     this.#closed = false;
+    this.#tfoPending = 0;
+    this.#tfoResets = 0;
+    this.#tfoResetMs = 0;
+  }
+
+  /** Fast Open requests whose handshake is not over; those that were reset count for a while, lest RSTs make room (RFC 7413 section 5.1). */
+  tfoPending(nowMs: number): number {
+    if (this.#tfoResets > 0 && ((nowMs - this.#tfoResetMs) | 0) > TFO_RESET_MS) this.#tfoResets = 0;
+    return this.#tfoPending + this.#tfoResets;
+  }
+
+  tfoBegin(): void {
+    this.#tfoPending++;
+  }
+
+  tfoEnd(reset: boolean, nowMs: number): void {
+    this.#tfoPending--;
+    if (!reset) return;
+    this.#tfoResets++;
+    this.#tfoResetMs = nowMs;
   }
 
   /** Connections that wait to be accepted. */
@@ -65,6 +103,7 @@ export class Listener {
   makeSocket(): Socket {
     const so = new Socket(this.#st, notAccepted, this.sndBuf, this.rcvBuf);
     so.cc = this.cc;
+    so.fastOpen = this.fastOpen;
     so.opt = this.opt;
     so.autoSnd = this.opt.sndBuf === 0;
     so.autoRcv = this.opt.rcvBuf === 0;
@@ -163,6 +202,8 @@ export interface ListenOptions {
   readonly backlog?: number;
   /** Name of a congestion-control module (cc/registry.ts); absent for the default, net.inet.tcp.cc.algorithm. */
   readonly cc?: string;
+  /** Whether clients may open with data in their SYN (TCP_FASTOPEN; net.inet.tcp.fastopen.server_enable); default false. */
+  readonly fastOpen?: boolean;
   /** Options of the connections. */
   readonly options?: Partial<SockOptValues>;
 }
@@ -173,7 +214,8 @@ export function listen(st: Stack, opts: ListenOptions, accept: AcceptFn): Listen
   const what = `${addr === 0 ? '*' : inetNtoa(addr)}:${opts.port}`;
   const cc = opts.cc === undefined ? null : ccFind(opts.cc);
   if (addr !== 0 && !st.isLocal(addr)) throw new SocketError(EADDRNOTAVAIL, 'listen', what);
-  const l = new Listener(st, addr, opts.port, opts.backlog ?? st.tune.ipc_soacceptqueue, cc, accept);
+  const backlog = opts.backlog ?? st.tune.ipc_soacceptqueue;
+  const l = new Listener(st, addr, opts.port, backlog, cc, opts.fastOpen ?? false, accept);
   if (opts.options !== undefined) l.setOptions(opts.options);
   if (!st.tcp.listeners.add(l)) throw new SocketError(EADDRINUSE, 'listen', what);
   return l;

@@ -8,6 +8,7 @@ import type { Stack } from '../stack.ts';
 import type { CcModule } from '../tcp/cc/cc.ts';
 import { ccSwitch } from '../tcp/cc/glue.ts';
 import { ccFind, ccNames } from '../tcp/cc/registry.ts';
+import { tfoEarly } from '../tcp/tcp-fastopen.ts';
 import { finIsAcked, haveEstablished, TCPS_CLOSE_WAIT, TCPS_ESTABLISHED, TCPS_TIME_WAIT } from '../tcp/tcp-fsm.ts';
 import { tcpOutput } from '../tcp/tcp-output.ts';
 import { urgentSend } from '../tcp/tcp-urgent.ts';
@@ -75,6 +76,8 @@ export class Socket {
   noFdRef: boolean;
   /** SBS_CANTSENDMORE: FIN is queued or sent. */
   cantSendMore: boolean;
+  /** Fast Open is wanted (active open), or the listener offers it (TCP_FASTOPEN). Whether it was used `tp.t_tfo` tells. */
+  fastOpen: boolean;
   /** What the application has set; changed by `setOptions` only. */
   opt: SockOpts;
   /** Congestion control asked for; null takes the stack's default. */
@@ -115,6 +118,7 @@ export class Socket {
     this.so_rcv = new SockBuf(rcv, st.tcp.sockMem);
     this.noFdRef = false;
     this.cantSendMore = false;
+    this.fastOpen = false;
     this.opt = SOCKOPT_DEFAULTS;
     this.cc = null;
     this.autoSnd = true;
@@ -226,7 +230,7 @@ export class Socket {
       this.so_snd.append(u8, off, n);
       if (urgent) urgentSend(tp);
       if (tp.t_trace !== null) tp.t_trace(tp, TA_USER, 1, tp.snd_nxt, n);
-      if (tp.t_state === TCPS_ESTABLISHED || tp.t_state === TCPS_CLOSE_WAIT) tcpOutput(tp);
+      if (tp.t_state === TCPS_ESTABLISHED || tp.t_state === TCPS_CLOSE_WAIT || tfoEarly(tp)) tcpOutput(tp);
     }
     return n;
   }
@@ -524,6 +528,11 @@ export interface ConnectOptions {
   readonly lport?: number;
   /** Name of a congestion-control module (cc/registry.ts); absent for the default, net.inet.tcp.cc.algorithm. */
   readonly cc?: string;
+  /**
+   * Fast Open (RFC 7413; net.inet.tcp.fastopen.client_enable): what is sent before the end of the pass rides on the SYN, where the server's
+   * cookie is known; else one is asked for. Only for requests that may arrive twice (section 6.3.1).
+   */
+  readonly fastOpen?: boolean;
   readonly options?: Partial<SockOptValues>;
 }
 
@@ -531,6 +540,7 @@ export interface ConnectOptions {
 export function connect(st: Stack, opts: ConnectOptions, handler: SocketHandler): Socket {
   const so = new Socket(st, handler, st.tune.tcp_sendspace, st.tune.tcp_recvspace);
   if (opts.cc !== undefined) so.cc = ccFind(opts.cc);
+  so.fastOpen = opts.fastOpen ?? false;
   if (opts.options !== undefined) so.setOptions(opts.options);
   const errno = tcpConnect(st, so, opts.laddr ?? 0, opts.lport ?? 0, opts.faddr, opts.fport);
   if (errno !== 0) throw new SocketError(errno, 'connect', `${inetNtoa(opts.faddr)}:${opts.fport}`);

@@ -4,81 +4,23 @@
  * leaves nothing here (tcp-syncookies.ts), or with net.inet.tcp.syncookies 0 takes the place of the oldest.
  */
 import { tcps } from '../../metrics/layout.ts';
-import { F_TX_L4CSUM } from '../../rings/link.ts';
 import type { Mbuf } from '../../rings/mbuf.ts';
-import { FlowKey, flowHash } from '../flow.ts';
-import { ipOutput } from '../net/ip-output.ts';
-import { RouteCache, routeLookup } from '../net/route.ts';
+import { type FlowKey, flowHash } from '../flow.ts';
+import { RouteCache } from '../net/route.ts';
 import type { Listener } from '../socket/socket.ts';
 import type { Stack } from '../stack.ts';
-import { Timer } from '../timers.ts';
-import {
-  TCP_HDR_LEN,
-  TCP_MAXWIN,
-  TH_ACK,
-  TH_ECE,
-  TH_SYN,
-  TOF_MSS,
-  TOF_SACKPERM,
-  TOF_SCALE,
-  TOF_TS,
-  tcpAddoptions,
-  tcpEmit,
-} from '../wire/tcp.ts';
+import { TCP_MAXWIN, TOF_MSS, TOF_SACKPERM, TOF_SCALE, TOF_TS, tcpCheckLen } from '../wire/tcp.ts';
 import { seqGeq, seqGt, seqLeq, seqLt } from './seq.ts';
-import { ecnWanted, IPTOS_ECN_MASK } from './tcp-ecn.ts';
-import { TCPS_SYN_RECEIVED } from './tcp-fsm.ts';
-import { tcpRequestScale } from './tcp-output.ts';
-import { tcpMss, tcpNewIss, tcpNewTsOffset, tcpNewtcpcb, tcpSetFlowid } from './tcp-subr.ts';
+import { SyncacheEntry, syncacheChallenge, syncacheSocket, syncacheTransmit } from './syncache-entry.ts';
+import { ecnWanted } from './tcp-ecn.ts';
+import { TFO_ACCEPT, TFO_GIVE, tfoOpened } from './tcp-fastopen.ts';
+import { tcpNewIss, tcpNewTsOffset } from './tcp-subr.ts';
 import { SYNCOOKIE_VALID_MS, Syncookies } from './tcp-syncookies.ts';
-import { TCPTV_REXMTMAX, tcpKeepRestart, tcpXmitTimer } from './tcp-timer.ts';
-import {
-  type Tcpcb,
-  TF_RCVD_SCALE,
-  TF_RCVD_TSTMP,
-  TF_REQ_SCALE,
-  TF_REQ_TSTMP,
-  TF_SACK_PERMIT,
-  TF2_ECN_PERMIT,
-} from './tcpcb.ts';
+import { TCPTV_REXMTMAX, tcpXmitTimer } from './tcp-timer.ts';
+import { type Tcpcb, TF_RCVD_SCALE, TF_RCVD_TSTMP, TF_SACK_PERMIT } from './tcpcb.ts';
 
-const IPPROTO_TCP = 6;
 /** How far beyond the numbers of the connection that it replaces a new one begins (RFC 1122 section 4.2.2.13 (1): beyond them). */
 const TCP_ISSINCR = 64_000;
-
-class SyncacheEntry {
-  readonly key = new FlowKey();
-  readonly timer: Timer;
-  readonly cache: Syncache;
-  hash = 0;
-  prev: SyncacheEntry | null = null;
-  next: SyncacheEntry | null = null;
-  listener: Listener | null = null;
-  iss = 0;
-  irs = 0;
-  flags = 0;
-  tsoff = 0;
-  tsrecent = 0;
-  mss = 0;
-  wscale = 0;
-  wnd = 0;
-  rcvWnd = 0;
-  rexmits = 0;
-  sentUs = 0;
-  flowid = 0;
-  flowtype = 0;
-  dirHash = 0;
-  /** The peer asked for ECN, and gets it (RFC 3168 section 6.1.1). */
-  ecn = false;
-  /** Challenge ACKs sent since `challengeMs`, in clock.ms. */
-  challenges = 0;
-  challengeMs = 0;
-
-  constructor(cache: Syncache) {
-    this.cache = cache;
-    this.timer = new Timer((e: SyncacheEntry) => e.cache.timeout(e), this);
-  }
-}
 
 /** Chain of one bucket, oldest first. */
 interface Bucket {
@@ -98,6 +40,8 @@ export class Syncache {
   readonly #cookies: Syncookies;
   /** Stands for the handshake of a cookie while its SYN or its ACK is processed. */
   readonly #scratch: SyncacheEntry;
+  /** The SYN,ACK that goes next brings the Fast Open cookie that was asked for, the first time only. */
+  #giveTfo: boolean;
   #free: SyncacheEntry | null = null;
   count = 0;
 
@@ -106,6 +50,7 @@ export class Syncache {
     this.#seed = st.random.next32();
     this.#cookies = new Syncookies(st);
     this.#scratch = new SyncacheEntry(this);
+    this.#giveTfo = false;
     const n = st.tune.tcp_syncache_hashsize;
     this.#buckets = Array.from({ length: n }, () => ({
       first: null,
@@ -221,7 +166,9 @@ export class Syncache {
       cnt[tcps.tcps_dropsyn]!++;
       return false;
     }
-    if (!reuse && (this.#cookiesOnly || (st.tune.tcp_syncookies !== 0 && this.#full(k)))) {
+    const tfo = st.tcp.tfo.request(l, k, st.tcp.optIn);
+    this.#giveTfo = tfo === TFO_GIVE;
+    if (tfo < TFO_ACCEPT && !reuse && (this.#cookiesOnly || (st.tune.tcp_syncookies !== 0 && this.#full(k)))) {
       this.#sendCookie(l, k, m, seq, win);
       return false;
     }
@@ -233,12 +180,14 @@ export class Syncache {
         return true;
       }
     }
+    if (tfo >= TFO_ACCEPT) {
+      this.#openFast(l, k, m, seq, flags, win, tfo, reuse, last);
+      return false;
+    }
     e = this.#alloc(k);
     e.dirHash = st.dir === null ? 0 : m.flowid === 0 ? 1 : m.flowid;
-    this.#fill(e, l, m, seq, win);
-    e.iss = tcpNewIss(st, k);
-    if (reuse && seqLeq(e.iss, last)) e.iss = (last + TCP_ISSINCR) | 0;
-    e.ecn = ecnWanted(flags, st.tune.tcp_ecn_enable);
+    this.#fill(e, l, m, seq, flags, win);
+    this.#number(e, k, reuse, last);
     if (this.#respond(e)) {
       cnt[tcps.tcps_sc_added]!++;
       cnt[tcps.tcps_sc_entry_count] = this.count;
@@ -249,8 +198,39 @@ export class Syncache {
     return false;
   }
 
+  /** Our initial number: that of the clock, or beyond `last`. */
+  #number(e: SyncacheEntry, k: FlowKey, reuse: boolean, last: number): void {
+    e.iss = tcpNewIss(this.#st, k);
+    if (reuse && seqLeq(e.iss, last)) e.iss = (last + TCP_ISSINCR) | 0;
+  }
+
+  /** A SYN with a good Fast Open cookie makes the connection (RFC 7413 section 4.2.2). */
+  #openFast(
+    l: Listener,
+    k: FlowKey,
+    m: Mbuf,
+    seq: number,
+    flags: number,
+    win: number,
+    how: number,
+    reuse: boolean,
+    last: number,
+  ): void {
+    const st = this.#st;
+    const e = this.#scratch;
+    e.key.copy(k);
+    this.#fill(e, l, m, seq, flags, win);
+    this.#number(e, k, reuse, last);
+    e.sentUs = st.clock.us;
+    const tp = syncacheSocket(this.#st, e, l, k);
+    e.listener = null;
+    // The connection's own entry in the flow directory has taken the place of the SYN's.
+    if (st.dir !== null) st.dir.remove(m.flowid === 0 ? 1 : m.flowid);
+    tfoOpened(tp, l, how, m, tcpCheckLen(st.pool.dv, m.pos, m.len));
+  }
+
   /** What the SYN `m` tells of its sender, with its options in `optIn`. */
-  #fill(e: SyncacheEntry, l: Listener, m: Mbuf, seq: number, win: number): void {
+  #fill(e: SyncacheEntry, l: Listener, m: Mbuf, seq: number, flags: number, win: number): void {
     const st = this.#st;
     const to = st.tcp.optIn;
     const tune = st.tune;
@@ -263,7 +243,7 @@ export class Syncache {
     e.challenges = 0;
     e.challengeMs = st.clock.ms;
     e.flags = 0;
-    e.ecn = false;
+    e.ecn = ecnWanted(flags, tune.tcp_ecn_enable);
     if (tune.tcp_rfc1323 !== 0) {
       if (to.flags & TOF_SCALE) {
         e.flags |= TF_RCVD_SCALE;
@@ -291,7 +271,7 @@ export class Syncache {
     b.overflowMs = st.clock.ms;
     const e = this.#scratch;
     e.key.copy(k);
-    this.#fill(e, l, m, seq, win);
+    this.#fill(e, l, m, seq, 0, win);
     const scaled = (e.flags & TF_RCVD_SCALE) !== 0;
     e.iss = this.#cookies.make(k, seq, e.mss, scaled ? e.wscale : -1, (e.flags & TF_SACK_PERMIT) !== 0);
     const sent = this.#transmit(e, false);
@@ -317,7 +297,7 @@ export class Syncache {
     st.cnt[tcps.tcps_sc_recvcookie]!++;
     const e = this.#scratch;
     e.key.copy(k);
-    this.#fill(e, l, m, irs, win);
+    this.#fill(e, l, m, irs, 0, win);
     e.iss = iss;
     e.sentUs = st.clock.us;
     // Of the options an ACK has timestamps alone; the cookie has the others.
@@ -340,7 +320,7 @@ export class Syncache {
     if (e === null) {
       const c = this.#recvCookie(l, k, seq, ack, m, win);
       if (c === null) return null;
-      const tp = this.#socket(c, l, k);
+      const tp = syncacheSocket(this.#st, c, l, k);
       c.listener = null;
       return tp;
     }
@@ -350,62 +330,10 @@ export class Syncache {
       cnt[tcps.tcps_sc_badack]!++;
       return null;
     }
-    const tp = this.#socket(e, l, k);
+    const tp = syncacheSocket(this.#st, e, l, k);
     if (e.rexmits === 0) tcpXmitTimer(tp, (this.#st.clock.us - e.sentUs) | 0);
     else tp.t_rxtshift = e.rexmits;
     this.#drop(e);
-    return tp;
-  }
-
-  /** The connection that a handshake has led to (`syncache_socket`). */
-  #socket(e: SyncacheEntry, l: Listener, k: FlowKey): Tcpcb {
-    const st = this.#st;
-    const cnt = st.cnt;
-    const so = l.makeSocket();
-    const tp = tcpNewtcpcb(st, k, so);
-    tp.t_state = TCPS_SYN_RECEIVED;
-    tp.iss = e.iss;
-    tp.rack_fack = e.iss;
-    tp.irs = e.irs;
-    tp.snd_una = e.iss;
-    tp.snd_nxt = (e.iss + 1) | 0;
-    tp.snd_max = tp.snd_nxt;
-    tp.snd_recover = e.iss;
-    tp.snd_wl1 = e.irs;
-    tp.snd_wnd = e.wnd;
-    tp.max_sndwnd = e.wnd;
-    tp.rcv_nxt = (e.irs + 1) | 0;
-    tp.rcv_wnd = e.rcvWnd;
-    tp.rcv_adv = (tp.rcv_nxt + e.rcvWnd) | 0;
-    tp.last_ack_sent = tp.rcv_nxt;
-    tp.t_flags &= ~(TF_SACK_PERMIT | TF_REQ_SCALE | TF_REQ_TSTMP);
-    tp.t_flags |= e.flags;
-    if (e.flags & TF_RCVD_SCALE) {
-      tp.t_flags |= TF_REQ_SCALE;
-      tp.snd_scale = e.wscale;
-      tp.rcv_scale = tcpRequestScale(st.tune.ipc_maxsockbuf);
-    }
-    if (e.flags & TF_RCVD_TSTMP) {
-      tp.t_flags |= TF_REQ_TSTMP;
-      tp.ts_recent = e.tsrecent;
-      tp.ts_recent_age = st.clock.ms;
-      tp.ts_offset = e.tsoff;
-    }
-    if (e.ecn) {
-      tp.t_flags2 |= TF2_ECN_PERMIT;
-      cnt[tcps.tcps_ecn_accepts]!++;
-    }
-    tp.ecn_recover = e.iss;
-    tcpMss(tp, e.mss);
-    tcpSetFlowid(st, tp.t_inpcb!, e.flowid, e.flowtype);
-    tcpKeepRestart(tp);
-    so.passiveFrom(l);
-    so.startUs = e.sentUs;
-    // The handshake's segments are the connection's.
-    tp.rcv_segs = 1;
-    tp.snd_segs = 1 + e.rexmits;
-    cnt[tcps.tcps_sc_completed]!++;
-    cnt[tcps.tcps_accepts]!++;
     return tp;
   }
 
@@ -420,49 +348,8 @@ export class Syncache {
     const edge = (next + e.rcvWnd) | 0;
     const inside = len === 0 ? seqGeq(seq, next) && seqLeq(seq, edge) : seqGt(seq + len, next) && seqLt(seq, edge);
     if (inside) return false;
-    this.#challenge(e);
+    syncacheChallenge(this.#st, e, this.#ro);
     return true;
-  }
-
-  /** An ACK that says where we are, a few in a while (RFC 5961 section 7). */
-  #challenge(e: SyncacheEntry): void {
-    const st = this.#st;
-    const most = st.tune.tcp_ack_war_cnt;
-    if (((st.clock.ms - e.challengeMs) | 0) >= st.tune.tcp_ack_war_timewindow) {
-      e.challengeMs = st.clock.ms;
-      e.challenges = 0;
-    }
-    if (e.challenges++ >= most && most !== 0) {
-      st.cnt[tcps.tcps_challengelimited]!++;
-      return;
-    }
-    const m = st.pool.get();
-    if (m === null) {
-      st.cnt[tcps.tcps_sndnobufs]!++;
-      return;
-    }
-    st.cnt[tcps.tcps_challengeack]!++;
-    const k = e.key;
-    let hlen = TCP_HDR_LEN;
-    if (e.flags & TF_RCVD_TSTMP) {
-      const to = st.tcp.optOut;
-      to.flags = TOF_TS;
-      to.tsval = (st.clock.ms + e.tsoff) | 0;
-      to.tsecr = e.tsrecent;
-      hlen += tcpAddoptions(st.pool.dv, m.pos, to, st.tcp.noSacks);
-    }
-    const win = e.flags & TF_RCVD_SCALE ? e.rcvWnd >> tcpRequestScale(st.tune.ipc_maxsockbuf) : e.rcvWnd;
-    const { dv } = st.pool;
-    tcpEmit(dv, m.pos, k.lport, k.fport, (e.iss + 1) | 0, (e.irs + 1) | 0, hlen, TH_ACK, win);
-    m.len = hlen;
-    m.l4 = m.pos;
-    m.flags = F_TX_L4CSUM;
-    m.flowid = e.flowid;
-    m.hashType = e.flowtype;
-    const { tos, ttl } = e.listener!.opt;
-    if (ipOutput(st, m, k.l3, k.f3, IPPROTO_TCP, tos & ~IPTOS_ECN_MASK, ttl, true, null, this.#ro) !== 0) return;
-    st.cnt[tcps.tcps_sndtotal]!++;
-    st.cnt[tcps.tcps_sndacks]!++;
   }
 
   /** A RST for a handshake (RFC 5961 section 3 applied to the entry). */
@@ -480,7 +367,7 @@ export class Syncache {
     }
     if (seq !== next && tune.tcp_insecure_rst === 0) {
       cnt[tcps.tcps_badrstack]!++;
-      this.#challenge(e);
+      syncacheChallenge(this.#st, e, this.#ro);
       return;
     }
     cnt[tcps.tcps_sc_reset]!++;
@@ -580,52 +467,8 @@ export class Syncache {
 
   #transmit(e: SyncacheEntry, byTimer: boolean): boolean {
     const st = this.#st;
-    const cnt = st.cnt;
-    e.sentUs = st.clock.us;
-    const m = st.pool.get();
-    if (m === null) {
-      cnt[tcps.tcps_sndnobufs]!++;
-      return false;
-    }
-    const k = e.key;
-    const rt = routeLookup(st, k.f3, this.#ro);
-    const to = st.tcp.optOut;
-    to.flags = TOF_MSS;
-    to.mss = rt === null ? st.tune.tcp_mssdflt : rt.mtu - 40;
-    const most = e.listener!.opt.maxSeg;
-    if (most !== 0 && most < to.mss) to.mss = most;
-    if (e.flags & TF_RCVD_SCALE) {
-      to.flags |= TOF_SCALE;
-      to.wscale = tcpRequestScale(st.tune.ipc_maxsockbuf);
-    }
-    if (e.flags & TF_SACK_PERMIT) to.flags |= TOF_SACKPERM;
-    if (e.flags & TF_RCVD_TSTMP) {
-      to.flags |= TOF_TS;
-      to.tsval = (st.clock.ms + e.tsoff) | 0;
-      to.tsecr = e.tsrecent;
-    }
-    const hlen = TCP_HDR_LEN + tcpAddoptions(st.pool.dv, m.pos, to, st.tcp.noSacks);
-    tcpEmit(
-      st.pool.dv,
-      m.pos,
-      k.lport,
-      k.fport,
-      e.iss,
-      (e.irs + 1) | 0,
-      hlen,
-      TH_SYN | TH_ACK | (e.ecn ? TH_ECE : 0),
-      e.rcvWnd,
-    );
-    m.len = hlen;
-    m.l4 = m.pos;
-    m.flags = F_TX_L4CSUM;
-    m.flowid = e.flowid;
-    m.hashType = e.flowtype;
-    const { tos, ttl } = e.listener!.opt;
-    if (ipOutput(st, m, k.l3, k.f3, IPPROTO_TCP, tos & ~IPTOS_ECN_MASK, ttl, true, null, this.#ro) !== 0) return false;
-    if (byTimer) return true;
-    cnt[tcps.tcps_sndtotal]!++;
-    cnt[tcps.tcps_sndacks]!++;
-    return true;
+    const cookie = this.#giveTfo ? st.tcp.tfo.cookie : null;
+    this.#giveTfo = false;
+    return syncacheTransmit(st, e, this.#ro, byTimer, cookie);
   }
 }

@@ -12,6 +12,7 @@ import { seqGeq, seqGt, seqLeq, seqLt } from './seq.ts';
 import { CHRONO_IDLE, chronoSet } from './tcp-chrono.ts';
 import { tcpChallengeAck } from './tcp-do-segment.ts';
 import { eceReceived, ecnHold } from './tcp-ecn.ts';
+import { tfoEstablished, tfoServed } from './tcp-fastopen.ts';
 import {
   TCPS_CLOSING,
   TCPS_ESTABLISHED,
@@ -96,6 +97,9 @@ export function tcpAckReceived(
 /** The handshake's last ACK. */
 function establish(st: Stack, tp: Tcpcb, seq: number, ack: number, tiwin: number): void {
   st.cnt[tcps.tcps_connects]!++;
+  // The user has such a connection since its SYN came, and it may have sent.
+  const served = tfoServed(tp);
+  if (served) tfoEstablished(tp);
   if (tp.snd_una === tp.iss) {
     // The SYN is acknowledged; from here on a number is a byte or the FIN.
     if (tp.t_rtttiming && tp.t_rxtshift === 0) tcpXmitTimer(tp, (st.clock.us - tp.t_rtttime) | 0);
@@ -108,13 +112,13 @@ function establish(st: Stack, tp: Tcpcb, seq: number, ack: number, tiwin: number
   if (tiwin > tp.max_sndwnd) tp.max_sndwnd = tiwin;
   tp.snd_wl1 = (seq - 1) | 0;
   tp.snd_wl2 = ack;
-  st.tcp.hostcache.seed(tp);
+  if (!served) st.tcp.hostcache.seed(tp);
   plpStart(tp);
-  ccInit(tp);
+  if (!served) ccInit(tp);
   tcpHandshakeRto(tp);
   tp.t_state = tp.t_socket!.noFdRef || tp.t_socket!.cantSendMore ? TCPS_FIN_WAIT_1 : TCPS_ESTABLISHED;
   st.wheel.arm(tp.t_keep, tcpKeepIdle(tp));
-  tp.t_socket!.connected();
+  if (!served) tp.t_socket!.connected();
 }
 
 /** Begins an ACK's account. */

@@ -5,6 +5,7 @@ import { ECONNREFUSED, EHOSTUNREACH, ENETUNREACH } from '../errno.ts';
 import type { Stack } from '../stack.ts';
 import { thSeq } from '../wire/tcp.ts';
 import { seqGeq, seqLt } from './seq.ts';
+import { tfoSynLost } from './tcp-fastopen.ts';
 import { TCPS_ESTABLISHED, TCPS_SYN_SENT } from './tcp-fsm.ts';
 import { needfragMtu, tcpNeedfrag } from './tcp-pmtu.ts';
 import { tcpDrop } from './tcp-subr.ts';
@@ -43,6 +44,7 @@ export function tcpCtlinput(st: Stack, type: number, code: number, m: Mbuf, mtu:
     return;
   }
   const errno = icmpErrno(type, code);
+  if (tp.t_state === TCPS_SYN_SENT) tfoSynLost(tp);
   // RFC 1122 4.2.3.9: hard errors end an attempt; on an established connection all of them are soft (RFC 5927 section 5.1).
   if (
     tp.t_state === TCPS_SYN_SENT &&

@@ -12,6 +12,7 @@ import { seqGeq, seqGt, seqLeq, seqLt, tstmpLt } from './seq.ts';
 import { ackProcess, tcpAckReceived } from './tcp-ack.ts';
 import { recvbufAutosize } from './tcp-autobuf.ts';
 import { ecnInput } from './tcp-ecn.ts';
+import { tfoDupSyn, tfoForget, tfoServed } from './tcp-fastopen.ts';
 import {
   haveEstablished,
   haveRcvdFin,
@@ -216,6 +217,11 @@ function slowPath(
     // simultaneous open is answered by the SYN,ACK that the retransmission timer sends.
     if (tp.t_state === TCPS_SYN_RECEIVED && seq === tp.irs) {
       if ((flags & TH_ACK) === 0) {
+        if (tfoServed(tp)) {
+          tfoDupSyn(tp);
+          st.pool.put(m);
+          return;
+        }
         tp.t_flags |= TF_ACKNOW;
         tp.snd_nxt = tp.snd_una;
         tcpOutput(tp);
@@ -476,8 +482,10 @@ function rstReceived(st: Stack, tp: Tcpcb, seq: number): void {
     return;
   }
   if (seq === tp.rcv_nxt || st.tune.tcp_insecure_rst !== 0) {
+    const served = tfoServed(tp);
+    if (served) tfoForget(tp, true);
     if (tp.t_state === TCPS_CLOSING || tp.t_state === TCPS_LAST_ACK) tcpClose(tp, 0);
-    else tcpResetByPeer(tp, tp.t_state === TCPS_SYN_RECEIVED);
+    else tcpResetByPeer(tp, tp.t_state === TCPS_SYN_RECEIVED && !served);
     return;
   }
   cnt[tcps.tcps_badrstack]!++;

@@ -36,6 +36,7 @@ import { cwndValidate } from './tcp-ack.ts';
 import { sendbufAutosize } from './tcp-autobuf.ts';
 import { CHRONO_BUSY, chronoSet, chronoUpdate } from './tcp-chrono.ts';
 import { ecnOutput, IPTOS_ECN_ECT0, IPTOS_ECN_MASK } from './tcp-ecn.ts';
+import { TFO_NONE, tfoEarly, tfoSynData, tfoSynOption } from './tcp-fastopen.ts';
 import { haveRcvdFin, TCPS_ESTABLISHED, TCPS_SYN_RECEIVED, TCPS_SYN_SENT, tcpOutflags } from './tcp-fsm.ts';
 import { nopushHolds } from './tcp-nopush.ts';
 import { paceAllows, paceSent } from './tcp-pacing.ts';
@@ -113,7 +114,7 @@ export function tcpOutput(tp: Tcpcb): number {
   const inp = tp.t_inpcb!;
   const so = tp.t_socket!;
   const snd = so.so_snd;
-  const synced = tp.t_state >= TCPS_ESTABLISHED;
+  const synced = tp.t_state >= TCPS_ESTABLISHED || tfoEarly(tp);
 
   // Nothing is unacknowledged: Nagle has nothing to wait for.
   let idle = (tp.t_flags & TF_LASTIDLE) !== 0 || tp.snd_max === tp.snd_una;
@@ -179,6 +180,8 @@ export function tcpOutput(tp: Tcpcb): number {
           if (n !== 0) len = probe ? n : 0;
         }
       }
+    } else if (tp.t_tfo !== TFO_NONE && flags & TH_SYN) {
+      len = tfoSynData(tp);
     }
     if (probe) {
       sendalot = true;
@@ -258,7 +261,7 @@ export function tcpOutput(tp: Tcpcb): number {
     const hlen = TCP_HDR_LEN + buildOptions(tp, m, flags);
     if (len > 0) {
       snd.peek(off, st.pool.u8, m.pos + hlen, len);
-      if (off + len === snd.sb_cc) flags |= TH_PUSH;
+      if (off + len === snd.sb_cc && !isSyn) flags |= TH_PUSH;
     } else if (isSyn && tp.t_state === TCPS_SYN_SENT) {
       flags &= ~TH_ACK;
     }
@@ -352,7 +355,8 @@ function advance(tp: Tcpcb, len: number, flags: number): void {
     moved++;
     tp.t_flags |= TF_SENTFIN;
   }
-  if (moved > 0) {
+  // What a SYN takes along is not on the scoreboard: the SYN,ACK says how much of it arrived.
+  if (moved > 0 && (flags & TH_SYN) === 0) {
     const again = seqLt(tp.snd_nxt, tp.snd_max);
     rtxAppend(tp, moved, (flags & TH_FIN) !== 0, again);
     if (again) undoNoteRexmit(tp);
@@ -515,6 +519,7 @@ function buildOptions(tp: Tcpcb, m: Mbuf, flags: number): number {
     }
     if (tp.t_flags & TF_SACK_PERMIT) to.flags |= TOF_SACKPERM;
     if (tp.t_flags & TF_REQ_TSTMP && (!passive || tp.t_flags & TF_RCVD_TSTMP)) to.flags |= TOF_TS;
+    if (tp.t_tfo !== TFO_NONE) tfoSynOption(tp, to);
   } else {
     if (tp.t_flags & TF_RCVD_TSTMP && tp.t_flags & TF_REQ_TSTMP) to.flags |= TOF_TS;
     if (tp.dsack_due) {

@@ -15,6 +15,7 @@ import { seqGt } from './seq.ts';
 import { sipHash, sipHigh } from './siphash.ts';
 import { Inpcb } from './tcb.ts';
 import { CHRONO_IDLE, chronoSet } from './tcp-chrono.ts';
+import { tfoForget } from './tcp-fastopen.ts';
 import { haveRcvdSyn, TCPS_CLOSED, TCPS_TIME_WAIT } from './tcp-fsm.ts';
 import { tcpMssOffer, tcpOutput, tcpRecwin, tcpTsval } from './tcp-output.ts';
 import { isIp6, TCPIP_HDRS } from './tcp-pmtu.ts';
@@ -119,6 +120,7 @@ export function tcpClose(tp: Tcpcb, errno: number): void {
   const so = tp.t_socket!;
   st.tcp.hostcache.update(tp);
   cancelTimers(tp);
+  tfoForget(tp, false);
   tcpReassFlush(tp);
   rtxFlush(tp);
   st.tcp.tcb.remove(inp);

@@ -7,6 +7,7 @@ import { ccInit } from './cc/glue.ts';
 import { seqGt, seqLeq } from './seq.ts';
 import { tcpDataReceived } from './tcp-do-segment.ts';
 import { ecnWanted } from './tcp-ecn.ts';
+import { TFO_NONE, tfoSynAcked } from './tcp-fastopen.ts';
 import { TCPS_ESTABLISHED, TCPS_FIN_WAIT_1, TCPS_SYN_RECEIVED } from './tcp-fsm.ts';
 import { tcpDropWithReset } from './tcp-input.ts';
 import { tcpOutput, tcpRequestScale } from './tcp-output.ts';
@@ -97,7 +98,14 @@ export function tcpSynSentInput(
     tp.ecn_recover = tp.iss;
     tp.snd_una = ack;
     tp.snd_nxt = ack;
-    tp.snd_acked = 1;
+    const data = (ack - tp.iss - 1) | 0;
+    tp.snd_acked = 1 + data;
+    if (data > 0) {
+      cnt[tcps.tcps_rcvackpack]!++;
+      cnt[tcps.tcps_rcvackbyte]! += data;
+      so.so_snd.drop(data);
+    }
+    if (tp.t_tfo !== TFO_NONE) tfoSynAcked(tp, data);
     tp.t_acktime = st.clock.ms;
     st.wheel.cancel(tp.t_rexmt);
     if (tp.t_rtttiming && tp.t_rxtshift === 0) tcpXmitTimer(tp, (st.clock.us - tp.t_rtttime) | 0);
@@ -132,6 +140,8 @@ export function tcpSynSentInput(
     return;
   }
   so.connected();
+  // What the SYN took along has made room.
+  if (tp.t_socket === so && tp.snd_acked > 1) so.sowwakeup();
   if (tp.t_socket !== so) {
     st.pool.put(m);
     return;

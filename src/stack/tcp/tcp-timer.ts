@@ -4,6 +4,7 @@ import { EHOSTUNREACH, ETIMEDOUT } from '../errno.ts';
 import { routeLookup } from '../net/route.ts';
 import { blackholeTimeout } from './tcp-blackhole.ts';
 import { ecnRelease } from './tcp-ecn.ts';
+import { tfoServed, tfoSynLost, tfoTimeout } from './tcp-fastopen.ts';
 import { haveEstablished, TCPS_CLOSE_WAIT, TCPS_CLOSING, TCPS_FIN_WAIT_2, TCPS_TIME_WAIT } from './tcp-fsm.ts';
 import { nopushTimer } from './tcp-nopush.ts';
 import { tcpOutput } from './tcp-output.ts';
@@ -193,6 +194,11 @@ function rexmt(tp: Tcpcb): void {
     }
   } else {
     tp.t_rxtcur = backoff(st.tune.tcp_rexmit_initial * 1000, tp.t_rxtshift, TCPTV_REXMTMAX);
+    if (tfoServed(tp)) {
+      tfoTimeout(tp);
+      return;
+    }
+    if (tp.t_rxtshift === 1) tfoSynLost(tp);
     tp.snd_recover = tp.snd_max;
     tp.snd_nxt = tp.snd_una;
     // Karn: what goes again is not timed.

@@ -6,6 +6,7 @@ import { inExperimental, inLoopback, inMulticast, inZeroNet } from '../net/in-ad
 import type { Socket } from '../socket/socket.ts';
 import type { Stack } from '../stack.ts';
 import { IPPORT_EPHEMERALFIRST, IPPORT_EPHEMERALLAST } from './tcb.ts';
+import { tfoConnect } from './tcp-fastopen.ts';
 import {
   TCPS_CLOSE_WAIT,
   TCPS_CLOSING,
@@ -55,7 +56,9 @@ export function tcpConnect(st: Stack, so: Socket, laddr: number, lport: number, 
   tp.snd_recover = tp.iss;
   tcpKeepRestart(tp);
   if (tp.t_trace !== null) tp.t_trace(tp, TA_USER, 0, tp.iss, 0);
-  tcpOutput(tp);
+  // A SYN that takes data along leaves at the end of the pass: the user has until then to give some.
+  if (so.fastOpen && tfoConnect(tp)) tcp.ackLater(tp);
+  else tcpOutput(tp);
   return 0;
 }
 

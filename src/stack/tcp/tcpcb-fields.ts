@@ -206,5 +206,11 @@ export const TCPCB_FIELDS: readonly TcpcbField[] = [
   { name: 't_sndbuftime', type: 'f64', unit: 'ms', help: 'time limited by the send buffer' },
   { name: 't_challenges', type: 'u32', unit: 'count', help: 'challenge ACKs in the current window' },
   { name: 't_challenge_start', type: 'i32', unit: 'ms', help: 'when that window began' },
+  {
+    name: 't_tfo',
+    type: 'u32',
+    unit: 'state',
+    help: 'Fast Open: 0 none, 1 asked for a cookie, 2 sent one, 3 and 4 opened by one',
+  },
   { name: 't_progtime', type: 'i32', unit: 'ms', help: 'clock.ms since when what waits has made no progress' },
 ];

@@ -3,7 +3,7 @@
  * tcpcb-fields.ts; a unit test keeps the table and the class in step.
  */
 import type { Mbuf } from '../../rings/mbuf.ts';
-import type { Socket } from '../socket/socket.ts';
+import type { Listener, Socket } from '../socket/socket.ts';
 import type { Stack } from '../stack.ts';
 import { Timer } from '../timers.ts';
 import { type CcModule, type CcVar, type CongestionControl, TCP_MAXWINDOW } from './cc/cc.ts';
@@ -32,6 +32,7 @@ export const TF_FASTRECOVERY = 0x00100000;
 export const TF_FORCEDATA = 0x00800000;
 export const TF_CLOSED = 0x04000000;
 export const TF_CONGRECOVERY = 0x20000000;
+export const TF_FASTOPEN = 0x80000000 | 0;
 
 /** t_flags2 (spec/siftr.md 3.3). */
 export const TF2_PLPMTU_BLACKHOLE = 0x00000001;
@@ -302,6 +303,9 @@ export class Tcpcb implements CcVar {
   /** Challenge ACKs sent in the window that began at t_challenge_start (clock.ms). */
   t_challenges = 0;
   t_challenge_start = 0;
+  /** What it has to do with Fast Open (tcp-fastopen.ts), and the listener of which it is a pending request. */
+  t_tfo = 0;
+  t_tfo_listener: Listener | null = null;
   /** clock.ms since when nothing new was acknowledged, with something in flight or kept back by the window. */
   t_progtime = 0;
   /** On the list of connections whose ACK goes out at the end of the pass. */
@@ -553,6 +557,8 @@ export class Tcpcb implements CcVar {
     this.t_sndbuftime = 0;
     this.t_challenges = 0;
     this.t_challenge_start = 0;
+    this.t_tfo = 0;
+    this.t_tfo_listener = null;
     this.t_progtime = st.clock.ms;
     this.nextFree = null;
   }

@@ -93,6 +93,10 @@ const TCPOPT_WINDOW = 3;
 const TCPOPT_SACK_PERMITTED = 4;
 const TCPOPT_SACK = 5;
 const TCPOPT_TIMESTAMP = 8;
+const TCPOPT_FAST_OPEN = 34;
+/** Lengths of a Fast Open option with a cookie (RFC 7413 section 4.1.1). */
+const TCPOLEN_FAST_OPEN_MIN = 6;
+const TCPOLEN_FAST_OPEN_MAX = 18;
 
 /** NOP NOP TS 10, the layout that RFC 7323 appendix A recommends: lets most segments skip the option loop. */
 const TS_WORD = 0x0101080a;
@@ -104,6 +108,9 @@ export const TOF_SCALE = 0x02;
 export const TOF_SACKPERM = 0x04;
 export const TOF_TS = 0x08;
 export const TOF_SACK = 0x10;
+export const TOF_FASTOPEN = 0x20;
+
+const NO_COOKIE = new Uint8Array(0);
 
 /** Parsed options of one segment (`struct tcpopt`); one object, reused. */
 export class TcpOpt {
@@ -115,6 +122,10 @@ export class TcpOpt {
   /** Blocks in the SACK option, and the absolute position of the first. */
   nsacks = 0;
   sackAt = 0;
+  /** Bytes of the Fast Open cookie, 0 for a request of one; where it is in a segment that was read, and what is written. */
+  tfoLen = 0;
+  tfoAt = 0;
+  tfoCookie: Uint8Array = NO_COOKIE;
 }
 
 /**
@@ -173,13 +184,24 @@ export function tcpDooptions(v: DataView, at: number, hlen: number, isSyn: boole
           to.sackAt = p + 2;
         }
         break;
+      case TCPOPT_FAST_OPEN:
+        // RFC 7413 section 4.1.1: what is of another length, or not on a SYN, is ignored.
+        if (
+          isSyn &&
+          (olen === 2 || (olen >= TCPOLEN_FAST_OPEN_MIN && olen <= TCPOLEN_FAST_OPEN_MAX && olen % 2 === 0))
+        ) {
+          to.flags |= TOF_FASTOPEN;
+          to.tfoLen = olen - 2;
+          to.tfoAt = p + 2;
+        }
+        break;
     }
     p += olen;
   }
 }
 
 /**
- * Writes the options that `to` names behind the fixed header at `at`, in FreeBSD's order (mss, nop, wscale, sackOK, TS, SACK),
+ * Writes the options that `to` names behind the fixed header at `at`, in FreeBSD's order (mss, nop, wscale, sackOK, TS, SACK, Fast Open),
  * padded to whole words. `to.nsacks` blocks are taken from `blks` (pairs start, end).
  * @returns bytes of options, a multiple of 4, at most 40
  */
@@ -220,6 +242,11 @@ export function tcpAddoptions(v: DataView, at: number, to: TcpOpt, blks: Int32Ar
         p += 4;
       }
     }
+  }
+  if (to.flags & TOF_FASTOPEN) {
+    v.setUint8(p++, TCPOPT_FAST_OPEN);
+    v.setUint8(p++, 2 + to.tfoLen);
+    for (let i = 0; i < to.tfoLen; i++) v.setUint8(p++, to.tfoCookie[i]!);
   }
   if ((p - start) % 4 !== 0) {
     v.setUint8(p++, TCPOPT_EOL);

@@ -138,4 +138,27 @@ describe('the sysctl tree of a process', () => {
       expect((await t.set(name, '1')).error).toMatch(/^oid '\S+' is (read only|a read only tunable)/);
     },
   );
+
+  it('gives the shards a key of Fast Open cookies, and never shows it', async () => {
+    const NAME = 'net.inet.tcp.fastopen.setkey';
+    const key = '000102030405060708090a0b0c0d0e0f';
+    // As the SipHash paper's appendix A reads the key 00 01 … 0f.
+    const words = [0x03020100, 0x07060504, 0x0b0a0908, 0x0f0e0d0c];
+    const t = new Tuning();
+    t.boot([parseAssignment(`${NAME}=${key}`, 'boot')]);
+    expect(t.tfoKey).toEqual(words);
+    expect(t.rows().find((r) => r.name === NAME)?.value).toBe('unset');
+    const keys: number[][] = [];
+    const siftr = { getSysctl: () => 0 } as unknown as SiftrControl;
+    t.connect(
+      siftr,
+      async () => {},
+      async () => {},
+      async (k) => void keys.push(k),
+    );
+    expect(await t.set(NAME, key)).toEqual({ name: NAME, old: 'unset', new: 'set' });
+    expect((await t.set(NAME, '00')).error).toBe('not a key; allowed: 32 hexadecimal digits');
+    expect(keys).toEqual([words]);
+    expect(t.rows().find((r) => r.name === NAME)?.value).toBe('unset');
+  });
 });

@@ -75,6 +75,17 @@ test.each([
   ['net.inet.tcp.keepinit', 75000],
   ['kern.ipc.maxsockbuf', 2097152],
   ['kern.ipc.sockbuf_waste_factor', 8],
+  ['net.inet.tcp.syncookies', 1],
+  ['net.inet.tcp.syncookies_only', 0],
+  ['net.inet.tcp.fastopen.server_enable', 0],
+  ['net.inet.tcp.fastopen.client_enable', 1],
+  ['net.inet.tcp.fastopen.acceptany', 0],
+  ['net.inet.tcp.fastopen.autokey', 120],
+  ['net.inet.tcp.fastopen.keylen', 16],
+  ['net.inet.tcp.fastopen.maxkeys', 2],
+  ['net.inet.tcp.fastopen.ccache_buckets', 2048],
+  ['net.inet.tcp.fastopen.ccache_bucket_limit', 16],
+  ['net.inet.tcp.fastopen.path_disable_time', 900],
   ['kern.ipc.soacceptqueue', 128],
   ['net.inet.siftr.ppl', 1],
   ['net.inet.siftr.logfile', '/var/log/siftr.log'],
@@ -184,4 +195,15 @@ test('the field of a knob is set and read by its declaration', () => {
 test('ranges are shown as a user would type them', () => {
   expect(sysctlRange(findSysctl('net.inet.ip.ttl'))).toBe('1..255');
   expect(sysctlRange(findSysctl('net.inet.tcp.rfc1323'))).toBe('0 or 1');
+});
+
+test('a key is so many hexadecimal digits', () => {
+  const decl = findSysctl('net.inet.tcp.fastopen.setkey');
+  const key = '00112233445566778899aabbccddeeff';
+  expect(parseSysctl(decl, key)).toBe(key);
+  for (const text of [key.slice(1), `${key}0`, `${key.slice(1)}g`, 'unset ', ` ${key.slice(1)}`]) {
+    expect(() => parseSysctl(decl, text), text).toThrow(
+      `net.inet.tcp.fastopen.setkey=${text}: not a key; allowed: 32 hexadecimal digits`,
+    );
+  }
 });
