@@ -1,4 +1,4 @@
-import type { Listener } from '../stack/socket/socket.ts';
+import type { Listener } from '../stack/socket/listener.ts';
 import type { Stack } from '../stack/stack.ts';
 import { CONN_ROW, CONN_SLOT, connRead, listenRead } from '../stack/tcp/conninfo.ts';
 import type { ConnCc } from '../views/conn.ts';

@@ -6,7 +6,8 @@ import type {
   StreamSocket,
   Transport,
 } from '../net/transport.ts';
-import { connect, listen, type Socket } from '../stack/socket/socket.ts';
+import { listen } from '../stack/socket/listener.ts';
+import { connect, type Socket } from '../stack/socket/socket.ts';
 import type { Stack } from '../stack/stack.ts';
 
 /** A shard's TCP as `src/net` and the services use it. `enter` is the shard's, see `Transport.enter`. */

@@ -1,7 +1,8 @@
 /** The active open of a socket of the endpoint: what is checked before the stack is asked, and its answers in Linux's terms. */
 import { EADDRINUSE, EADDRNOTAVAIL, ENETUNREACH } from '../stack/errno.ts';
 import { inMulticast } from '../stack/net/in-addr.ts';
-import { connect, type Socket, SocketError, type SocketHandler } from '../stack/socket/socket.ts';
+import { connect, type Socket, type SocketHandler } from '../stack/socket/socket.ts';
+import { SocketError } from '../stack/socket/socket-error.ts';
 import type { Sock } from './sock.ts';
 import { stackOptions } from './values.ts';
 

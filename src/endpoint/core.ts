@@ -3,8 +3,9 @@
  * listening socket has a listener on every shard, and a connection that it gets stays on the shard that got it.
  */
 import { EINVAL, ENOTCONN } from '../stack/errno.ts';
-import type { Listener, Socket } from '../stack/socket/socket.ts';
-import { listen } from '../stack/socket/socket.ts';
+import type { Listener } from '../stack/socket/listener.ts';
+import { listen } from '../stack/socket/listener.ts';
+import type { Socket } from '../stack/socket/socket.ts';
 import type { Stack } from '../stack/stack.ts';
 import { Timer } from '../stack/timers.ts';
 import * as C from './codec.ts';

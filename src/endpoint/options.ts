@@ -4,7 +4,7 @@
  */
 import { EINVAL, ENOTCONN } from '../stack/errno.ts';
 import { routeLookup } from '../stack/net/route.ts';
-import type { Listener } from '../stack/socket/socket.ts';
+import type { Listener } from '../stack/socket/listener.ts';
 import { ccNames } from '../stack/tcp/cc/registry.ts';
 import * as L from './linux.ts';
 import type { Sock } from './sock.ts';

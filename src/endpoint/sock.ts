@@ -14,7 +14,9 @@ import {
   EPIPE,
 } from '../stack/errno.ts';
 import { inMulticast } from '../stack/net/in-addr.ts';
-import { type Listener, listen, type Socket, SocketError } from '../stack/socket/socket.ts';
+import { type Listener, listen } from '../stack/socket/listener.ts';
+import type { Socket } from '../stack/socket/socket.ts';
+import { SocketError } from '../stack/socket/socket-error.ts';
 import type { Stack } from '../stack/stack.ts';
 import { tcpConnectSocket } from './connect.ts';
 import {

@@ -1,6 +1,7 @@
 import { Dumbbell } from '../../src/driver/sim/dumbbell.ts';
 import { IDEAL_PIPE, type PipeConfig } from '../../src/impair/config.ts';
-import { connect, listen, type Socket, type SocketHandler } from '../../src/stack/socket/socket.ts';
+import { listen } from '../../src/stack/socket/listener.ts';
+import { connect, type Socket, type SocketHandler } from '../../src/stack/socket/socket.ts';
 import type { CongestionControl } from '../../src/stack/tcp/cc/cc.ts';
 import type { Tcpcb } from '../../src/stack/tcp/tcpcb.ts';
 

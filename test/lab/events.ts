@@ -1,6 +1,8 @@
 /** Runs the event table (test/events): brings a stack into a state, lets the event happen in virtual time and tells what came of it. */
 import { ETIMEDOUT, errnoName } from '../../src/stack/errno.ts';
-import { connect, listen, type Socket, SocketError } from '../../src/stack/socket/socket.ts';
+import { listen } from '../../src/stack/socket/listener.ts';
+import { connect, type Socket } from '../../src/stack/socket/socket.ts';
+import { SocketError } from '../../src/stack/socket/socket-error.ts';
 import { TCP_STATE_NAMES } from '../../src/stack/tcp/tcp-fsm.ts';
 import type { EventRow, Expect, Given, Opened, State } from '../events/row.ts';
 import { type Out, ScriptedPeer, type Seg } from './segments.ts';

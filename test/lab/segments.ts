@@ -3,7 +3,8 @@
  * initial ones. Nothing here parses or builds with code of src/.
  */
 
-import { connect, type Listener, listen, type Socket } from '../../src/stack/socket/socket.ts';
+import { type Listener, listen } from '../../src/stack/socket/listener.ts';
+import { connect, type Socket } from '../../src/stack/socket/socket.ts';
 import type { Tunables } from '../../src/stack/sysctl.ts';
 import { setCcDefault } from '../../src/stack/tcp/cc/registry.ts';
 import { tcpInit } from '../../src/stack/tcp/tcp.ts';

@@ -1,5 +1,7 @@
 /** Recording users of the callback API for tests: what was received, what happened, in order. */
-import { connect, type Listener, listen, type Socket, type SocketHandler } from '../../src/stack/socket/socket.ts';
+
+import { type Listener, listen } from '../../src/stack/socket/listener.ts';
+import { connect, type Socket, type SocketHandler } from '../../src/stack/socket/socket.ts';
 import type { Side } from './twostacks.ts';
 
 export class Recorder implements SocketHandler {

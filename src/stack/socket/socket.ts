@@ -28,9 +28,6 @@ import {
   sockOptsChanged,
 } from './sockopt.ts';
 
-export { type AcceptFn, Listener, type ListenOptions, listen } from './listener.ts';
-export { SocketError } from './socket-error.ts';
-
 /** What a user of a socket is told. Calls back into the socket are allowed from every one of these. */
 export interface SocketHandler {
   /** The connection is established; for a passive one right after the listener's accept function returned. */

@@ -3,7 +3,8 @@
  * ss(8) that shows it. conninfo.ts copies a connection by them.
  */
 import { routeLookup } from '../net/route.ts';
-import type { Listener, Socket } from '../socket/socket.ts';
+import type { Listener } from '../socket/listener.ts';
+import type { Socket } from '../socket/socket.ts';
 import { TCP_MAXWINDOW } from './cc/cc.ts';
 import type { Inpcb } from './tcb.ts';
 import { CHRONO_BUSY, CHRONO_RWND, CHRONO_SNDBUF, chronoTime } from './tcp-chrono.ts';

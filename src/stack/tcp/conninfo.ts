@@ -2,7 +2,9 @@
  * Copies the state of a connection into a row of numbers by the fields of conn-fields.ts: what threads hand on, and what ss, JSON and
  * every other snapshot of a connection are made of. Views give it words (views/conn.ts).
  */
-import type { Listener, Socket } from '../socket/socket.ts';
+
+import type { Listener } from '../socket/listener.ts';
+import type { Socket } from '../socket/socket.ts';
 import { CC_MAX_FIELDS } from './cc/registry.ts';
 import { CONN_FIELDS, type ConnName } from './conn-fields.ts';
 import type { Inpcb } from './tcb.ts';

@@ -4,7 +4,7 @@ import { F_TX_L4CSUM } from '../../rings/link.ts';
 import { FlowKey } from '../flow.ts';
 import { ipOutput } from '../net/ip-output.ts';
 import { type RouteCache, routeLookup } from '../net/route.ts';
-import type { Listener } from '../socket/socket.ts';
+import type { Listener } from '../socket/listener.ts';
 import type { Stack } from '../stack.ts';
 import { Timer } from '../timers.ts';
 import {

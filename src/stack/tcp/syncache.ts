@@ -7,7 +7,7 @@ import { tcps } from '../../metrics/layout.ts';
 import type { Mbuf } from '../../rings/mbuf.ts';
 import { type FlowKey, flowHash } from '../flow.ts';
 import { RouteCache } from '../net/route.ts';
-import type { Listener } from '../socket/socket.ts';
+import type { Listener } from '../socket/listener.ts';
 import type { Stack } from '../stack.ts';
 import { TCP_MAXWIN, TOF_MSS, TOF_SACKPERM, TOF_SCALE, TOF_TS, tcpCheckLen } from '../wire/tcp.ts';
 import { seqGeq, seqGt, seqLeq, seqLt } from './seq.ts';

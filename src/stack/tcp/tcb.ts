@@ -2,7 +2,8 @@
 import type { Random } from '../../rings/clock.ts';
 import { type FlowKey, flowHash, V4_MAPPED } from '../flow.ts';
 import type { RouteCache } from '../net/route.ts';
-import type { Listener, Socket } from '../socket/socket.ts';
+import type { Listener } from '../socket/listener.ts';
+import type { Socket } from '../socket/socket.ts';
 import type { Tcpcb } from './tcpcb.ts';
 
 /** `struct inpcb`: addresses and ports of a connection, its flow id and its way to the socket and the control block. */

@@ -8,7 +8,7 @@
 import { tcps } from '../../metrics/layout.ts';
 import type { Mbuf } from '../../rings/mbuf.ts';
 import type { FlowKey } from '../flow.ts';
-import type { Listener } from '../socket/socket.ts';
+import type { Listener } from '../socket/listener.ts';
 import type { Stack } from '../stack.ts';
 import { TCP_MAXOLEN, type TcpOpt, TOF_FASTOPEN, TOF_MSS } from '../wire/tcp.ts';
 import { ccInit } from './cc/glue.ts';

@@ -5,7 +5,7 @@
 import { tcps } from '../../metrics/layout.ts';
 import { F_L4CSUM_BAD, F_L4CSUM_GOOD, F_L4CSUM_PARTIAL } from '../../rings/link.ts';
 import { M_BCAST, M_MCAST, type Mbuf } from '../../rings/mbuf.ts';
-import type { Listener } from '../socket/socket.ts';
+import type { Listener } from '../socket/listener.ts';
 import type { Stack } from '../stack.ts';
 import { cksumPseudoOk } from '../wire/checksum.ts';
 import {

@@ -3,7 +3,8 @@
  * tcpcb-fields.ts; a unit test keeps the table and the class in step.
  */
 import type { Mbuf } from '../../rings/mbuf.ts';
-import type { Listener, Socket } from '../socket/socket.ts';
+import type { Listener } from '../socket/listener.ts';
+import type { Socket } from '../socket/socket.ts';
 import type { Stack } from '../stack.ts';
 import { Timer } from '../timers.ts';
 import { type CcModule, type CcVar, type CongestionControl, TCP_MAXWINDOW } from './cc/cc.ts';

@@ -8,7 +8,8 @@ import { SimNetwork } from '../../../../src/driver/sim/network.ts';
 import { SimRandom } from '../../../../src/driver/sim/random.ts';
 import { IDEAL_PIPE, type PipeConfig } from '../../../../src/impair/config.ts';
 import { ips, tcps } from '../../../../src/metrics/layout.ts';
-import { connect, listen, type SocketHandler } from '../../../../src/stack/socket/socket.ts';
+import { listen } from '../../../../src/stack/socket/listener.ts';
+import { connect, type SocketHandler } from '../../../../src/stack/socket/socket.ts';
 import { checksum } from '../../../lab/frames.ts';
 
 describe('the random numbers of a simulation', () => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { listen } from '../../../../src/stack/socket/socket.ts';
+import { listen } from '../../../../src/stack/socket/listener.ts';
 import type { Tunables } from '../../../../src/stack/sysctl.ts';
 import { TCPS_ESTABLISHED, TCPS_SYN_RECEIVED } from '../../../../src/stack/tcp/tcp-fsm.ts';
 import { ASK, cookieOf, FAST_OPEN, withCookie } from '../../../lab/fastopen.ts';

@@ -1,6 +1,7 @@
 /** What a user sets of the IP header (RFC 9293 section 3.9.2), and what the user hears of faults (section 3.9.1.8, 3.8.3). */
 import { describe, expect, it } from 'vitest';
-import { connect, listen } from '../../../../src/stack/socket/socket.ts';
+import { listen } from '../../../../src/stack/socket/listener.ts';
+import { connect } from '../../../../src/stack/socket/socket.ts';
 import { arp, ether, icmp, ipv4, OUR_MAC, PEER_MAC, parseIp, tcp } from '../../../lab/frames.ts';
 import { ScriptedPeer } from '../../../lab/segments.ts';
 import { pattern, Recorder } from '../../../lab/tcpuser.ts';

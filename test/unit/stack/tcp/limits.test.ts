@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { listen } from '../../../../src/stack/socket/socket.ts';
+import { listen } from '../../../../src/stack/socket/listener.ts';
 import { ScriptedPeer } from '../../../lab/segments.ts';
 import { pattern, Recorder } from '../../../lab/tcpuser.ts';
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { listen, type Socket, type SocketHandler } from '../../../../src/stack/socket/socket.ts';
+import { listen } from '../../../../src/stack/socket/listener.ts';
+import type { Socket, SocketHandler } from '../../../../src/stack/socket/socket.ts';
 import { ScriptedPeer } from '../../../lab/segments.ts';
 import { Recorder } from '../../../lab/tcpuser.ts';
 

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { connect, listen } from '../../../../src/stack/socket/socket.ts';
+import { listen } from '../../../../src/stack/socket/listener.ts';
+import { connect } from '../../../../src/stack/socket/socket.ts';
 import { ScriptedPeer } from '../../../lab/segments.ts';
 import { Sender } from '../../../lab/sender.ts';
 import { pattern, Recorder } from '../../../lab/tcpuser.ts';

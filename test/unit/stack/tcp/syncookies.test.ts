@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { listen } from '../../../../src/stack/socket/socket.ts';
+import { listen } from '../../../../src/stack/socket/listener.ts';
 import { TCPS_ESTABLISHED } from '../../../../src/stack/tcp/tcp-fsm.ts';
 import { TF_SACK_PERMIT, TF2_ECN_PERMIT } from '../../../../src/stack/tcp/tcpcb.ts';
 import { checksum, ether, ip4, ipv4, mac, u16 } from '../../../lab/frames.ts';

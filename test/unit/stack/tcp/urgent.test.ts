@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { listen, type Socket, type SocketHandler } from '../../../../src/stack/socket/socket.ts';
+import { listen } from '../../../../src/stack/socket/listener.ts';
+import type { Socket, SocketHandler } from '../../../../src/stack/socket/socket.ts';
 import { ScriptedPeer } from '../../../lab/segments.ts';
 import { open, pattern, type Recorder, serve } from '../../../lab/tcpuser.ts';
 import { ADDR_B, TwoStacks } from '../../../lab/twostacks.ts';

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { inetAton } from '../../../../src/stack/net/in-addr.ts';
 import { SockBuf } from '../../../../src/stack/socket/sockbuf.ts';
-import { connect, SocketError } from '../../../../src/stack/socket/socket.ts';
+import { connect } from '../../../../src/stack/socket/socket.ts';
+import { SocketError } from '../../../../src/stack/socket/socket-error.ts';
 import { ScriptedPeer } from '../../../lab/segments.ts';
 import { Recorder } from '../../../lab/tcpuser.ts';
 
