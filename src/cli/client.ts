@@ -266,7 +266,11 @@ async function reason(path: string): Promise<string> {
     return '';
   } catch (err) {
     const code = (err as NodeJS.ErrnoException).code;
-    return code === 'EACCES' ? ' (permission denied; it is for root only)' : code === undefined ? '' : ` (${code})`;
+    return code === 'EACCES'
+      ? ' (permission denied; it is for root and its owner)'
+      : code === undefined
+        ? ''
+        : ` (${code})`;
   }
 }
 

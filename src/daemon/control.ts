@@ -45,7 +45,7 @@ export interface ControlHandlers {
 /** Bytes of a dnctl request: it carries trace files. */
 const FILES_MAX = 2 ** 26;
 
-const sysctlBody = z.strictObject({ name: z.string().min(1), value: z.string() });
+const sysctlBody = z.strictObject({ name: z.string(), value: z.string() });
 const dnctlBody = z.strictObject({
   words: z.array(z.string()),
   quiet: z.boolean(),

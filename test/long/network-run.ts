@@ -205,7 +205,8 @@ export function runNetwork(c: NetworkCase): NetworkResult {
   };
   there.sink = (f) => through(f, b);
   back.sink = (f) => through(f, a);
-  const watch = new WireWatch((side, at) => STREAM[side][at % PERIOD]!);
+  const cookies = c.server.tune.tcp_syncookies_only !== 0;
+  const watch = new WireWatch((side, at) => STREAM[side][at % PERIOD]!, cookies);
   there.tapIn = (f) => watch.sent(0, f);
   back.tapIn = (f) => watch.sent(1, f);
   const timers = [a, b].map((n) => n.st.wheel.size);

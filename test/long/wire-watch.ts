@@ -67,9 +67,14 @@ export class WireWatch {
   readonly #said = new Map<string, [Said, Said]>();
   readonly #reset = new Set<string>();
   readonly #bytesOf: (side: 0 | 1, at: number) => number;
+  readonly #cookies: boolean;
 
-  constructor(bytesOf: (side: 0 | 1, at: number) => number) {
+  /**
+   * @param cookies side 1 answers each SYN with a cookie, which changes with time: a connection that has two is not followed
+   */
+  constructor(bytesOf: (side: 0 | 1, at: number) => number, cookies: boolean) {
     this.#bytesOf = bytesOf;
+    this.#cookies = cookies;
   }
 
   /** A frame leaves the host of `side`. @throws where it contradicts what was said before */
@@ -90,6 +95,10 @@ export class WireWatch {
       this.#said.set(key, pair);
     }
     const data = tcp + (v.getUint8(tcp + 12) >> 4) * 4;
+    if (this.#cookies && flags & SYN && pair[side].known && v.getInt32(tcp + 4) !== pair[side].iss) {
+      this.#reset.add(key);
+      return;
+    }
     try {
       this.#segment(side, pair[side], pair[1 - side]!, v, tcp, data, end, flags);
     } catch (err) {

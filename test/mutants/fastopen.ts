@@ -149,7 +149,7 @@ export const fastopenMutants: readonly Mutant[] = [
     ],
   },
   {
-    file: 'src/stack/socket/socket.ts',
+    file: 'src/stack/socket/listener.ts',
     find: '    if (!reset) return;\n    this.#tfoResets++;',
     replace: '    this.#tfoResets++;',
     kills: [
@@ -157,7 +157,7 @@ export const fastopenMutants: readonly Mutant[] = [
     ],
   },
   {
-    file: 'src/stack/socket/socket.ts',
+    file: 'src/stack/socket/listener.ts',
     find: 'return this.#tfoPending + this.#tfoResets;',
     replace: 'return this.#tfoPending;',
     kills: [

@@ -124,7 +124,7 @@ export const sockoptMutants: readonly Mutant[] = [
     ],
   },
   {
-    file: 'src/stack/socket/socket.ts',
+    file: 'src/stack/socket/listener.ts',
     find: '    so.opt = this.opt;\n',
     replace: '',
     kills: [
@@ -156,7 +156,7 @@ export const sockoptMutants: readonly Mutant[] = [
     kills: ['unit/stack/tcp/sockopt.test.ts › acknowledges every segment at once'],
   },
   {
-    file: 'src/stack/socket/socket.ts',
+    file: 'src/stack/socket/listener.ts',
     find: '    if (ms === 0) this.#ready(so);\n    else this.#deferred.add(so, ms, this.backlog);',
     replace: '    if (ms >= 0) this.#ready(so);',
     kills: ['unit/stack/tcp/sockopt.test.ts › offers a connection when its first data has come, with that data'],

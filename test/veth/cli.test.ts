@@ -56,6 +56,7 @@ describe.skipIf(labMissing('curl') !== '')(`commands on a running instance ${lab
       'net.inet.ip.ttl=50',
       'net.inet.ip.ttl',
       'net.inet.nosuch=1',
+      '=1',
       'net.inet.tcp=1',
       'net.inet.tcp.cc.available=x',
       'net.inet.tcp.syncache.hashsize=1024',
@@ -69,6 +70,7 @@ describe.skipIf(labMissing('curl') !== '')(`commands on a running instance ${lab
     });
     expect(r.stderr.split('\n')).toEqual([
       "sysctl: unknown oid 'net.inet.nosuch'",
+      "sysctl: unknown oid ''",
       "sysctl: oid 'net.inet.tcp' isn't a leaf node",
       "sysctl: oid 'net.inet.tcp.cc.available' is read only",
       expect.stringMatching(

@@ -9,6 +9,17 @@ import { TA_CONG, type Tcpcb } from '../tcpcb.ts';
 import { type CcAck, type CcLost, type CcModule, type CcSignal, type CongestionControl, TCP_MAXWINDOW } from './cc.ts';
 import { noCc } from './none.ts';
 
+/** The first line of what a module threw; it may have thrown anything. */
+function reasonOf(why: unknown): string {
+  try {
+    return String(why)
+      .trim()
+      .replace(/\n[\s\S]*/, '');
+  } catch {
+    return 'it threw what has no text';
+  }
+}
+
 function fail(tp: Tcpcb, why: unknown): void {
   const { st } = tp;
   const name = tp.t_ccmod?.name ?? 'none';
@@ -17,7 +28,7 @@ function fail(tp: Tcpcb, why: unknown): void {
   if (!(tp.snd_cwnd > 0)) tp.snd_cwnd = tp.maxseg;
   if (!(tp.snd_ssthresh > 0)) tp.snd_ssthresh = 2 * tp.maxseg;
   st.cnt[tcps.tcps_ccfail]!++;
-  st.onWarning?.(`congestion control ${name} failed, its connection is dropped: ${String(why)}`);
+  st.onWarning?.(`congestion control ${name} failed, its connection is dropped: ${reasonOf(why)}`);
   st.tcp.dropLater(tp, ECONNABORTED);
 }
 

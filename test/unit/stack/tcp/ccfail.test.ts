@@ -44,6 +44,16 @@ bad('throws-first', {}, () => {
     congestionSignal() {},
   };
 });
+bad('throws-lines', {
+  ackReceived() {
+    if (armed) throw new Error('boom\nat the second line');
+  },
+});
+bad('throws-nothing', {
+  ackReceived() {
+    if (armed) throw Object.create(null);
+  },
+});
 bad('nan-cwnd', {
   ackReceived(c: CcVar) {
     c.snd_cwnd = Number.NaN;
@@ -142,5 +152,15 @@ describe('a congestion-control module that fails', () => {
     expect(narrow.tp.snd_cwnd).toBeGreaterThanOrEqual(narrow.mss);
     expect(narrow.tp.snd_ssthresh).toBeGreaterThanOrEqual(narrow.mss);
     expect(narrow.count('tcps_ccfail')).toBe(0);
+  });
+
+  it.each([
+    ['throws-lines', 'congestion control throws-lines failed, its connection is dropped: Error: boom'],
+    [
+      'throws-nothing',
+      'congestion control throws-nothing failed, its connection is dropped: it threw what has no text',
+    ],
+  ])('%s is told in one line, whatever was thrown', (cc, line) => {
+    expect(run(cc).lines).toEqual([line]);
   });
 });

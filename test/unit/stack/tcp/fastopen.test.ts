@@ -5,6 +5,7 @@ import { TCPS_ESTABLISHED, TCPS_SYN_RECEIVED } from '../../../../src/stack/tcp/t
 import { ASK, cookieOf, FAST_OPEN, withCookie } from '../../../lab/fastopen.ts';
 import { type Out, ScriptedPeer, type Seg } from '../../../lab/segments.ts';
 import { pattern, Recorder } from '../../../lab/tcpuser.ts';
+import { SeededRandom } from '../../../lab/twostacks.ts';
 
 /** TCP Fast Open (RFC 7413), the server's side: our stack listens, the segments of the client are written out. */
 
@@ -383,5 +384,44 @@ describe('requests with Fast Open that are under way (RFC 7413 section 5.1)', ()
     p.advance(61 * S);
     p.out();
     expect(open(2012).ack).toBe(2);
+  });
+});
+
+describe('whatever a SYN claims', () => {
+  it('is answered by SYN,ACK or not at all, and leaves nothing behind (seeds 1 to 60)', () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      const r = new SeededRandom(seed);
+      const pick = (n: number): number => Math.floor(r.unit() * n);
+      const p = server({ tcp_syncookies_only: pick(2), tcp_fastopen_acceptany: pick(2), tcp_keepinit: 5000 });
+      const cookie = askCookie(p);
+      for (let i = 0; i < 12; i++) {
+        const opts = Array.from({ length: 4 * pick(11) }, () => pick(256));
+        const kind = pick(4);
+        // Half a good option, a good one, one of any length, noise.
+        if (kind < 3)
+          opts.splice(
+            0,
+            opts.length,
+            FAST_OPEN,
+            kind === 2 ? pick(45) : 10,
+            ...cookie.slice(0, kind === 0 ? pick(9) : 8),
+          );
+        while (opts.length % 4 !== 0) opts.push(pick(2));
+        const data = Array.from({ length: pick(3) * pick(700) }, () => i);
+        const flags = ['S', 'S', 'S', 'SF', 'SP', 'SEW', 'SU'][pick(7)]!;
+        const sport = 2000 + pick(6);
+        p.send({ flags, sport, opts: opts.slice(0, 40), data, seq: pick(3) });
+        for (const o of p.out()) expect([seed, i, /^(SA|R|A|PA)/.test(o.flags)]).toEqual([seed, i, true]);
+        if (pick(3) === 0) p.send({ flags: ['A', 'FA', 'R'][pick(3)]!, sport, seq: pick(900), ack: pick(3) });
+        p.out();
+      }
+      for (const a of p.accepted) if (pick(2) === 0) a.so?.close();
+      p.listener!.close();
+      p.advance(200 * S);
+      for (const a of p.accepted) a.so?.abort();
+      p.host.pass();
+      expect([seed, p.host.st.tcp.tcb.count, p.host.st.tcp.syncache.count, p.host.leaked()]).toEqual([seed, 0, 0, 0]);
+      expect([seed, p.listener!.tfoPending(p.host.clock.ms)]).toEqual([seed, 0]);
+    }
   });
 });

@@ -85,6 +85,10 @@ class Life {
     const win = this.pick([65_535, 65_535, 30_000, 3000, 0]);
     const ack = this.pick([una, una, max, una + this.n(max - una + 1), una - 1, max + 1]);
     const s: Seg = { flags, seq, ack, win, data: THEIRS.subarray(seq - 1, seq - 1 + data) };
+    if (this.chance(0.05)) {
+      s.flags += 'U';
+      s.up = this.chance(0.5) ? data : this.pick([0, 1, 3000, 65535]);
+    }
     if (this.ts && this.chance(0.97)) s.ts = [this.tsval - (this.chance(0.03) ? 5 : 0), 0];
     if (this.ts) this.tsval += this.n(2);
     this.peerEdge = Math.max(this.peerEdge, ack + win * (this.shift > 0 ? 8 : 1));
@@ -98,7 +102,7 @@ class Life {
     if (what < 50) {
       const n = this.pick([1, 100, 1000, 20_000]);
       if (this.queued + n > MINE.length) return;
-      const took = so.send(MINE, this.queued, n);
+      const took = so.send(MINE, this.queued, n, this.chance(0.1));
       if (took > 0) this.queued += took;
     } else if (what < 70) {
       this.rec.appetite = this.pick([0, 10, 3000, Number.POSITIVE_INFINITY]);
