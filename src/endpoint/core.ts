@@ -47,6 +47,7 @@ export type CoreMessage =
       readonly backlog: number;
       readonly o: OptValues;
     }
+  | { readonly kind: 'held'; readonly owner: number; readonly key: number; readonly n: number }
   | { readonly kind: 'unlisten'; readonly owner: number; readonly key: number }
   | { readonly kind: 'child'; readonly owner: number; readonly key: number; readonly child: Child }
   | {
@@ -274,7 +275,10 @@ export class Core implements SockHost {
     const key = `${msg.owner}:${msg.key}`;
     if (msg.owner === this.#shard) {
       if (msg.kind === 'listening') this.#opened(msg.key);
-      else if (msg.kind === 'child') this.#socks.get(msg.key)?.enqueue(msg.child);
+      else if (msg.kind === 'child') {
+        const sock = this.#socks.get(msg.key);
+        if (sock !== undefined) this.#enqueue(sock, msg.child);
+      }
       return;
     }
     if (msg.kind === 'listen') {
@@ -288,6 +292,8 @@ export class Core implements SockHost {
       setListener(remote.listener, msg.o);
       remote.listener.backlog = msg.backlog;
       remote.listener.limit = msg.backlog;
+    } else if (msg.kind === 'held') {
+      remote.listener.held = msg.n;
     } else if (msg.kind === 'unlisten') {
       this.#remote.delete(key);
       remote.listener.close();
@@ -298,7 +304,6 @@ export class Core implements SockHost {
       if (sock === undefined) return;
       sock.fileFlags = msg.flags;
       remote.waiting.delete(sock);
-      remote.listener.held--;
     }
   }
 
@@ -317,9 +322,21 @@ export class Core implements SockHost {
   }
 
   incoming(listener: Sock, so: Socket): void {
-    const child = this.#child(so, listener.o);
-    listener.listener!.held++;
-    listener.enqueue(child);
+    this.#enqueue(listener, this.#child(so, listener.o));
+  }
+
+  #enqueue(sock: Sock, child: Child): void {
+    sock.enqueue(child);
+    this.#tellHeld(sock);
+  }
+
+  /** How many wait, for the listeners of all shards: together they take in what the backlog allows. */
+  #tellHeld(sock: Sock): void {
+    const { listener } = sock;
+    if (listener === null) return;
+    const n = sock.queue.length;
+    listener.held = n;
+    if (this.#nshards > 1) this.#publish({ kind: 'held', owner: this.#shard, key: sock.sid, n });
   }
 
   listening(sock: Sock, ready: () => void): void {
@@ -422,11 +439,11 @@ export class Core implements SockHost {
     }
     const flags = r.a & L.SOCK_NONBLOCK ? L.O_NONBLOCK : 0;
     const op = new Accept(sock, ({ shard, sid }) => {
+      this.#tellHeld(sock);
       if (shard !== this.#shard) {
         this.#publish({ kind: 'taken', owner: this.#shard, key: sock.sid, shard, sid, flags });
         return;
       }
-      sock.listener!.held--;
       const child = this.#socks.get(sid)!;
       setFlags(child, r.a);
     });

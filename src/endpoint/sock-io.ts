@@ -50,7 +50,7 @@ export class Receive implements Operation {
     // Urgent data stands in line here, as with SO_OOBINLINE (RFC 6093 section 6): there is nothing to be read out of band.
     if (flags & MSG_OOB) return failure(EINVAL);
     const len = this.#len;
-    const lowat = flags & MSG_WAITALL ? len : Math.min(sock.o.rcvLowat, len);
+    const lowat = flags & MSG_WAITALL ? len : Math.min(sock.lowat, len);
     const target = lowat === 0 ? 1 : lowat;
     const skip = flags & MSG_PEEK ? this.#copied : 0;
     const room = Math.min(sock.readable - skip, len - this.#copied);

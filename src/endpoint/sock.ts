@@ -175,6 +175,13 @@ export class Sock implements PortOwner {
     return this.so === null ? 0 : this.so.so_rcv.sb_cc;
   }
 
+  /** Bytes that make it readable (SO_RCVLOWAT); half of the buffer always does, as no more may come. */
+  get lowat(): number {
+    const { so } = this;
+    const low = this.o.rcvLowat;
+    return low <= 1 || so === null ? low : Math.min(low, Math.max(1, so.so_rcv.sb_hiwat >> 1));
+  }
+
   /** sock_error(): the error is told and forgotten. */
   takeError(): number {
     const e = this.err;
@@ -493,7 +500,7 @@ export class Sock implements PortOwner {
     if (this.shut === SHUTDOWN_MASK || state === LX_CLOSE) mask |= POLLHUP;
     if (this.shut & RCV_SHUTDOWN) mask |= POLLIN | POLLRDNORM | POLLRDHUP;
     if (state !== LX_SYN_SENT && (state !== LX_SYN_RECV || this.passive)) {
-      if (this.readable >= this.o.rcvLowat) mask |= POLLIN | POLLRDNORM;
+      if (this.readable >= this.lowat) mask |= POLLIN | POLLRDNORM;
       if (this.shut & SEND_SHUTDOWN || this.writable) mask |= POLLOUT | POLLWRNORM;
     }
     if (this.so !== null && this.so.urgentAhead > 0 && !this.#ended) mask |= POLLPRI;

@@ -160,7 +160,7 @@ def main():
         nonlocal base
         made = []
         for n, worlds in zip(numbers, lanes):
-            base = base + 4 if base < 45000 else 10000
+            base = base + 4 if base < 32000 else 10000
             made.append(Game(n, worlds, base))
         return made
 
