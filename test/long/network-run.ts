@@ -1,7 +1,7 @@
 /** Runs one case of network-case.ts, and judges it. */
 import type { SimFrame } from '../../src/driver/sim/frame.ts';
 import { SimNetwork } from '../../src/driver/sim/network.ts';
-import type { SimNode } from '../../src/driver/sim/node.ts';
+import { MAC_HI, type SimNode } from '../../src/driver/sim/node.ts';
 import { errnoName } from '../../src/stack/errno.ts';
 import { listen } from '../../src/stack/socket/listener.ts';
 import { connect, type Socket, type SocketHandler } from '../../src/stack/socket/socket.ts';
@@ -37,7 +37,6 @@ const PATIENCE = {
   tcp_keepcnt: 8,
   tcp_msl: 5000,
   tcp_persmin: 500,
-  // An ARP packet that the path damages would not be found: cards do that.
   arp_max_age: 1_000_000,
 };
 
@@ -200,12 +199,12 @@ export function runNetwork(c: NetworkCase): NetworkResult {
   a.sink = (f) => there.send(f);
   b.sink = (f) => back.send(f);
   // A router in the middle that says nothing of what it cannot pass on.
-  const through = (f: SimFrame, to: SimNode): void => {
-    if (c.holeMtu > 0 && f.packetBytes > c.holeMtu) net.frames.give(f);
+  const through = (f: SimFrame, from: SimNode, to: SimNode): void => {
+    if ((c.holeMtu > 0 && f.packetBytes > c.holeMtu) || damagedArp(f, from)) net.frames.give(f);
     else to.arrive(f);
   };
-  there.sink = (f) => through(f, b);
-  back.sink = (f) => through(f, a);
+  there.sink = (f) => through(f, a, b);
+  back.sink = (f) => through(f, b, a);
   const cookies = c.server.tune.tcp_syncookies_only !== 0;
   const watch = new WireWatch((side, at) => STREAM[side][at % PERIOD]!, cookies);
   there.tapIn = (f) => watch.sent(0, f);
@@ -273,6 +272,13 @@ export function runNetwork(c: NetworkCase): NetworkResult {
   return { events: net.events, seconds, whole };
 }
 
+/** An ARP packet of `from` that names another sender: a card would have found the damage. */
+function damagedArp(f: SimFrame, from: SimNode): boolean {
+  const v = new DataView(f.u8.buffer, f.u8.byteOffset, f.len);
+  if (v.getUint16(12) !== 0x0806) return false;
+  return v.getUint16(22) !== MAC_HI || v.getInt32(24) !== from.addr || v.getInt32(28) !== from.addr;
+}
+
 function judge(c: NetworkCase, clients: readonly Actor[], servers: readonly Actor[]): void {
   for (const [who, list, peer] of [
     ['client', clients, c.server],
@@ -303,6 +309,8 @@ function nothingLeft(net: SimNetwork, nodes: readonly SimNode[], timers: readonl
   net.run(net.clock.now + (nodes[0]!.st.tune.tcp_hc_prune + 10) * SECOND);
   if (net.frames.out !== 0) throw new Error(`${net.frames.out} frames still under way`);
   nodes.forEach((n, i) => {
+    // Whether a neighbour is being asked, or was forgotten because its answers were lost, is not the connections' affair.
+    n.learn(nodes[1 - i]!);
     n.st.flush();
     const { tcp, wheel } = n.st;
     if (n.pool.held !== 0) throw new Error(`${n.name}: ${n.pool.held} mbufs held`);

@@ -95,7 +95,9 @@ export class WireWatch {
       this.#said.set(key, pair);
     }
     const data = tcp + (v.getUint8(tcp + 12) >> 4) * 4;
-    if (this.#cookies && flags & SYN && pair[side].known && v.getInt32(tcp + 4) !== pair[side].iss) {
+    // An old SYN that comes after the end opens another connection.
+    const over = pair[0].fin >= 0 && pair[1].fin >= 0;
+    if ((this.#cookies || over) && flags & SYN && pair[side].known && v.getInt32(tcp + 4) !== pair[side].iss) {
       this.#reset.add(key);
       return;
     }
