@@ -452,9 +452,7 @@ export class Sock implements PortOwner {
       this.shut |= RCV_SHUTDOWN;
       if (so.error === 0) this.#end();
     } else if (this.shut === SHUTDOWN_MASK && so.tp !== null && so.tp.rcv_bytes !== this.#heard && this.#unwanted()) {
-      this.err = ECONNRESET;
-      this.#end();
-      so.abort();
+      this.#refuse(so, so.tp.rcv_bytes - this.#heard);
     }
     this.host.wake(this);
   }
@@ -463,6 +461,16 @@ export class Sock implements PortOwner {
   #unwanted(): boolean {
     const { state } = this;
     return state === LX_FIN_WAIT1 || state === LX_FIN_WAIT2;
+  }
+
+  /** Resets the connection for the last `n` bytes, which nobody wants; what came before them can still be read. */
+  #refuse(so: Socket, n: number): void {
+    const left = new Uint8Array(Math.max(0, so.so_rcv.sb_cc - n));
+    if (left.length > 0) so.so_rcv.peek(0, left, 0, left.length);
+    this.err = ECONNRESET;
+    this.#end();
+    so.abort();
+    if (left.length > 0) so.so_rcv.append(left, 0, left.length);
   }
 
   /** tcp_done(). */
