@@ -83,6 +83,8 @@ export interface Child {
 export interface SockHost {
   readonly st: Stack;
   readonly ports: PortTable;
+  /** `ports` knows of the listening sockets; where it does not, their listeners stand for them. */
+  readonly decides: boolean;
   /** Listeners of the endpoint's sockets. */
   readonly own: Set<Listener>;
   /** The socket may now be able to do what somebody waits for. */
@@ -224,9 +226,9 @@ export class Sock implements PortOwner {
 
   /** Another user of the stack, a service of its own for instance, listens there. */
   #foreign(port: number): boolean {
-    const { st, own } = this.host;
+    const { st, own, decides } = this.host;
     const meets = (a: number): boolean => a === 0 || this.rcvAddr === 0 || a === this.rcvAddr;
-    return st.tcp.listeners.all().some((l) => l.port === port && meets(l.addr) && !own.has(l));
+    return st.tcp.listeners.all().some((l) => l.port === port && meets(l.addr) && !(decides && own.has(l)));
   }
 
   #putPort(): void {
