@@ -105,6 +105,7 @@ const MAKER = 0;
 export class Core implements SockHost {
   readonly st: Stack;
   readonly ports: PortTable;
+  readonly decides: boolean;
   readonly own = new Set<Listener>();
   readonly #shard: number;
   readonly #nshards: number;
@@ -126,6 +127,7 @@ export class Core implements SockHost {
     this.#shard = o.shard;
     this.#nshards = o.nshards;
     this.#publish = o.publish;
+    this.decides = o.shard === MAKER;
     this.ports = new PortTable(o.shard === MAKER ? null : this.#watchPorts());
     this.#wait = o.wait ?? (() => () => {});
   }

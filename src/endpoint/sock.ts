@@ -85,6 +85,8 @@ export interface Child {
 export interface SockHost {
   readonly st: Stack;
   readonly ports: PortTable;
+  /** `ports` knows of the listening sockets; where it does not, their listeners stand for them. */
+  readonly decides: boolean;
   /** Listeners of the endpoint's sockets. */
   readonly own: Set<Listener>;
   /** The socket may now be able to do what somebody waits for. */
@@ -226,9 +228,9 @@ export class Sock implements PortOwner {
 
   /** Another user of the stack, a service of its own for instance, listens there. */
   #foreign(port: number): boolean {
-    const { st, own } = this.host;
+    const { st, own, decides } = this.host;
     const meets = (a: number): boolean => a === 0 || this.rcvAddr === 0 || a === this.rcvAddr;
-    return st.tcp.listeners.all().some((l) => l.port === port && meets(l.addr) && !own.has(l));
+    return st.tcp.listeners.all().some((l) => l.port === port && meets(l.addr) && !(decides && own.has(l)));
   }
 
   #putPort(): void {
@@ -454,9 +456,7 @@ export class Sock implements PortOwner {
       this.shut |= RCV_SHUTDOWN;
       if (so.error === 0) this.#end();
     } else if (this.shut === SHUTDOWN_MASK && so.tp !== null && so.tp.rcv_bytes !== this.#heard && this.#unwanted()) {
-      this.err = ECONNRESET;
-      this.#end();
-      so.abort();
+      this.#refuse(so, so.tp.rcv_bytes - this.#heard);
     }
     this.host.wake(this);
   }
@@ -465,6 +465,16 @@ export class Sock implements PortOwner {
   #unwanted(): boolean {
     const { state } = this;
     return state === LX_FIN_WAIT1 || state === LX_FIN_WAIT2;
+  }
+
+  /** Resets the connection for the last `n` bytes, which nobody wants; what came before them can still be read. */
+  #refuse(so: Socket, n: number): void {
+    const left = new Uint8Array(Math.max(0, so.so_rcv.sb_cc - n));
+    if (left.length > 0) so.so_rcv.peek(0, left, 0, left.length);
+    this.err = ECONNRESET;
+    this.#end();
+    so.abort();
+    if (left.length > 0) so.so_rcv.append(left, 0, left.length);
   }
 
   /** tcp_done(). */

@@ -402,6 +402,18 @@ describe('recv(2) and send(2)', () => {
     expect(send(ca, a, 'x')).toBe(-EPIPE);
   });
 
+  test('what came before SHUT_RDWR can be read after data that came later was refused', () => {
+    const { a, b } = lab.pair();
+    send(ca, a, 'early');
+    lab.run(10_000);
+    cb.do(C.OP_SHUTDOWN, b, 2);
+    send(ca, a, 'late');
+    lab.run(10_000);
+    expect(recv(cb, b)).toBe('early');
+    expect(recv(cb, b)).toBe(-ECONNRESET);
+    expect(recv(cb, b)).toBe('');
+  });
+
   test('data that came before a reset is read before the error; after both there is the end', () => {
     const { a, b } = lab.pair();
     send(ca, a, 'data');
