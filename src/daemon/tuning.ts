@@ -10,7 +10,7 @@ import {
   setTunable,
   Tunables,
 } from '../stack/sysctl.ts';
-import { HC_LIST_HEAD } from '../stack/sysctl-tcp.ts';
+import { HC_LIST_HEAD } from '../stack/sysctl-tcp-path.ts';
 import { ccNames } from '../stack/tcp/cc/registry.ts';
 import { type SysctlChange, type SysctlRow, sysctlRows } from '../views/sysctl.ts';
 

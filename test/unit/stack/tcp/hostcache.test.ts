@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { HC_LIST_HEAD } from '../../../../src/stack/sysctl-tcp.ts';
+import { HC_LIST_HEAD } from '../../../../src/stack/sysctl-tcp-path.ts';
 import { TCP_MAXWINDOW } from '../../../../src/stack/tcp/cc/cc.ts';
 import { TCP_RTT_SHIFT, type Tcpcb } from '../../../../src/stack/tcp/tcpcb.ts';
 import { needfrag } from '../../../lab/needfrag.ts';
