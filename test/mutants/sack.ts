@@ -38,7 +38,7 @@ export const sackMutants: readonly Mutant[] = [
     kills: ['unit/stack/tcp/sack.test.ts › reports what came twice below the acknowledgment, once (section 4.1.1)'],
   },
   {
-    file: 'src/stack/tcp/tcp-output.ts',
+    file: 'src/stack/tcp/tcp-outopt.ts',
     find: 'if (tp.t_flags & TF_SACK_PERMIT) to.flags |= TOF_SACKPERM;',
     replace: '',
     kills: ['unit/stack/tcp/sack.test.ts › permits SACK in its SYN and in no other segment (section 2)'],
@@ -279,7 +279,7 @@ export const sackMutants: readonly Mutant[] = [
     ],
   },
   {
-    file: 'src/stack/tcp/tcp-output.ts',
+    file: 'src/stack/tcp/tcp-outopt.ts',
     find: '    } else if (tp.t_flags & TF_SACK_PERMIT && tp.rcv_numsacks > 0) {\n      to.flags |= TOF_SACK;\n      to.nsacks = tp.rcv_numsacks;',
     replace: '    } else if (tp.t_flags & TF_SACK_PERMIT) {\n      to.flags |= TOF_SACK;\n      to.nsacks = 1;',
     kills: ['unit/stack/tcp/sack.test.ts › reports nothing while nothing is missing (section 4)'],

@@ -115,7 +115,7 @@ export const sockoptMutants: readonly Mutant[] = [
     ],
   },
   {
-    file: 'src/stack/tcp/tcp-output.ts',
+    file: 'src/stack/tcp/tcp-outopt.ts',
     find: 'return most !== 0 && most < mss ? most : mss;',
     replace: 'return mss;',
     kills: [

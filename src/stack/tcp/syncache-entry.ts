@@ -22,7 +22,7 @@ import {
 } from '../wire/tcp.ts';
 import { IPTOS_ECN_MASK } from './tcp-ecn.ts';
 import { TCPS_SYN_RECEIVED } from './tcp-fsm.ts';
-import { tcpRequestScale } from './tcp-output.ts';
+import { tcpRequestScale } from './tcp-outopt.ts';
 import { tcpMss, tcpNewtcpcb, tcpSetFlowid } from './tcp-subr.ts';
 import { tcpKeepRestart } from './tcp-timer.ts';
 import {

@@ -7,7 +7,6 @@
  */
 import { tcps } from '../../metrics/layout.ts';
 import { F_TX_L4CSUM } from '../../rings/link.ts';
-import type { Mbuf } from '../../rings/mbuf.ts';
 import { EMSGSIZE, ENOBUFS } from '../errno.ts';
 import { ipOutput } from '../net/ip-output.ts';
 import { routeLookup } from '../net/route.ts';
@@ -21,12 +20,7 @@ import {
   TH_RST,
   TH_SYN,
   TH_URG,
-  TOF_MSS,
   TOF_SACK,
-  TOF_SACKPERM,
-  TOF_SCALE,
-  TOF_TS,
-  tcpAddoptions,
   tcpEmit,
   thSetUrp,
 } from '../wire/tcp.ts';
@@ -36,9 +30,10 @@ import { cwndValidate } from './tcp-ack.ts';
 import { sendbufAutosize } from './tcp-autobuf.ts';
 import { CHRONO_BUSY, chronoSet, chronoUpdate } from './tcp-chrono.ts';
 import { ecnOutput, IPTOS_ECN_ECT0, IPTOS_ECN_MASK } from './tcp-ecn.ts';
-import { TFO_NONE, tfoEarly, tfoSynData, tfoSynOption } from './tcp-fastopen.ts';
-import { haveRcvdFin, TCPS_ESTABLISHED, TCPS_SYN_RECEIVED, TCPS_SYN_SENT, tcpOutflags } from './tcp-fsm.ts';
+import { TFO_NONE, tfoEarly, tfoSynData } from './tcp-fastopen.ts';
+import { haveRcvdFin, TCPS_ESTABLISHED, TCPS_SYN_SENT, tcpOutflags } from './tcp-fsm.ts';
 import { nopushHolds } from './tcp-nopush.ts';
+import { tcpBuildOptions, tcpSackOptLen } from './tcp-outopt.ts';
 import { paceAllows, paceSent } from './tcp-pacing.ts';
 import { PLP_DISABLED, plpProbe, plpSent } from './tcp-plpmtud.ts';
 import { pmtuExpire, pmtuHeld, pmtuRoute, pmtuSent } from './tcp-pmtu.ts';
@@ -61,9 +56,7 @@ import {
   TF_MORETOCOME,
   TF_NODELAY,
   TF_NOPUSH,
-  TF_RCVD_SCALE,
   TF_RCVD_TSTMP,
-  TF_REQ_SCALE,
   TF_REQ_TSTMP,
   TF_RXWIN0SENT,
   TF_SACK_PERMIT,
@@ -74,20 +67,6 @@ import {
 
 const IPPROTO_TCP = 6;
 const TSTMP = TF_RCVD_TSTMP | TF_REQ_TSTMP;
-
-/** MSS that we announce: what the route's MTU leaves for TCP without options (RFC 9293 section 3.7.1, RFC 6691). */
-export function tcpMssOffer(tp: Tcpcb): number {
-  const inp = tp.t_inpcb!;
-  const rt = routeLookup(tp.st, inp.f3, inp.ro);
-  const mss = rt === null ? tp.st.tune.tcp_mssdflt : rt.mtu - 40;
-  const most = tp.t_socket!.opt.maxSeg;
-  return most !== 0 && most < mss ? most : mss;
-}
-
-/** The timestamp that goes into a segment now: milliseconds plus the connection's own offset (RFC 7323 section 5.4). */
-export function tcpTsval(tp: Tcpcb): number {
-  return (tp.st.clock.ms + tp.ts_offset) | 0;
-}
 
 /**
  * Receive window that may be offered now: the room in so_rcv with silly windows avoided (RFC 9293 section 3.8.6.2.2), never
@@ -128,7 +107,7 @@ export function tcpOutput(tp: Tcpcb): number {
   const force = (tp.t_flags & TF_FORCEDATA) !== 0;
   const tsLen = (tp.t_flags & TSTMP) === TSTMP ? TCPOLEN_TSTAMP_APPA : 0;
   const nblks = tp.rcv_numsacks + (tp.dsack_due ? 1 : 0);
-  const sackRoom = nblks > 0 ? sackOptLen(nblks, tsLen) : 0;
+  const sackRoom = nblks > 0 ? tcpSackOptLen(nblks, tsLen) : 0;
   let maxlen = tp.t_maxseg - tsLen - sackRoom;
   if (so.autoSnd && synced) sendbufAutosize(tp);
 
@@ -258,7 +237,7 @@ export function tcpOutput(tp: Tcpcb): number {
     // A FIN that went before keeps its number; it goes again only as a lost segment or where the scoreboard was given up.
     if (!resend && !finDue) flags &= ~TH_FIN;
 
-    const hlen = TCP_HDR_LEN + buildOptions(tp, m, flags);
+    const hlen = TCP_HDR_LEN + tcpBuildOptions(tp, m, flags);
     if (len > 0) {
       snd.peek(off, st.pool.u8, m.pos + hlen, len);
       if (off + len === snd.sb_cc && !isSyn) flags |= TH_PUSH;
@@ -481,12 +460,6 @@ function parked(tp: Tcpcb): void {
   tp.st.wheel.arm(tp.t_rexmt, tp.t_rxtcur);
 }
 
-/** Bytes that `n` blocks take behind `before` bytes of other options, padding included (RFC 2018 section 3). */
-function sackOptLen(n: number, before: number): number {
-  const room = (40 - before - 4) >> 3;
-  return 4 + 8 * (n < room ? n : room);
-}
-
 /** BSD's rule: two segments more, and that a good part of the buffer; or half of the buffer. */
 function windowUpdateDue(tp: Tcpcb, recwin: number): boolean {
   const hiwat = tp.t_socket!.so_rcv.sb_hiwat;
@@ -501,59 +474,6 @@ function windowUpdateDue(tp: Tcpcb, recwin: number): boolean {
   if (oldwin >> tp.rcv_scale === shown) return false;
   if (adv >= 2 * tp.t_maxseg && (adv >= hiwat >> 2 || recwin <= hiwat >> 3 || hiwat <= 8 * tp.t_maxseg)) return true;
   return 2 * adv >= hiwat;
-}
-
-/** Fills the options of the segment in `m` and returns their length. */
-function buildOptions(tp: Tcpcb, m: Mbuf, flags: number): number {
-  const st = tp.st;
-  const to = st.tcp.optOut;
-  let blks = tp.sackblks;
-  to.flags = 0;
-  if (flags & TH_SYN) {
-    to.mss = tcpMssOffer(tp);
-    to.flags |= TOF_MSS;
-    const passive = tp.t_state === TCPS_SYN_RECEIVED;
-    if (tp.t_flags & TF_REQ_SCALE && (!passive || tp.t_flags & TF_RCVD_SCALE)) {
-      to.wscale = tcpRequestScale(st.tune.ipc_maxsockbuf);
-      to.flags |= TOF_SCALE;
-    }
-    if (tp.t_flags & TF_SACK_PERMIT) to.flags |= TOF_SACKPERM;
-    if (tp.t_flags & TF_REQ_TSTMP && (!passive || tp.t_flags & TF_RCVD_TSTMP)) to.flags |= TOF_TS;
-    if (tp.t_tfo !== TFO_NONE) tfoSynOption(tp, to);
-  } else {
-    if (tp.t_flags & TF_RCVD_TSTMP && tp.t_flags & TF_REQ_TSTMP) to.flags |= TOF_TS;
-    if (tp.dsack_due) {
-      to.flags |= TOF_SACK;
-      to.nsacks = tp.rcv_numsacks + 1;
-      blks = withDsack(tp);
-    } else if (tp.t_flags & TF_SACK_PERMIT && tp.rcv_numsacks > 0) {
-      to.flags |= TOF_SACK;
-      to.nsacks = tp.rcv_numsacks;
-    }
-  }
-  if (to.flags & TOF_TS) {
-    to.tsval = tcpTsval(tp);
-    to.tsecr = flags & TH_ACK ? tp.ts_recent : 0;
-  }
-  if (to.flags === 0) return 0;
-  return tcpAddoptions(st.pool.dv, m.pos, to, blks);
-}
-
-/** The blocks to report behind what came twice (RFC 2883 section 4). */
-function withDsack(tp: Tcpcb): Int32Array {
-  const all = tp.st.tcp.dsackBlks;
-  const blks = tp.sackblks;
-  all[0] = tp.dsack_start;
-  all[1] = tp.dsack_end;
-  for (let i = 0; i < 2 * tp.rcv_numsacks; i++) all[i + 2] = blks[i]!;
-  return all;
-}
-
-/** Window shift that lets a buffer of `maxbuf` bytes be offered whole (RFC 7323 section 2.3). */
-export function tcpRequestScale(maxbuf: number): number {
-  let scale = 0;
-  while (scale < 14 && TCP_MAXWIN << scale < maxbuf) scale++;
-  return scale;
 }
 
 /**

@@ -7,7 +7,7 @@ import { TOF_TS } from '../wire/tcp.ts';
 import { CC_NDUPACK, CC_RTO, CC_RTO_ERR, type CcAck } from './cc/cc.ts';
 import { ccCongSignal, ccOwnsRecovery, ccPostRecovery } from './cc/glue.ts';
 import { seqGeq, tstmpLt } from './seq.ts';
-import { tcpTsval } from './tcp-output.ts';
+import { tcpTsval } from './tcp-outopt.ts';
 import { rackOn, rackRecovered } from './tcp-rack.ts';
 import { rtxAllLost, rtxAnyResent, rtxUnlose } from './tcp-rtxq.ts';
 import { tcpSpuriousRto } from './tcp-timer.ts';
