@@ -93,7 +93,7 @@ export const cwvMutants: readonly Mutant[] = [
   {
     file: CWV,
     find: 'return half > tp.maxseg ? half : tp.maxseg;',
-    replace: 'return half;',
+    replace: 'return half > 2 * tp.maxseg ? half : 2 * tp.maxseg;',
     kills: [`${TEST} › leaves one segment at least`],
   },
   {
@@ -143,6 +143,12 @@ export const cwvMutants: readonly Mutant[] = [
     find: 'if (tp.snd_cwnd > most) tp.snd_cwnd = most;',
     replace: '',
     kills: [UNUSED, LITTLE],
+  },
+  {
+    file: CWV,
+    find: 'const idleMs = (now - tp.t_acktime) >>> 0;',
+    replace: 'const idleMs = (now - tp.t_rcvtime) >>> 0;',
+    kills: [`${TEST} › is halved also where the peer has sent all the time`],
   },
   {
     file: CWV,

@@ -67,11 +67,13 @@ export function cwvAcked(tp: Tcpcb, a: CcAck): void {
   a.cwndLimited = !cwv.nonvalidated;
 }
 
-/** Data goes out after `idleMs` in which nothing was in flight. This takes the place of the restart of RFC 5681 section 4.1. */
-export function cwvIdle(tp: Tcpcb, idleMs: number): void {
+/** Data goes out, and nothing was in flight. This takes the place of the restart of RFC 5681 section 4.1. */
+export function cwvIdle(tp: Tcpcb): void {
   const { cwv, st } = tp;
   const now = st.clock.ms;
   const period = samplingPeriod(tp);
+  // What the peer sent meanwhile says nothing of the window.
+  const idleMs = (now - tp.t_acktime) >>> 0;
   let began = now;
   if (idleMs > period) {
     began = (now - (idleMs - period)) | 0;

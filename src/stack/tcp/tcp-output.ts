@@ -425,11 +425,12 @@ function nothingSent(tp: Tcpcb): void {
 
 /** Nothing was in flight: the window may be too old to be believed (RFC 5681 section 4.1, RFC 7661 section 4.4). */
 function idleRestart(tp: Tcpcb): void {
+  if (tp.t_socket!.so_snd.sb_cc === 0) return;
+  const validated = cwvOn(tp);
+  if (validated) cwvIdle(tp);
   const idleUs = ((tp.st.clock.ms - tp.t_rcvtime) | 0) * 1000;
-  if (idleUs < tp.t_rxtcur || tp.t_socket!.so_snd.sb_cc === 0) return;
-  if (cwvOn(tp)) {
-    cwvIdle(tp, idleUs / 1000);
-  } else if (tp.st.tune.tcp_idle_reduce !== 0 && !ccOwnsRecovery(tp) && tp.snd_cwnd > tp.initcwnd) {
+  if (idleUs < tp.t_rxtcur) return;
+  if (!validated && tp.st.tune.tcp_idle_reduce !== 0 && !ccOwnsRecovery(tp) && tp.snd_cwnd > tp.initcwnd) {
     if (tp.snd_ssthresh < (tp.snd_cwnd >> 2) * 3) tp.snd_ssthresh = (tp.snd_cwnd >> 2) * 3;
     tp.snd_cwnd = tp.initcwnd;
   }

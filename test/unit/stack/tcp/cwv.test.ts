@@ -1,6 +1,7 @@
 /** RFC 7661 with net.inet.tcp.newcwv 1, in whole segments; the round trip is 100 ms, so that the sampling period is one second. */
 import { describe, expect, it } from 'vitest';
 import { Sender, type SenderOptions } from '../../../lab/sender.ts';
+import { pattern } from '../../../lab/tcpuser.ts';
 
 class Cwv extends Sender {
   /** Segments written so far, all acknowledged between rounds. */
@@ -88,7 +89,7 @@ describe('pipeACK (RFC 7661 section 4.2)', () => {
   };
 
   it('is the largest sample of the last second', () => {
-    expect(growth(600, 100)).toBe(1);
+    expect(growth(900, 100)).toBe(1);
     expect(growth(1100, 100)).toBe(0);
   });
 
@@ -230,6 +231,16 @@ describe('a window that is not used for five minutes (RFC 7661 section 4.4.3)', 
 
   it('is not less than the initial window', () => {
     expect(idle(302_000, 16).sent().length).toBe(10);
+  });
+
+  it('is halved also where the peer has sent all the time', () => {
+    const s = Cwv.with(80, 40);
+    for (let i = 0; i < 31; i++) {
+      s.wait(10_000);
+      s.p.send({ flags: 'A', seq: 1 + 10 * i, ack: 1 + s.at * s.mss, win: 65535, data: pattern(10) });
+    }
+    s.write(1);
+    expect(s.cwnd).toBe(40);
   });
 
   it('is halved also where a little of it is used all the time, and again after five minutes more', () => {
