@@ -161,6 +161,7 @@ export function tcpOutput(tp: Tcpcb): number {
         }
       }
     } else if (tp.t_tfo !== TFO_NONE && flags & TH_SYN) {
+      if (so.synHeld && tp.t_state === TCPS_SYN_SENT) return 0;
       len = tfoSynData(tp);
     }
     if (probe) {
