@@ -17,14 +17,19 @@ export const silent: SocketHandler = {
   closed() {},
 };
 
-/** Sends a SYN. @returns the stack's socket, or an errno */
-export function tcpConnectSocket(sock: Sock, faddr: number, fport: number): Socket | number {
+/**
+ * Sends a SYN.
+ * @param fast with Fast Open: it asks for a cookie, or where there is one waits for the first write
+ * @returns the stack's socket, or an errno
+ */
+export function tcpConnectSocket(sock: Sock, faddr: number, fport: number, fast: boolean): Socket | number {
   const { st } = sock.host;
   if (inMulticast(faddr) || faddr === -1 || st.ifnets.some((ifp) => ifp.isBroadcast(faddr))) return ENETUNREACH;
   try {
     const cc = sock.o.congestion === '' ? undefined : sock.o.congestion;
     const options = stackOptions(sock.o);
-    return connect(st, { faddr, fport, laddr: sock.rcvAddr, lport: sock.num, cc, options }, silent);
+    const ends = { faddr, fport, laddr: sock.rcvAddr, lport: sock.num };
+    return connect(st, { ...ends, cc, options, fastOpen: fast, holdSyn: fast }, silent);
   } catch (err) {
     if (!(err instanceof SocketError)) throw err;
     // A flow that exists is for Linux an address that is not there to be had (inet_hash_connect).

@@ -10,6 +10,7 @@ import type { Stack } from '../stack/stack.ts';
 import { Timer } from '../stack/timers.ts';
 import * as C from './codec.ts';
 import { failure, type Reply, success } from './codec.ts';
+import { FastSend } from './fastopen.ts';
 import { fcntl, ioctl } from './fcntl.ts';
 import * as L from './linux.ts';
 import { Accept, Connect, type CoreReply, Linger, Poll, type PollItem } from './operations.ts';
@@ -488,7 +489,9 @@ export class Core implements SockHost {
       return;
     }
     const now = sock.nonBlocking || (r.a & L.MSG_DONTWAIT) !== 0;
-    const op = new Send(sock, payload.subarray(r.b + controllen), r.a);
+    const data = payload.subarray(r.b + controllen);
+    const opens = (r.a & L.MSG_FASTOPEN) !== 0 || sock.deferred;
+    const op = opens ? new FastSend(sock, payload.subarray(0, r.b), data, r.a) : new Send(sock, data, r.a);
     this.#run(id, [sock], op, now ? 0 : timeout(sock.o.sndTimeo), done);
   }
 

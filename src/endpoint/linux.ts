@@ -50,6 +50,7 @@ export const MSG_CONFIRM = 0x800;
 export const MSG_ERRQUEUE = 0x2000;
 export const MSG_NOSIGNAL = 0x4000;
 export const MSG_MORE = 0x8000;
+export const MSG_FASTOPEN = 0x20000000;
 export const MSG_CMSG_CLOEXEC = 0x40000000;
 
 export const F_GETFD = 1;

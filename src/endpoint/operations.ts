@@ -1,5 +1,5 @@
 /** The operations that may wait, besides reading and writing (sock-io.ts): accept(2), connect(2), poll(2), and close(2) with SO_LINGER. */
-import { EAGAIN, EINVAL } from '../stack/errno.ts';
+import { EAGAIN, EINVAL, EISCONN } from '../stack/errno.ts';
 import { failure, type Reply, success } from './codec.ts';
 import { EALREADY, EINPROGRESS, LX_LISTEN, POLLERR, POLLHUP } from './linux.ts';
 import type { Sock } from './sock.ts';
@@ -64,7 +64,7 @@ export class Connect implements Operation {
     let e: number;
     if (this.#pending === 0) {
       e = sock.connect(this.#family, this.#addr, this.#port, this.#long);
-      if (e === EINPROGRESS || e === EALREADY) this.#pending = e;
+      if (e === EINPROGRESS || e === EALREADY || (e === EISCONN && sock.deferred)) this.#pending = e;
     } else {
       e = sock.connectResult(this.#pending);
     }

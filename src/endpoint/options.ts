@@ -257,7 +257,9 @@ const TABLE: readonly Row[] = [
     signed: true,
     get: (s) => s.o.fastOpenConnect,
     set: (s, v) => {
-      if (v < 0 || v > 1 || s.state !== L.LX_CLOSE) return EINVAL;
+      if (v < 0 || v > 1) return EINVAL;
+      if (s.host.st.tune.tcp_fastopen_client_enable === 0) return L.EOPNOTSUPP;
+      if (s.state !== L.LX_CLOSE) return EINVAL;
       s.o.fastOpenConnect = v;
       return 0;
     },

@@ -104,14 +104,18 @@ export class Send implements Operation {
   readonly #data: Uint8Array;
   readonly #more: boolean;
   readonly #urgent: boolean;
-  #sent = 0;
+  #sent: number;
 
-  /** @param flags MSG_MORE: what is no full segment waits for what follows; MSG_OOB: the last byte ends urgent data */
-  constructor(sock: Sock, data: Uint8Array, flags: number) {
+  /**
+   * @param flags MSG_MORE: what is no full segment waits for what follows; MSG_OOB: the last byte ends urgent data
+   * @param sent  so many bytes are under way already
+   */
+  constructor(sock: Sock, data: Uint8Array, flags: number, sent = 0) {
     this.#sock = sock;
     this.#data = data;
     this.#more = (flags & MSG_MORE) !== 0;
     this.#urgent = (flags & MSG_OOB) !== 0;
+    this.#sent = sent;
   }
 
   step(wait: boolean): Reply | null {

@@ -131,6 +131,11 @@ export class Sock implements PortOwner {
   passive = false;
   /** What was sent last was said to be followed by more (MSG_MORE). */
   more = false;
+  /**
+   * A send with MSG_FASTOPEN is EALREADY: another one is under way. After a connect that asked for a cookie (TCP_FASTOPEN_CONNECT) it stays so,
+   * which Linux does by observation.
+   */
+  fastOpening = false;
   /** The user has closed it, but an operation is still under way. */
   dropped = false;
   /** It is closed. */
@@ -172,6 +177,11 @@ export class Sock implements PortOwner {
     const { so } = this;
     if (so === null || so.tp === null || this.#ended) return LX_CLOSE;
     return LX_STATE[so.tp.t_state]!;
+  }
+
+  /** It is connecting, and its SYN waits for the first write (TCP_FASTOPEN_CONNECT). */
+  get deferred(): boolean {
+    return this.so?.synHeld === true && this.state === LX_SYN_SENT;
   }
 
   /** Bytes that can be read. */
@@ -303,11 +313,13 @@ export class Sock implements PortOwner {
   }
 
   /**
-   * connect(2). EINPROGRESS and EALREADY where the caller may wait for the end of the handshake.
+   * connect(2). EINPROGRESS and EALREADY where the caller may wait for the end of the handshake, and EISCONN while it is `deferred`.
    * @param family of the address; AF_UNSPEC dissolves the association
+   * @param send   it is the connect of a send(2) with MSG_FASTOPEN
+   * @returns 0 or an errno; 0 also when the SYN waits for the first write (`deferred`)
    */
-  connect(family: number, addr: number, port: number, long: boolean): number {
-    let answer = EALREADY;
+  connect(family: number, addr: number, port: number, long: boolean, send = false): number {
+    let answer = this.deferred ? EISCONN : EALREADY;
     if (family === 0) return this.disconnect();
     switch (this.#ss) {
       case SS_CONNECTED:
@@ -318,9 +330,12 @@ export class Sock implements PortOwner {
         if (this.state !== LX_CLOSE) return EISCONN;
         if (!long) return EINVAL;
         if (family !== 2) return EAFNOSUPPORT;
-        const e = this.#open(addr, port);
+        const fast = this.o.fastOpenConnect !== 0;
+        const e = this.#open(addr, port, fast || send);
         if (e !== 0) return e;
         this.#ss = SS_CONNECTING;
+        if (this.deferred) return 0;
+        if (fast && !send) this.fastOpening = true;
         answer = EINPROGRESS;
         break;
       }
@@ -344,8 +359,8 @@ export class Sock implements PortOwner {
     return 0;
   }
 
-  #open(addr: number, port: number): number {
-    const made = tcpConnectSocket(this, addr, port);
+  #open(addr: number, port: number, fast: boolean): number {
+    const made = tcpConnectSocket(this, addr, port, fast);
     if (typeof made === 'number') return made;
     this.err = 0;
     this.done = false;
@@ -383,6 +398,7 @@ export class Sock implements PortOwner {
     if (!this.#addrLock) this.rcvAddr = 0;
     this.shut = 0;
     this.done = false;
+    this.fastOpening = false;
     this.#ss = SS_UNCONNECTED;
     this.host.wake(this);
     return 0;
@@ -516,6 +532,8 @@ export class Sock implements PortOwner {
     if (state !== LX_SYN_SENT && (state !== LX_SYN_RECV || this.passive)) {
       if (this.readable >= this.lowat) mask |= POLLIN | POLLRDNORM;
       if (this.shut & SEND_SHUTDOWN || this.writable) mask |= POLLOUT | POLLWRNORM;
+    } else if (this.deferred) {
+      mask |= POLLOUT | POLLWRNORM;
     }
     if (this.so !== null && this.so.urgentAhead > 0 && !this.#ended) mask |= POLLPRI;
     if (this.err !== 0) mask |= POLLERR;

@@ -269,8 +269,8 @@ export const fastopenMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-usrreq.ts',
-    find: 'if (so.fastOpen && tfoConnect(tp)) tcp.ackLater(tp);\n  else tcpOutput(tp);',
-    replace: 'if (so.fastOpen) tfoConnect(tp);\n  tcpOutput(tp);',
+    find: '    else tcp.ackLater(tp);\n    return 0;',
+    replace: '    else tcpOutput(tp);\n    return 0;',
     kills: [
       'unit/stack/tcp/fastopen-client.test.ts › sends it, of %i bytes, and its data with the SYN',
       'unit/stack/tcp/fastopen-client.test.ts › saves a round trip: the reply begins one after the call, and not two',

@@ -8,9 +8,17 @@ import type { Stack } from '../stack.ts';
 import type { CcModule } from '../tcp/cc/cc.ts';
 import { ccSwitch } from '../tcp/cc/glue.ts';
 import { ccFind, ccNames } from '../tcp/cc/registry.ts';
-import { tfoEarly } from '../tcp/tcp-fastopen.ts';
-import { finIsAcked, haveEstablished, TCPS_CLOSE_WAIT, TCPS_ESTABLISHED, TCPS_TIME_WAIT } from '../tcp/tcp-fsm.ts';
+import { tfoConnect, tfoEarly, tfoSynRoom } from '../tcp/tcp-fastopen.ts';
+import {
+  finIsAcked,
+  haveEstablished,
+  TCPS_CLOSE_WAIT,
+  TCPS_ESTABLISHED,
+  TCPS_SYN_SENT,
+  TCPS_TIME_WAIT,
+} from '../tcp/tcp-fsm.ts';
 import { tcpOutput } from '../tcp/tcp-output.ts';
+import { tcpKeepRestart } from '../tcp/tcp-timer.ts';
 import { urgentSend } from '../tcp/tcp-urgent.ts';
 import { tcpConnect, tcpUsrAbort, tcpUsrClose, tcpUsrShutdown } from '../tcp/tcp-usrreq.ts';
 import { TA_USER, type Tcpcb } from '../tcp/tcpcb.ts';
@@ -75,6 +83,8 @@ export class Socket {
   cantSendMore: boolean;
   /** Fast Open is wanted (active open), or the listener offers it (TCP_FASTOPEN). Whether it was used `tp.t_tfo` tells. */
   fastOpen: boolean;
+  /** The SYN waits for `sendSyn` (ConnectOptions.holdSyn). */
+  synHeld: boolean;
   /** What the application has set; changed by `setOptions` only. */
   opt: SockOpts;
   /** Congestion control asked for; null takes the stack's default. */
@@ -116,6 +126,7 @@ export class Socket {
     this.noFdRef = false;
     this.cantSendMore = false;
     this.fastOpen = false;
+    this.synHeld = false;
     this.opt = SOCKOPT_DEFAULTS;
     this.cc = null;
     this.autoSnd = true;
@@ -229,6 +240,27 @@ export class Socket {
       if (tp.t_trace !== null) tp.t_trace(tp, TA_USER, 1, tp.snd_nxt, n);
       if (tp.t_state === TCPS_ESTABLISHED || tp.t_state === TCPS_CLOSE_WAIT || tfoEarly(tp)) tcpOutput(tp);
     }
+    return n;
+  }
+
+  /**
+   * Sends the SYN that ConnectOptions.holdSyn keeps back, and with it the first of `len` bytes, unless the server's cookie is not to be used
+   * any more (RFC 7413 section 4.1.3.1).
+   * @returns bytes that it takes along, 0..len; the others are for `send`
+   */
+  sendSyn(u8: Uint8Array, off: number, len: number): number {
+    const tp = this.tp;
+    if (tp === null || !this.synHeld) return 0;
+    this.synHeld = false;
+    if (tp.t_state !== TCPS_SYN_SENT) return 0;
+    const room = tfoConnect(tp) ? Math.min(tfoSynRoom(tp) - this.so_snd.sb_cc, this.so_snd.space) : 0;
+    const n = Math.max(0, Math.min(len, room));
+    if (n > 0) {
+      this.so_snd.append(u8, off, n);
+      if (tp.t_trace !== null) tp.t_trace(tp, TA_USER, 1, tp.snd_nxt, n);
+    }
+    tcpKeepRestart(tp);
+    tcpOutput(tp);
     return n;
   }
 
@@ -530,6 +562,8 @@ export interface ConnectOptions {
    * cookie is known; else one is asked for. Only for requests that may arrive twice (section 6.3.1).
    */
   readonly fastOpen?: boolean;
+  /** With `fastOpen`, where the server's cookie is known: the SYN waits for `sendSyn`, without a limit of time. */
+  readonly holdSyn?: boolean;
   readonly options?: Partial<SockOptValues>;
 }
 
@@ -538,6 +572,7 @@ export function connect(st: Stack, opts: ConnectOptions, handler: SocketHandler)
   const so = new Socket(st, handler, st.tune.tcp_sendspace, st.tune.tcp_recvspace);
   if (opts.cc !== undefined) so.cc = ccFind(opts.cc);
   so.fastOpen = opts.fastOpen ?? false;
+  so.synHeld = so.fastOpen && (opts.holdSyn ?? false);
   if (opts.options !== undefined) so.setOptions(opts.options);
   const errno = tcpConnect(st, so, opts.laddr ?? 0, opts.lport ?? 0, opts.faddr, opts.fport);
   if (errno !== 0) throw new SocketError(errno, 'connect', `${inetNtoa(opts.faddr)}:${opts.fport}`);

@@ -228,7 +228,7 @@ export function sockOptsChanged(so: Socket, tune: Tunables, was: SockOpts): void
   tp.t_flags = (tp.t_flags & ~(TF_NODELAY | TF_NOPUSH)) | sockOptFlags(now);
   sockOptsToInp(now, tp.t_inpcb!, tune);
   if (now.maxSeg !== 0 && now.maxSeg < tp.t_maxseg) tp.t_maxseg = now.maxSeg;
-  if (keepChanged(now, was)) tcpKeepRestart(tp);
+  if (keepChanged(now, was) && !so.synHeld) tcpKeepRestart(tp);
   if (now.userTimeout !== was.userTimeout) userTimeoutChanged(tp);
   push(tp, now, was);
   // What follows calls the user, who may end the connection.

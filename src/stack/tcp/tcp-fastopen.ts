@@ -263,11 +263,13 @@ function pathOf(tp: Tcpcb): TfoPath | null {
 
 /**
  * An active open that wants Fast Open. True when its SYN takes data along, so that it ought to wait until the user has had the time to give
- * some.
+ * some. Asked again when that has taken long, as what is known of the path may have changed.
  */
 export function tfoConnect(tp: Tcpcb): boolean {
   const { st } = tp;
   const { cache } = st.tcp.tfo;
+  tp.t_flags &= ~TF_FASTOPEN;
+  tp.t_tfo = TFO_NONE;
   if (st.tune.tcp_fastopen_client_enable === 0) {
     cache.clear();
     return false;
@@ -287,11 +289,16 @@ export function tfoConnect(tp: Tcpcb): boolean {
   return true;
 }
 
-/** Bytes that the SYN takes along: a segment less all options, the first time only (RFC 7413 section 4.2.1). */
+/** Bytes that fit into a SYN that takes data along: a segment less all options. */
+export function tfoSynRoom(tp: Tcpcb): number {
+  return tp.t_maxseg - TCP_MAXOLEN;
+}
+
+/** Bytes that the SYN takes along, the first time only (RFC 7413 section 4.2.1). */
 export function tfoSynData(tp: Tcpcb): number {
   if (tp.t_tfo !== TFO_DATA || tp.t_state !== TCPS_SYN_SENT || tp.t_rxtshift > 0) return 0;
   const queued = tp.t_socket!.so_snd.sb_cc;
-  const room = tp.t_maxseg - TCP_MAXOLEN;
+  const room = tfoSynRoom(tp);
   return queued < room ? queued : room;
 }
 

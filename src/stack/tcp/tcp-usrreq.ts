@@ -56,9 +56,14 @@ export function tcpConnect(st: Stack, so: Socket, laddr: number, lport: number, 
   tp.snd_recover = tp.iss;
   tcpKeepRestart(tp);
   if (tp.t_trace !== null) tp.t_trace(tp, TA_USER, 0, tp.iss, 0);
-  // A SYN that takes data along leaves at the end of the pass: the user has until then to give some.
-  if (so.fastOpen && tfoConnect(tp)) tcp.ackLater(tp);
-  else tcpOutput(tp);
+  if (so.fastOpen && tfoConnect(tp)) {
+    // A SYN that takes data along leaves at the end of the pass, or when the user says so: he has until then to give some.
+    if (so.synHeld) st.wheel.cancel(tp.t_keep);
+    else tcp.ackLater(tp);
+    return 0;
+  }
+  so.synHeld = false;
+  tcpOutput(tp);
   return 0;
 }
 

@@ -8,6 +8,7 @@ import struct
 SOL, TCP, IP = 1, 6, 0
 NONBLOCK = 0o4000
 PEEK, DONTWAIT, TRUNC, WAITALL, OOB = 2, 0x40, 0x20, 0x100, 1
+FAST, FAST_CONNECT = 0x20000000, 30
 SO_ERROR, SO_LINGER, SO_RCVTIMEO, SO_SNDTIMEO = 4, 13, 20, 21
 FIONREAD, OUTQ = 0x541B, 0x5411
 HALF_SECOND = struct.pack("qq", 0, 500000)
@@ -24,7 +25,82 @@ def passive(backlog=5):
     ]
 
 
+UNSPEC = bytes(16)
+# A listener of the peer that takes Fast Open, on port A, and a connection after which its cookie is known; Linux keeps it for all ports.
+COOKIE = [
+    ("pl", "socket"), ("pl", "bind", ("peer", "A")), ("pl", "setsockopt", TCP, 23, 16), ("pl", "listen", 16), ("u", "socket"),
+    ("u", "sendto", b"first", FAST, ("peer", "A")), 0.1, ("pl", "accept", "p"), ("p", "recv", 100),
+]
+
+
+def put_off(flags=NONBLOCK):
+    """A connect that waits for the first write: u."""
+    return [("u", "socket", 2, 1 | flags, 0), ("u", "setsockopt", TCP, FAST_CONNECT, 1), ("u", "connect", ("peer", "A"))]
+
+
 SCRIPTS = {
+    # Before all others with Fast Open, as it is about a host whose cookie nobody knows.
+    "Fast Open without a cookie": [
+        ("u", "socket", 2, 1 | NONBLOCK, 0), ("u", "sendto", b"abc", FAST, ("peer", "L")), 0.1, ("p", "peer_accept"), ("u", "poll"),
+        ("p", "recv", 9, DONTWAIT), ("u", "sendto", b"def", FAST, ("peer", "L")), ("u", "sendto", b"x", FAST, ("peer", "L")),
+        ("u", "connect", ("peer", "L")), ("u", "send", b"ghi"), 0.1, ("p", "recv", 9),
+        ("u", "socket"), ("u", "sendto", b"abc", FAST, ("peer", "L")), ("p", "peer_accept"), ("p", "recv", 9), ("u", "send", b"x", FAST),
+        ("u", "socket"), ("u", "sendto", b"", FAST, ("peer", "L")), ("u", "poll"), ("p", "peer_accept"),
+        ("u", "socket", 2, 1 | NONBLOCK, 0), ("u", "setsockopt", TCP, FAST_CONNECT, 1), ("u", "connect", ("peer", "L")), 0.1, ("u", "poll"),
+        ("u", "sendto", b"x", FAST, ("peer", "L")), ("u", "connect", ("peer", "L")), ("u", "connect", ("peer", "L")),
+        ("u", "sendto", b"x", FAST, ("peer", "L")), ("p", "peer_accept"), ("u", "send", b"late"), 0.1, ("p", "recv", 9),
+        ("u", "socket"), ("u", "setsockopt", TCP, FAST_CONNECT, 1), ("u", "connect", ("peer", "L")), ("u", "send", b"x"),
+        ("u", "socket"), ("u", "sendto", b"x", FAST, ("peer", "closed")), ("u", "poll"), ("u", "send", b"x"),
+        ("u", "socket", 2, 1 | NONBLOCK, 0), ("u", "sendto", b"x", FAST, ("peer", "closed")), 0.1, ("u", "poll"),
+        ("u", "sendto", b"x", FAST, ("peer", "closed")), ("u", "poll"),
+    ],
+    "Fast Open that cannot begin": [
+        ("u", "socket"), ("u", "send", b"x", FAST), ("u", "sendto", b"x", FAST, UNSPEC), ("u", "sendto", b"x", FAST, b"\2\0"),
+        ("u", "sendto", b"x", FAST, b"\2"), ("u", "sendto", b"x", FAST, b"\2\0\0\0\0\0\0\0"), ("u", "sendto", b"x", FAST, b"\x0a" + bytes(15)),
+        ("u", "sendto", b"x", FAST, ("nonet", "L")), ("u", "poll"), ("u", "sendto", b"x", FAST, ("group", "L")),
+        ("u", "getsockopt", TCP, FAST_CONNECT), ("u", "setsockopt", TCP, FAST_CONNECT, 2), ("u", "setsockopt", TCP, FAST_CONNECT, -1),
+        ("u", "setsockopt", TCP, FAST_CONNECT, 1), ("u", "getsockopt", TCP, FAST_CONNECT), ("u", "setsockopt", TCP, FAST_CONNECT, 0),
+        ("u", "getsockopt", TCP, FAST_CONNECT), ("u", "listen", 1), ("u", "sendto", b"x", FAST, ("peer", "L")), ("u", "send", b"x", FAST),
+        ("u", "setsockopt", TCP, FAST_CONNECT, 1),
+    ],
+    "MSG_FASTOPEN with the server's cookie": COOKIE + [
+        ("u", "socket", 2, 1 | NONBLOCK, 0), ("u", "sendto", b"abc", FAST, ("peer", "A")), 0.1, ("u", "poll"), ("pl", "accept", "p"), ("p", "recv", 9),
+        ("u", "connect", ("peer", "A")), ("u", "connect", ("peer", "A")), ("u", "sendto", b"x", FAST, ("peer", "A")), ("u", "send", b"def"), 0.1,
+        ("p", "recv", 9), ("p", "send", b"back"), 0.1, ("u", "recv", 9),
+        ("u", "socket"), ("u", "sendto", b"abc", FAST, ("peer", "A")), ("u", "poll"), ("pl", "accept", "p"), ("p", "recv", 9),
+        ("u", "connect", ("peer", "A")), ("u", "getpeername"),
+        ("u", "socket", 2, 1 | NONBLOCK, 0), ("u", "sendto", b"", FAST, ("peer", "A")), 0.1, ("u", "poll"), ("pl", "accept", "p"),
+        ("u", "socket", 2, 1 | NONBLOCK, 0), ("u", "sendto", bytes(100000), FAST, ("peer", "A")), 0.1, ("pl", "accept", "p"), ("p", "recv", 9999),
+        ("u", "socket"), ("u", "sendto", bytes(20000), FAST, ("peer", "A")), ("pl", "accept", "p"), ("p", "recv", 20000, WAITALL),
+        ("u", "socket"), ("u", "shutdown", 1), ("u", "sendto", b"abc", FAST, ("peer", "A")), ("u", "send", b"x"), ("pl", "accept", "p"), ("p", "recv", 9),
+    ],
+    "TCP_FASTOPEN_CONNECT with the server's cookie": COOKIE + put_off() + [
+        ("u", "poll"), ("u", "getpeername"), ("u", "getsockname"), ("u", "getsockopt", TCP, FAST_CONNECT), ("u", "setsockopt", TCP, FAST_CONNECT, 0),
+        ("u", "getsockopt", SOL, SO_ERROR), ("u", "getsockopt", TCP, 11, 1), ("u", "recv", 1), ("u", "connect", ("peer", "A")), ("u", "ioctl", OUTQ),
+        ("u", "ioctl", FIONREAD), ("u", "bind", ("any", "B")), ("u", "listen", 1), ("u", "setsockopt", SOL, 9, 1), 0.2, ("u", "poll"),
+        ("u", "send", b"hello"), 0.1, ("u", "poll"), ("pl", "accept", "p"), ("p", "recv", 9), ("u", "connect", ("peer", "A")),
+        ("u", "connect", ("peer", "A")), ("u", "send", b"x", FAST), ("u", "getpeername"), ("p", "send", b"back"), 0.1, ("u", "recv", 9),
+    ] + put_off(0) + [
+        ("u", "poll"), ("u", "recv", 1, DONTWAIT), ("u", "send", b"hello"), ("u", "poll"), ("pl", "accept", "p"), ("p", "recv", 9),
+        ("u", "connect", ("peer", "A")),
+    ] + put_off() + [("u", "sendto", b"x", FAST, UNSPEC), ("u", "sendto", b"x", 0, UNSPEC), ("u", "sendto", b"zz", FAST, ("peer", "A"))] + [
+        0.1, ("pl", "accept", "p"), ("p", "recv", 9),
+    ] + put_off() + [("u", "send", b"zz", FAST), 0.1, ("pl", "accept", "p"), ("p", "recv", 9)] + put_off() + [
+        ("u", "send", b""), 0.1, ("u", "poll"), ("pl", "accept", "p"), ("u", "send", b"after"), 0.1, ("p", "recv", 9),
+    ] + put_off(0) + [("u", "send", b""), ("pl", "accept", "p")] + put_off() + [
+        ("u", "send", bytes(100000)), 0.1, ("pl", "accept", "p"), ("p", "recv", 9999),
+    ] + put_off() + [("u", "send", b"mm", 0x8000), 0.1, ("pl", "accept", "p"), ("p", "recv", 9)] + put_off(0) + [
+        ("u", "setsockopt", SOL, SO_SNDTIMEO, HALF_SECOND), ("u", "setsockopt", SOL, SO_RCVTIMEO, HALF_SECOND), ("u", "connect", ("peer", "A")),
+        ("u", "recv", 1), ("u", "begin", "recv", 9), ("u", "send", b"hello"), ("pl", "accept", "p"), ("p", "recv", 9), ("p", "send", b"back"),
+        ("u", "finish"),
+    ],
+    "what ends a connect that was put off": COOKIE + [
+        step for how in (0, 1, 2) for step in put_off() + [
+            ("u", "shutdown", how), ("u", "poll"), ("u", "send", b"x"), ("u", "connect", ("peer", "A")), ("u", "poll"), ("u", "recv", 1),
+        ]
+    ] + put_off() + [("u", "connect", UNSPEC), ("u", "poll"), ("u", "connect", ("peer", "A")), ("u", "send", b"x"), 0.1, ("pl", "accept", "p")] + [
+        ("p", "recv", 9), *put_off(), ("u", "close"), 0.1, ("pl", "nonblock", 1), ("pl", "accept", "p"),
+    ] + put_off() + [("pl", "close"), ("u", "send", b"x"), 0.1, ("u", "poll"), ("u", "getsockopt", SOL, SO_ERROR), ("u", "send", b"x")],
     "a socket that is not connected": [
         ("u", "socket"), ("u", "poll"), ("u", "recv", 10), ("u", "send", b"x"), ("u", "shutdown", 1), ("u", "shutdown", 5), ("u", "poll"),
         ("u", "getpeername"), ("u", "getsockname"), ("u", "accept", "v"), ("u", "getsockopt", SOL, SO_ERROR), ("u", "ioctl", FIONREAD),
