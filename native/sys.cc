@@ -343,6 +343,32 @@ Value LookupUser(const CallbackInfo &info) {
   return out;
 }
 
+// SO_PEERCRED: the process at the other end when the connection was made, in our namespaces.
+Value PeerCred(const CallbackInfo &info) {
+  const Env env = info.Env();
+  double fd;
+  if (!number(info, 0, 0, INT32_MAX, fd)) return wrong(env, "a descriptor is expected");
+  ucred who = {};
+  socklen_t length = sizeof who;
+  if (getsockopt(static_cast<int>(fd), SOL_SOCKET, SO_PEERCRED, &who, &length) != 0) return fail(env, errno, "getsockopt");
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("pid", static_cast<double>(who.pid));
+  out.Set("uid", static_cast<double>(who.uid));
+  return out;
+}
+
+Value UserName(const CallbackInfo &info) {
+  const Env env = info.Env();
+  double uid;
+  if (!number(info, 0, 0, UINT32_MAX, uid)) return wrong(env, "a uid is expected");
+  std::vector<char> buffer(1 << 16);
+  passwd entry = {};
+  passwd *found = nullptr;
+  const int e = getpwuid_r(static_cast<uid_t>(uid), &entry, buffer.data(), buffer.size(), &found);
+  if (e != 0 || found == nullptr) return env.Null();
+  return Napi::String::New(env, found->pw_name);
+}
+
 Value DropPrivileges(const CallbackInfo &info) {
   const Env env = info.Env();
   double uid, gid;
@@ -387,7 +413,7 @@ void InitSys(Napi::Env env, Napi::Object exports) {
       {"sysSetNetns", SetNetns},       {"sysIfIndex", IfIndex},   {"sysLink", Link},           {"sysChannels", Channels},
       {"sysSetChannels", SetChannels}, {"sysIndir", Indir},       {"sysSetIndir", SetIndir},   {"sysRxRings", RxRings},
       {"sysSetMtu", SetMtu},           {"sysUndoApply", UndoApply}, {"sysLockFile", LockFile}, {"sysTrimMemory", TrimMemory},
-      {"sysLookupUser", LookupUser},
+      {"sysLookupUser", LookupUser},   {"sysPeerCred", PeerCred}, {"sysUserName", UserName},
       {"sysDropPrivileges", DropPrivileges}, {"sysCapabilities", Capabilities},
   };
   for (const auto &entry : table) exports.Set(entry.name, Napi::Function::New(env, entry.call, entry.name));

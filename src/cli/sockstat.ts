@@ -34,8 +34,8 @@ const EXAMPLES = `
   xsiftr sockstat -4 -l -P tcp          where something listens
   xsiftr sockstat -c -s -p 80,5000-5010 connections of these ports, with their states
 
-Sockets of the stack have no descriptor: FD is ?. One that its user has closed, or nobody has accepted yet, has ? in the first four
-columns. -i, -j, -u and others of sockstat(1) have nothing to show here. docs/operating.md.`;
+FD is the descriptor of the socket endpoint, with the program that opened it there; sockets of the stack's own process have none: FD is ?. One
+that its user has closed, or nobody has accepted yet, has ? in the first four columns. -i, -j, -u and others of sockstat(1) have nothing to show here. docs/operating.md.`;
 
 /** `xsiftr sockstat`: output as sockstat(1) of FreeBSD 14 has it, or JSON. */
 export function sockstatCommand(): Command {

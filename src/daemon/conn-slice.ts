@@ -1,3 +1,4 @@
+import { LEFT, NOT_OURS, ownerOf, WAITING } from '../endpoint/owner.ts';
 import type { Listener } from '../stack/socket/listener.ts';
 import type { Stack } from '../stack/stack.ts';
 import { CONN_ROW, CONN_SLOT, connRead, listenRead } from '../stack/tcp/conninfo.ts';
@@ -13,6 +14,8 @@ export interface ConnSlice {
   readonly count: number;
   /** Rows of CONN_ROW numbers. */
   readonly rows: Float64Array;
+  /** The id of the endpoint's socket for each row, 0 for what is none of its: who has it is known where its descriptors are. */
+  readonly sids: Float64Array;
   /** What the rows' `cc` is an index of. */
   readonly ccs: readonly ConnCc[];
 }
@@ -21,6 +24,7 @@ export interface ConnSlice {
 class Gather {
   readonly #shard: number;
   readonly #rows = new Float64Array(CONN_SLICE * CONN_ROW);
+  readonly #sids = new Float64Array(CONN_SLICE);
   readonly #ccs: ConnCc[] = [];
   #count = 0;
 
@@ -37,9 +41,15 @@ class Gather {
     return this.#count * CONN_ROW;
   }
 
-  /** The row at `at` is filled in; `mod` is its congestion control. */
-  done(mod: { readonly name: string; readonly fields?: readonly { readonly name: string }[] } | null): void {
+  /** The row at `at` is filled in; `mod` is its congestion control, `owner` what ownerOf says. */
+  done(
+    mod: { readonly name: string; readonly fields?: readonly { readonly name: string }[] } | null,
+    owner: number,
+  ): void {
     const { at } = this;
+    if (owner === WAITING) this.#rows[at + CONN_SLOT.queued] = 1;
+    else if (owner === LEFT) this.#rows[at + CONN_SLOT.orphan] = 1;
+    this.#sids[this.#count] = Math.max(owner, 0);
     this.#rows[at + CONN_SLOT.shard] = this.#shard;
     if (mod !== null) {
       let i = this.#ccs.findIndex((c) => c.name === mod.name);
@@ -50,7 +60,14 @@ class Gather {
   }
 
   slice(next: number): ConnSlice {
-    return { next, count: this.#count, rows: this.#rows.slice(0, this.#count * CONN_ROW), ccs: this.#ccs };
+    const count = this.#count;
+    return {
+      next,
+      count,
+      rows: this.#rows.slice(0, count * CONN_ROW),
+      sids: this.#sids.slice(0, count),
+      ccs: this.#ccs,
+    };
   }
 }
 
@@ -61,13 +78,13 @@ class Gather {
 export function connSlice(st: Stack, cursor: number): ConnSlice {
   const g = new Gather(st.shard);
   const next = st.tcp.tcb.scan(cursor, CONN_SLICE, (inp) => {
-    if (connRead(inp, g.row, g.at)) g.done(inp.tp!.t_ccmod);
+    if (connRead(inp, g.row, g.at)) g.done(inp.tp!.t_ccmod, ownerOf(inp.inp_socket!));
   });
   return g.slice(next);
 }
 
-/** The same for listening sockets, by port and address. */
-export function listenSlice(st: Stack, cursor: number): ConnSlice {
+/** The same for listening sockets, by port and address. @param own the endpoint's, as SockHost has them */
+export function listenSlice(st: Stack, cursor: number, own?: ReadonlyMap<Listener, number>): ConnSlice {
   const key = (l: Listener): number => l.port * 0x1_0000_0000 + (l.addr >>> 0);
   const rest = st.tcp.listeners
     .all()
@@ -76,7 +93,7 @@ export function listenSlice(st: Stack, cursor: number): ConnSlice {
   const g = new Gather(st.shard);
   for (const l of rest.slice(0, CONN_SLICE)) {
     listenRead(l, g.row, g.at);
-    g.done(l.cc ?? st.tcp.ccDefault);
+    g.done(l.cc ?? st.tcp.ccDefault, own?.get(l) ?? NOT_OURS);
   }
   const after = rest[CONN_SLICE];
   return g.slice(after === undefined ? -1 : key(after));

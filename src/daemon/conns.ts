@@ -1,13 +1,58 @@
 import { readFileSync } from 'node:fs';
+import type { Holder } from '../endpoint/endpoint.ts';
 import { CONN_ROW, CONN_SLOT } from '../stack/tcp/conninfo.ts';
 import { connRecord } from '../views/conn.ts';
 import { parseSsFilter, type SsFilter, type SsWanted } from '../views/ss-filter.ts';
 import type { ConnSlice } from './conn-slice.ts';
 import type { ShardRequest } from './messages.ts';
 
+const HOLDER_SLOTS = [CONN_SLOT.fd, CONN_SLOT.pid, CONN_SLOT.command, CONN_SLOT.uid, CONN_SLOT.user, CONN_SLOT.orphan];
+
 /** What is needed of a shard: src/daemon/shard-port.ts. */
 export interface ConnSource {
   request(req: ShardRequest & { op: 'conns' }): Promise<ConnSlice>;
+}
+
+/** Who has socket `sid` of the endpoint on a shard; null when it was closed. */
+export type HolderOf = (shard: number, sid: number) => Holder | null;
+
+/** Writes into rows who has the endpoint's sockets. */
+class Holders {
+  /** What `text` fields are an index of. */
+  readonly texts: string[] = [];
+  readonly #of: HolderOf;
+  readonly #index = new Map<string, number>();
+
+  constructor(of: HolderOf) {
+    this.#of = of;
+  }
+
+  /** For socket `sid` (0: none) of the shard of the row at `at`. */
+  fill(row: Float64Array, at: number, sid: number): void {
+    if (sid === 0) return;
+    const holder = this.#of(row[at + CONN_SLOT.shard]!, sid);
+    if (holder === null) {
+      row[at + CONN_SLOT.orphan] = 1;
+      return;
+    }
+    const { fd, peer } = holder;
+    row[at + CONN_SLOT.fd] = fd;
+    if (peer === null) return;
+    row[at + CONN_SLOT.pid] = peer.pid ?? Number.NaN;
+    row[at + CONN_SLOT.command] = this.#text(peer.command);
+    row[at + CONN_SLOT.uid] = peer.uid;
+    row[at + CONN_SLOT.user] = this.#text(peer.user);
+  }
+
+  #text(s: string | null): number {
+    if (s === null) return Number.NaN;
+    let i = this.#index.get(s);
+    if (i === undefined) {
+      i = this.texts.push(s) - 1;
+      this.#index.set(s, i);
+    }
+    return i;
+  }
 }
 
 /** TCP ports of /etc/services by name; none where the file is missing. */
@@ -38,7 +83,12 @@ export function ssFilter(words: readonly string[], wanted: SsWanted): SsFilter {
  * The connections of all shards that `filter` lets through, listening sockets first, as lines of JSON (ConnRecord of views/conn.ts). A
  * slice at a time is asked for, and the next one only when this one was taken.
  */
-export async function* connLines(shards: readonly ConnSource[], filter: SsFilter): AsyncGenerator<string> {
+export async function* connLines(
+  shards: readonly ConnSource[],
+  filter: SsFilter,
+  holderOf: HolderOf = () => null,
+): AsyncGenerator<string> {
+  const holders = new Holders(holderOf);
   // Every shard listens on the same ports: one line says it for all.
   const listening = new Map<number, Float64Array>();
   const names = new Map<number, ConnSlice['ccs']>();
@@ -46,6 +96,8 @@ export async function* connLines(shards: readonly ConnSource[], filter: SsFilter
     for await (const slice of slices(shard, 'listen')) {
       for (let at = 0; at < slice.rows.length; at += CONN_ROW) {
         const row = slice.rows.slice(at, at + CONN_ROW);
+        // Of a socket's listeners on all shards only the one on its own shard tells whose it is.
+        holders.fill(row, 0, slice.sids[at / CONN_ROW]!);
         const key = row[CONN_SLOT.lport]! * 0x1_0000_0000 + (row[CONN_SLOT.laddr + 3]! >>> 0);
         const there = listening.get(key);
         if (there === undefined) {
@@ -54,20 +106,23 @@ export async function* connLines(shards: readonly ConnSource[], filter: SsFilter
         } else {
           there[CONN_SLOT.recv_q] = there[CONN_SLOT.recv_q]! + row[CONN_SLOT.recv_q]!;
           there[CONN_SLOT.shard] = Number.NaN;
+          for (const slot of HOLDER_SLOTS) if (Number.isNaN(there[slot]!)) there[slot] = row[slot]!;
         }
       }
     }
   }
   let text = '';
   for (const [key, row] of listening) {
-    if (filter.matches(row, 0)) text += `${JSON.stringify(connRecord(row, 0, names.get(key)!))}\n`;
+    if (filter.matches(row, 0)) text += `${JSON.stringify(connRecord(row, 0, names.get(key)!, holders.texts))}\n`;
   }
   if (text !== '') yield text;
   for (const shard of shards) {
     for await (const slice of slices(shard, 'connected')) {
       text = '';
       for (let at = 0; at < slice.rows.length; at += CONN_ROW) {
-        if (filter.matches(slice.rows, at)) text += `${JSON.stringify(connRecord(slice.rows, at, slice.ccs))}\n`;
+        if (!filter.matches(slice.rows, at)) continue;
+        holders.fill(slice.rows, at, slice.sids[at / CONN_ROW]!);
+        text += `${JSON.stringify(connRecord(slice.rows, at, slice.ccs, holders.texts))}\n`;
       }
       if (text !== '') yield text;
     }

@@ -2,6 +2,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Native } from '../driver/native.ts';
 import { dropPrivileges } from '../driver/privileges.ts';
 import { DummynetControl } from '../dummynet/control.ts';
+import type { Holder } from '../endpoint/endpoint.ts';
 import { siftrs } from '../metrics/layout.ts';
 import { SiftrControl } from '../siftr/control.ts';
 import { siftrIdent } from '../siftr/format.ts';
@@ -101,6 +102,11 @@ export class Daemon {
     this.#watch();
   }
 
+  /** Who has socket `sid` of the endpoint on a shard; null when it was closed. */
+  socketHolder(shard: number, sid: number): Holder | null {
+    return this.#endpoint?.holder(shard, sid) ?? null;
+  }
+
   #setNice(): void {
     const { nice } = this.plan.options;
     const refused = setNice(nice ?? NICE_DEFAULT);
@@ -121,7 +127,7 @@ export class Daemon {
       await listenMetrics(this.#metrics, plan.options.metrics);
     }
     if (plan.options.sockets !== undefined) {
-      this.#endpoint = new EndpointServer();
+      this.#endpoint = new EndpointServer(this.native);
       await this.#endpoint.listen(plan.options.sockets);
     }
   }

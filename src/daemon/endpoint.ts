@@ -1,7 +1,9 @@
 import { createServer, type Server, type Socket } from 'node:net';
-import { Endpoint, type EndpointOptions } from '../endpoint/endpoint.ts';
+import type { NativeSys } from '../driver/native-sys.ts';
+import { Endpoint, type EndpointOptions, type Holder } from '../endpoint/endpoint.ts';
 import { eps } from '../metrics/layout.ts';
 import { listenUnix } from './control.ts';
+import { PeerCred } from './peer-cred.ts';
 
 /** Clients at most. */
 const MAX_CLIENTS = 4096;
@@ -10,11 +12,13 @@ const MAX_CLIENTS = 4096;
 export class EndpointServer {
   readonly #server: Server;
   readonly #open = new Set<Socket>();
+  readonly #cred: PeerCred;
   /** Came before the shards were there. */
   #early: Socket[] = [];
   #endpoint: Endpoint | null = null;
 
-  constructor() {
+  constructor(native: NativeSys) {
+    this.#cred = new PeerCred(native);
     this.#server = createServer((s) => this.#connected(s));
   }
 
@@ -37,6 +41,11 @@ export class EndpointServer {
     for (const s of this.#early.splice(0)) this.#serve(this.#endpoint, s);
   }
 
+  /** Who has socket `sid` of a shard; null when it was closed. */
+  holder(shard: number, sid: number): Holder | null {
+    return this.#endpoint?.holder(shard, sid) ?? null;
+  }
+
   #connected(s: Socket): void {
     this.#open.add(s);
     s.on('error', () => {});
@@ -57,6 +66,7 @@ export class EndpointServer {
         if (!s.write(bytes)) client.writable = false;
       },
       () => s.destroy(),
+      this.#cred.of(s),
     );
     s.on('data', (bytes) => client.feed(bytes));
     s.on('drain', () => {

@@ -73,7 +73,7 @@ export function controlHandlers(d: Daemon): ControlHandlers {
     },
     dnctl: (words, quiet, files) => d.dummynet.run(words, quiet, (name) => files[name] ?? ''),
     kstat: (selectors) => renderKstat(counters().kstat(), selectors),
-    ss: (words, wanted) => connLines(d.shards, ssFilter(words, wanted)),
+    ss: (words, wanted) => connLines(d.shards, ssFilter(words, wanted), (shard, sid) => d.socketHolder(shard, sid)),
     tcpdrop: (wanted) => {
       if (wanted.cc !== undefined && !ccNames().includes(wanted.cc)) {
         throw new UserError(`tcpdrop: -C ${wanted.cc}: not loaded; allowed are ${ccNames().join(', ')}`);

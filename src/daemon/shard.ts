@@ -347,7 +347,7 @@ export class Shard implements ShardWork {
   conns(what: 'listen' | 'connected', cursor: number): ConnSlice {
     // Timers and ages are those of now, not of the last pass; what is due is not done here.
     this.enter();
-    return what === 'listen' ? listenSlice(this.stack, cursor) : connSlice(this.stack, cursor);
+    return what === 'listen' ? listenSlice(this.stack, cursor, this.endpoint?.own) : connSlice(this.stack, cursor);
   }
 
   /** Drops connections of a slice. */

@@ -72,6 +72,10 @@ export interface NativeSys {
   sysTrimMemory(): void;
   /** getpwnam_r(3) and getgrouplist(3); null when there is no such user. */
   sysLookupUser(name: string): { uid: number; gid: number; groups: number[] } | null;
+  /** Name of a user, by getpwuid_r(3); null for one without. */
+  sysUserName(uid: number): string | null;
+  /** SO_PEERCRED of unix(7): the process that connected to the Unix socket `fd`. `pid` is 0 where it is in a PID namespace that is not ours. */
+  sysPeerCred(fd: number): { pid: number; uid: number };
   /**
    * Takes every capability from every thread of the process and sets no_new_privs; with `uid` >= 0 becomes that user and those
    * groups as well. Returns the number of threads that were asked to. Throws when a thread keeps a capability.

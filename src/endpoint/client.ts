@@ -2,12 +2,14 @@
 import { eps } from '../metrics/layout.ts';
 import * as C from './codec.ts';
 import { encodeReply, failure, type Reply, type Request, RequestReader } from './codec.ts';
-import type { Endpoint } from './endpoint.ts';
+import type { Endpoint, Peer } from './endpoint.ts';
 import * as L from './linux.ts';
 import type { CoreReply } from './operations.ts';
 import { pollDescriptors } from './poll.ts';
 
 export class Client {
+  /** The process at the other end, null where it is not known. */
+  readonly peer: Peer | null;
   readonly #ep: Endpoint;
   readonly #send: (bytes: Uint8Array) => void;
   readonly #cut: () => void;
@@ -25,7 +27,8 @@ export class Client {
    * @param send takes the bytes of a reply
    * @param cut  closes the connection
    */
-  constructor(ep: Endpoint, send: (bytes: Uint8Array) => void, cut: () => void) {
+  constructor(ep: Endpoint, send: (bytes: Uint8Array) => void, cut: () => void, peer: Peer | null) {
+    this.peer = peer;
     this.#ep = ep;
     this.#send = send;
     this.#cut = cut;

@@ -107,7 +107,7 @@ export class Core implements SockHost {
   readonly st: Stack;
   readonly ports: PortTable;
   readonly decides: boolean;
-  readonly own = new Set<Listener>();
+  readonly own = new Map<Listener, number>();
   readonly #shard: number;
   readonly #nshards: number;
   readonly #publish: (msg: CoreMessage) => void;
@@ -305,6 +305,7 @@ export class Core implements SockHost {
     } else if (msg.kind === 'taken' && msg.shard === this.#shard) {
       const sock = this.#socks.get(msg.sid);
       if (sock === undefined) return;
+      sock.waiting = false;
       sock.fileFlags = msg.flags;
       remote.waiting.delete(sock);
     }
@@ -387,7 +388,7 @@ export class Core implements SockHost {
       });
       listener.limit = msg.backlog;
       setListener(listener, msg.o);
-      this.own.add(listener);
+      this.own.set(listener, 0);
       this.#remote.set(key, { listener, o: msg.o, waiting: new Set() });
     } finally {
       this.#publish({ kind: 'listening', owner, key: msg.key });
@@ -405,6 +406,7 @@ export class Core implements SockHost {
     const sock = new Sock(this, this.#nextSid++, { ...o });
     this.#socks.set(sock.sid, sock);
     sock.adopt(so);
+    sock.waiting = true;
     return { shard: this.#shard, sid: sock.sid, faddr: sock.faddr, fport: sock.fport };
   }
 
@@ -448,6 +450,7 @@ export class Core implements SockHost {
         return;
       }
       const child = this.#socks.get(sid)!;
+      child.waiting = false;
       setFlags(child, r.a);
     });
     this.#run(id, [sock], op, sock.nonBlocking ? 0 : timeout(sock.o.rcvTimeo), done);

@@ -13,6 +13,8 @@ export interface Descriptor {
 
 export class Descriptors {
   readonly #max: number;
+  /** The numbers by socket: a map of its ids for each shard. */
+  readonly #numbers: Map<number, number>[] = [];
   readonly #table: (Descriptor | 'reserved' | null)[] = [];
   /** No number below this one is free. */
   #low = 0;
@@ -40,6 +42,7 @@ export class Descriptors {
 
   set(fd: number, d: Descriptor): void {
     this.#table[fd - FIRST] = d;
+    (this.#numbers[d.shard] ??= new Map()).set(d.sid, fd);
   }
 
   get(fd: number): Descriptor | null {
@@ -47,8 +50,15 @@ export class Descriptors {
     return d === undefined || d === 'reserved' ? null : d;
   }
 
+  /** The number of a socket, or -1. */
+  find(shard: number, sid: number): number {
+    return this.#numbers[shard]?.get(sid) ?? -1;
+  }
+
   free(fd: number): void {
     const i = fd - FIRST;
+    const d = this.get(fd);
+    if (d !== null) this.#numbers[d.shard]!.delete(d.sid);
     this.#table[i] = null;
     this.#count--;
     if (i < this.#low) this.#low = i;

@@ -26,6 +26,24 @@ export interface EndpointOptions {
   readonly maxDescriptors?: number;
 }
 
+/** The process that connected to the endpoint. */
+export interface Peer {
+  readonly uid: number;
+  /** Name of the user; null for one without. */
+  readonly user: string | null;
+  /** Null where it is in a PID namespace that is not ours. */
+  readonly pid: number | null;
+  /** As `ps` shows it; null where that is hidden. */
+  readonly command: string | null;
+}
+
+/** Who has a socket of the endpoint. */
+export interface Holder {
+  readonly fd: number;
+  /** Null where it is not known. */
+  readonly peer: Peer | null;
+}
+
 const MAX_DESCRIPTORS = 65536;
 
 export class Endpoint {
@@ -46,9 +64,9 @@ export class Endpoint {
     return this.#clients.size;
   }
 
-  /** A new connection; see Client. */
-  connect(send: (bytes: Uint8Array) => void, cut: () => void): Client {
-    const client = new Client(this, send, cut);
+  /** A new connection; see Client. @param peer whose it is, null where that is not known */
+  connect(send: (bytes: Uint8Array) => void, cut: () => void, peer: Peer | null = null): Client {
+    const client = new Client(this, send, cut, peer);
     this.#clients.add(client);
     this.cnt[eps.eps_accepts]!++;
     this.cnt[eps.eps_clients] = this.#clients.size;
@@ -72,6 +90,12 @@ export class Endpoint {
   forget(fd: number): void {
     this.fds.free(fd);
     this.cnt[eps.eps_descriptors] = this.fds.size;
+  }
+
+  /** Who has socket `sid` of a shard; null when it has no descriptor: it was closed. */
+  holder(shard: number, sid: number): Holder | null {
+    const fd = this.fds.find(shard, sid);
+    return fd < 0 ? null : { fd, peer: this.fds.get(fd)!.client.peer };
   }
 
   /** Closes a descriptor, without waiting. */

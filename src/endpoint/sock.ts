@@ -87,8 +87,8 @@ export interface SockHost {
   readonly ports: PortTable;
   /** `ports` knows of the listening sockets; where it does not, their listeners stand for them. */
   readonly decides: boolean;
-  /** Listeners of the endpoint's sockets. */
-  readonly own: Set<Listener>;
+  /** Listeners of the endpoint's sockets, and whose they are: the id of the socket, 0 for one of another shard. */
+  readonly own: Map<Listener, number>;
   /** The socket may now be able to do what somebody waits for. */
   wake(sock: Sock): void;
   /** A passive connection is complete; the host makes a socket of it and gives it to the listener. */
@@ -125,6 +125,8 @@ export class Sock implements PortOwner {
   backlog = 0;
   /** Operations under way that wait for this socket; it is released after the last. */
   busy = 0;
+  /** It waits in the queue of its listening socket. */
+  waiting = false;
   /** A listener got it. It can read and write before the handshake ends where Fast Open allows it. */
   passive = false;
   /** What was sent last was said to be followed by more (MSG_MORE). */
@@ -282,7 +284,7 @@ export class Sock implements PortOwner {
     }
     this.listener.limit = backlog;
     setListener(this.listener, this.o);
-    this.host.own.add(this.listener);
+    this.host.own.set(this.listener, this.sid);
     this.host.listening(this, ready);
     return 0;
   }
@@ -296,6 +298,7 @@ export class Sock implements PortOwner {
   /** Becomes the socket of a connection that a listener got. */
   adopt(so: Socket): void {
     this.so = so;
+    so.ctx = this;
     so.upcall = (o) => this.changed(o);
     this.#ss = SS_CONNECTED;
     this.passive = true;
@@ -362,6 +365,7 @@ export class Sock implements PortOwner {
     this.err = 0;
     this.done = false;
     this.so = made;
+    made.ctx = this;
     this.#ended = false;
     made.upcall = (o) => this.changed(o);
     const inp = made.tp?.t_inpcb;

@@ -347,6 +347,16 @@ export const TCP_SYSCTLS = [
       'Restart from the initial window after an idle time of a retransmission timeout (RFC 5681 section 4.1; ours)',
   },
   {
+    name: 'net.inet.tcp.newcwv',
+    field: 'tcp_newcwv',
+    type: 'bool',
+    min: 0,
+    max: 1,
+    default: 0,
+    rw: 'rw',
+    descr: 'Validate the congestion window by pipeACK (RFC 7661), instead of net.inet.tcp.idle_reduce',
+  },
+  {
     name: 'net.inet.tcp.pacing',
     field: 'tcp_pacing',
     type: 'bool',

@@ -49,6 +49,7 @@ export class Tunables {
   tcp_tlp = 1;
   tcp_frto = 1;
   tcp_idle_reduce = 1;
+  tcp_newcwv = 0;
   tcp_pacing = 0;
   tcp_pacing_ss = 200;
   tcp_pacing_ca = 120;

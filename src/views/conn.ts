@@ -40,8 +40,13 @@ export function numberOf(r: ConnRecord, name: ConnName): number {
   return typeof v === 'number' ? v : Number.NaN;
 }
 
-/** The record of the row at `at`. `ccs` is the list that its congestion control is named by. */
-export function connRecord(row: Float64Array, at: number, ccs: readonly ConnCc[]): ConnRecord {
+/** The record of the row at `at`. `ccs` is the list that its congestion control is named by, `texts` that of its texts. */
+export function connRecord(
+  row: Float64Array,
+  at: number,
+  ccs: readonly ConnCc[],
+  texts: readonly string[] = [],
+): ConnRecord {
   const out: Record<string, unknown> = {};
   for (const f of CONN_FIELDS) {
     const i = at + CONN_SLOT[f.name];
@@ -62,6 +67,9 @@ export function connRecord(row: Float64Array, at: number, ccs: readonly ConnCc[]
         break;
       case 'cc':
         out[f.name] = ccs[v]!.name;
+        break;
+      case 'text':
+        out[f.name] = texts[v];
         break;
       default:
         out[f.name] = v;

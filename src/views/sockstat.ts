@@ -4,7 +4,7 @@ import { ViewError } from './view-error.ts';
 
 /** Sockets in the columns of sockstat(1) of FreeBSD 14, and the options that choose among them. */
 
-/** Who has the sockets of an instance. */
+/** The process of an instance: it has the sockets that no other program has. */
 export interface SockHolder {
   /** Name of the user, or the uid where it has none. */
   readonly user: string;
@@ -129,6 +129,24 @@ function endpoint(addr: unknown, port: unknown): string {
   return `${host}:${port === undefined || port === 0 ? '*' : port}`;
 }
 
+/** The four first columns: what is known of who has a socket. */
+interface Held {
+  readonly user?: string | undefined;
+  readonly uid?: number | undefined;
+  readonly command?: string | undefined;
+  readonly pid?: number | undefined;
+  /** Of the socket endpoint; sockets of the process itself have none. */
+  readonly fd?: number | undefined;
+}
+
+/** A program on the socket endpoint has those with a descriptor, the process itself the others. Nobody: an empty object. */
+function heldBy(r: ConnRecord, who: SockHolder): Held {
+  if (unheld(r)) return {};
+  if (r.fd === undefined) return who;
+  const { user, uid, command, pid, fd } = r as Held;
+  return { user, uid, command, pid, fd };
+}
+
 /** Nobody has a descriptor or an object for it: its user has closed it, or has not accepted it yet. */
 function unheld(r: ConnRecord): boolean {
   return r.orphan === true || r.queued === true;
@@ -139,14 +157,13 @@ export function bsdState(r: ConnRecord): string {
   return TCP_STATE_NAMES[SS_STATES.indexOf(r.state as (typeof SS_STATES)[number])] ?? '?';
 }
 
-/** One line of sockstat. Sockets here have no descriptor: FD is `?`; one that nobody holds has `?` in the first four columns. */
+/** One line of sockstat. What is not known is `?`: FD of a socket without, and all four of the first columns where nobody has it. */
 export function sockstatLine(r: ConnRecord, who: SockHolder, o: SockstatOptions): string {
-  let line = '?        ?          ?     ?  ';
-  if (!unheld(r)) {
-    line = pad(o.numeric ? String(who.uid) : who.user, 9);
-    line = pad(line + who.command.slice(0, 10), 20);
-    line = `${pad(line + String(who.pid).padStart(5), 26)}?  `;
-  }
+  const { user, uid, command = '?', pid, fd = '?' } = heldBy(r, who);
+  let line = pad(String((o.numeric ? undefined : user) ?? uid ?? '?'), 9);
+  line = pad(line + command.slice(0, 10), 20);
+  line = pad(line + (pid === undefined ? '?' : String(pid).padStart(5)), 26);
+  line += `${fd} `.padEnd(3);
   line = pad(`${line.padEnd(30)}tcp4`, 37);
   const column = o.wide ? 46 : 22;
   line = pad(line + endpoint(r.laddr, r.lport), 37 + column) + endpoint(r.faddr, r.fport);
@@ -167,7 +184,7 @@ export function sockstatLine(r: ConnRecord, who: SockHolder, o: SockstatOptions)
 
 /** The same as an object for JSON: a key for each thing that is known. */
 export function sockstatRecord(r: ConnRecord, who: SockHolder): Record<string, string | number> {
-  const { user, uid, command, pid } = who;
+  const { user, uid, command, pid, fd } = heldBy(r, who);
   const { laddr, lport, faddr, fport, cc } = r;
   const out: Record<string, unknown> = {
     proto: 'tcp4',
@@ -179,7 +196,7 @@ export function sockstatRecord(r: ConnRecord, who: SockHolder): Record<string, s
     stack: STACK_NAME,
     cc,
   };
-  const known = Object.entries({ ...(unheld(r) ? {} : { user, uid, command, pid }), ...out });
+  const known = Object.entries({ user, uid, command, pid, fd, ...out });
   // A listening socket has no other end.
   const none = r.fport === undefined ? ['faddr', 'fport'] : [];
   return Object.fromEntries(known.filter(([k, v]) => v !== undefined && !none.includes(k))) as Record<

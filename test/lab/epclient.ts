@@ -1,7 +1,7 @@
 import type { Client } from '../../src/endpoint/client.ts';
 import * as C from '../../src/endpoint/codec.ts';
 import { Core } from '../../src/endpoint/core.ts';
-import { Endpoint } from '../../src/endpoint/endpoint.ts';
+import { Endpoint, type Peer } from '../../src/endpoint/endpoint.ts';
 import { sockaddrIn } from '../../src/endpoint/sockaddr.ts';
 import { COUNTER_SLOTS } from '../../src/metrics/layout.ts';
 import type { Stack } from '../../src/stack/stack.ts';
@@ -24,13 +24,14 @@ export class EpClient {
   readonly #run: (us: number, until: () => boolean) => boolean;
   #buf: Uint8Array = new Uint8Array(0);
 
-  constructor(ep: Endpoint, run: (us: number, until: () => boolean) => boolean) {
+  constructor(ep: Endpoint, run: (us: number, until: () => boolean) => boolean, peer: Peer | null = null) {
     this.#run = run;
     this.client = ep.connect(
       (bytes) => this.#take(bytes),
       () => {
         this.cut = true;
       },
+      peer,
     );
   }
 
@@ -142,9 +143,9 @@ export class EpLab {
     this.cb = this.client('b');
   }
 
-  /** One more client. */
-  client(side: 'a' | 'b'): EpClient {
-    return new EpClient(this[side], (us, until) => this.net.run(us, until));
+  /** One more client, of process `peer`. */
+  client(side: 'a' | 'b', peer: Peer | null = null): EpClient {
+    return new EpClient(this[side], (us, until) => this.net.run(us, until), peer);
   }
 
   run(us: number): void {

@@ -121,6 +121,7 @@ const side: fc.Arbitrary<Side> = fc.record({
     tcp_pacing: flag,
     tcp_delayed_ack: flag,
     tcp_idle_reduce: flag,
+    tcp_newcwv: flag,
     tcp_initcwnd_segments: fc.constantFrom(10, 1, 3),
     tcp_rexmit_min: fc.constantFrom(30, 200, 1000),
     tcp_reass_maxqueuelen: fc.constantFrom(100, 1, 4),

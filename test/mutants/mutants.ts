@@ -2,6 +2,7 @@
  * Clauses of the code that are switched off, one at a time, and the tests that must fail then (run.ts). The lines of docs/COMPLIANCE.md
  * name these tests.
  */
+import { cwvMutants } from './cwv.ts';
 import { ecnMutants } from './ecn.ts';
 import { eventMutants } from './events.ts';
 import { fastopenMutants } from './fastopen.ts';
@@ -36,6 +37,7 @@ export const mutants: readonly Mutant[] = [
   ...recoveryMutants,
   ...timerMutants,
   ...windowMutants,
+  ...cwvMutants,
   ...ecnMutants,
   ...pacingMutants,
   ...pmtuMutants,

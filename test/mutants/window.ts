@@ -43,7 +43,7 @@ export const windowMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-output.ts',
-    find: 'idleUs < tp.t_rxtcur ||',
+    find: '  if (idleUs < tp.t_rxtcur) return;\n',
     replace: '',
     kills: ['unit/stack/tcp/window.test.ts › is the old one after less'],
   },

@@ -32,10 +32,10 @@ export const CONN_TIMERS = ['off', 'on', 'keepalive', 'timewait', 'persist'] as 
 
 /**
  * How a field is to be read. `number` is a finite Float64; `bool` 0 or 1; `state` TCPS_*; `addr` takes four slots, the words of the address
- * (flow.ts); `timer` an index of CONN_TIMERS; `cc` an index of the names that go with the rows; `shard` is set by whoever gathers
- * the rows. NaN in any of them: there is no such value.
+ * (flow.ts); `timer` an index of CONN_TIMERS; `cc` and `text` an index of the names and texts that go with the rows. What has no `get` is
+ * set by whoever gathers the rows. NaN in any of them: there is no such value.
  */
-export type ConnType = 'number' | 'bool' | 'state' | 'addr' | 'timer' | 'cc' | 'shard';
+export type ConnType = 'number' | 'bool' | 'state' | 'addr' | 'timer' | 'cc' | 'shard' | 'text';
 
 export type ConnUnit = '' | 'bytes' | 'bytes/s' | 'us' | 'ms' | 'segments' | 'shift' | 'port';
 
@@ -46,7 +46,7 @@ export interface ConnField {
   /** Where `ss -tinmoe` shows it; empty where it does not. */
   readonly ss: string;
   readonly help: string;
-  /** Value of a connection; `type` addr, cc and shard have none. */
+  /** Value of a connection; absent for an address, and for what the stack itself does not know. */
   readonly get?: Get | undefined;
   /** Value of a listening socket; absent for none. */
   readonly listen?: Listen | undefined;
@@ -206,6 +206,16 @@ export const CONN_FIELDS = [
   ),
   flag('orphan', 'orphaned of -s', 'the application has closed the socket', (_tp, so) => bit(so.noFdRef)),
   flag('queued', '', 'it waits in the queue of its listening socket to be accepted', (_tp, so) => bit(so.queued)),
+  other('fd', 'number', '', 'descriptor, where a program has the socket over the socket endpoint'),
+  other(
+    'pid',
+    'number',
+    '',
+    'the process of that program: the one whose connection to the endpoint made the descriptor',
+  ),
+  other('command', 'text', '', 'name of that process when it connected'),
+  other('uid', 'number', '', 'user of that process'),
+  other('user', 'text', '', 'name of that user'),
   num(
     'rcvmem_bytes',
     'bytes',

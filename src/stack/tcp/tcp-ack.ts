@@ -10,6 +10,7 @@ import type { CcAck } from './cc/cc.ts';
 import { ccAckReceived, ccInit, ccOwnsRecovery } from './cc/glue.ts';
 import { seqGeq, seqGt, seqLeq, seqLt } from './seq.ts';
 import { CHRONO_IDLE, chronoSet } from './tcp-chrono.ts';
+import { cwvAcked } from './tcp-cwv.ts';
 import { tcpChallengeAck } from './tcp-do-segment.ts';
 import { eceReceived, ecnHold } from './tcp-ecn.ts';
 import { tfoEstablished, tfoServed } from './tcp-fastopen.ts';
@@ -161,6 +162,7 @@ export function ackProcess(st: Stack, tp: Tcpcb, ack: number, dup: boolean, ece:
   const undone = findLosses(st, tp, ack, a, advanced, dup, dsack);
   rateSampled(tp, a);
   if (ece && (tp.t_flags2 & TF2_ECN_PERMIT) !== 0) eceReceived(tp, tp.snd_una, a);
+  cwvAcked(tp, a);
   a.inFlight = tp.pipe;
   const recovering = (tp.t_flags & TF_FASTRECOVERY) !== 0;
   if (recovering && !undone) prrUpdate(tp, a, advanced);

@@ -2,8 +2,9 @@
 import { tcps } from '../../metrics/layout.ts';
 import { TH_ACK, TH_CWR, TH_ECE, TH_SYN } from '../wire/tcp.ts';
 import { CC_ECN, type CcAck } from './cc/cc.ts';
-import { ccCongSignal, ccOwnsRecovery } from './cc/glue.ts';
+import { ccOwnsRecovery } from './cc/glue.ts';
 import { seqGt } from './seq.ts';
+import { cwvSignal } from './tcp-cwv.ts';
 import { TCPS_SYN_SENT } from './tcp-fsm.ts';
 import { tcpOutput } from './tcp-output.ts';
 import { type Tcpcb, TF_ACKNOW, TF_FASTRECOVERY, TF2_ECN_PERMIT, TF2_ECN_SND_CWR, TF2_ECN_SND_ECE } from './tcpcb.ts';
@@ -90,7 +91,7 @@ export function eceReceived(tp: Tcpcb, ack: number, a: CcAck): void {
   cnt[tcps.tcps_cwr_ecn]!++;
   // Less than one segment a round trip is one a timeout (RFC 3168 section 6.1.2).
   const least = tp.snd_cwnd <= tp.maxseg && !ccOwnsRecovery(tp);
-  ccCongSignal(tp, CC_ECN);
+  cwvSignal(tp, CC_ECN);
   if (least) tp.t_ecnhold = true;
 }
 

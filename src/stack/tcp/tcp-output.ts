@@ -29,6 +29,7 @@ import { seqGt, seqLt } from './seq.ts';
 import { cwndValidate } from './tcp-ack.ts';
 import { sendbufAutosize } from './tcp-autobuf.ts';
 import { CHRONO_BUSY, chronoSet, chronoUpdate } from './tcp-chrono.ts';
+import { cwvIdle, cwvOn, cwvResent } from './tcp-cwv.ts';
 import { ecnOutput, IPTOS_ECN_ECT0, IPTOS_ECN_MASK } from './tcp-ecn.ts';
 import { TFO_NONE, tfoEarly, tfoSynData } from './tcp-fastopen.ts';
 import { haveRcvdFin, TCPS_ESTABLISHED, TCPS_SYN_SENT, tcpOutflags } from './tcp-fsm.ts';
@@ -374,6 +375,7 @@ function resent(tp: Tcpcb, seg: SndSeg, len: number, flags: number): void {
   const { cnt, wheel } = tp.st;
   const all = len + (flags & TH_FIN ? 1 : 0);
   if (all < ((seg.end - seg.start) | 0)) rtxSplit(tp, seg, (seg.start + all) | 0);
+  cwvResent(tp, seg);
   rtxResent(tp, seg);
   undoNoteRexmit(tp);
   if ((tp.t_flags & TF_FASTRECOVERY) !== 0) {
@@ -424,9 +426,12 @@ function nothingSent(tp: Tcpcb): void {
 
 /** Nothing was in flight: the window may be too old to be believed (RFC 5681 section 4.1, RFC 7661 section 4.4). */
 function idleRestart(tp: Tcpcb): void {
+  if (tp.t_socket!.so_snd.sb_cc === 0) return;
+  const validated = cwvOn(tp);
+  if (validated) cwvIdle(tp);
   const idleUs = ((tp.st.clock.ms - tp.t_rcvtime) | 0) * 1000;
-  if (idleUs < tp.t_rxtcur || tp.t_socket!.so_snd.sb_cc === 0) return;
-  if (tp.st.tune.tcp_idle_reduce !== 0 && !ccOwnsRecovery(tp) && tp.snd_cwnd > tp.initcwnd) {
+  if (idleUs < tp.t_rxtcur) return;
+  if (!validated && tp.st.tune.tcp_idle_reduce !== 0 && !ccOwnsRecovery(tp) && tp.snd_cwnd > tp.initcwnd) {
     if (tp.snd_ssthresh < (tp.snd_cwnd >> 2) * 3) tp.snd_ssthresh = (tp.snd_cwnd >> 2) * 3;
     tp.snd_cwnd = tp.initcwnd;
   }

@@ -7,6 +7,7 @@ import { TOF_TS } from '../wire/tcp.ts';
 import { CC_NDUPACK, CC_RTO, CC_RTO_ERR, type CcAck } from './cc/cc.ts';
 import { ccCongSignal, ccOwnsRecovery, ccPostRecovery } from './cc/glue.ts';
 import { seqGeq, tstmpLt } from './seq.ts';
+import { cwvForget, cwvRecovered, cwvSignal } from './tcp-cwv.ts';
 import { tcpTsval } from './tcp-outopt.ts';
 import { rackOn, rackRecovered } from './tcp-rack.ts';
 import { rtxAllLost, rtxAnyResent, rtxUnlose } from './tcp-rtxq.ts';
@@ -52,7 +53,7 @@ export function recoveryEnter(tp: Tcpcb, ack: CcAck): void {
   // What was in flight before the ACK that told of the loss.
   tp.prr_recover_fs = ((tp.snd_nxt - tp.snd_una) | 0) - tp.snd_sacked + ack.delivered;
   if (tp.rack_tlp) tp.st.wheel.cancel(tp.t_rack);
-  ccCongSignal(tp, CC_NDUPACK);
+  cwvSignal(tp, CC_NDUPACK);
   tp.t_flags |= TF_FASTRECOVERY | TF_CONGRECOVERY;
 }
 
@@ -91,6 +92,7 @@ export function recoveryExit(tp: Tcpcb): void {
   tp.t_dupacks = 0;
   if ((tp.t_flags & TF_SACK_PERMIT) === 0) tp.snd_sacked = 0;
   if (fast && !ccOwnsRecovery(tp)) tp.snd_cwnd = tp.snd_ssthresh;
+  cwvRecovered(tp, fast);
   rackRecovered(tp);
   ccPostRecovery(tp);
 }
@@ -102,6 +104,7 @@ export function rtoEnter(tp: Tcpcb): void {
   if (tp.t_rxtshift === 1) {
     st.cnt[tcps.tcps_cwr_timeout]!++;
     saveUndo(tp);
+    cwvForget(tp);
     ccCongSignal(tp, CC_RTO);
   }
   // RFC 5682 section 2.1 step 1: not where a timeout hits the repair of another.
@@ -171,6 +174,7 @@ function undo(tp: Tcpcb): void {
   rtxUnlose(tp);
   if (tp.t_rtorecovery) tcpSpuriousRto(tp);
   tp.undo_valid = false;
+  cwvForget(tp);
   tp.t_flags &= ~(TF_FASTRECOVERY | TF_CONGRECOVERY);
   tp.t_rtorecovery = false;
   tp.t_frto = 0;

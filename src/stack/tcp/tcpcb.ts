@@ -11,6 +11,7 @@ import { type CcModule, type CcVar, type CongestionControl, TCP_MAXWINDOW } from
 import { noCc } from './cc/none.ts';
 import type { Inpcb } from './tcb.ts';
 import { TCPS_CLOSED } from './tcp-fsm.ts';
+import { PipeAck } from './tcp-pipeack.ts';
 import type { SndSeg } from './tcp-rtxq.ts';
 
 /** t_flags (spec/siftr.md 3.2). */
@@ -172,7 +173,7 @@ export class Tcpcb implements CcVar {
   cwnd_round = 0;
   cwnd_round_valid = false;
   max_inflight = 0;
-
+  readonly cwv = new PipeAck();
   /** Pacing: bytes a second (0: none), bytes that may go now, and when that was reckoned. */
   t_pacing_rate = 0;
   t_pacing_credit = 0;
@@ -241,7 +242,6 @@ export class Tcpcb implements CcVar {
   /** The last of them, µs. */
   t_rttlast = 0;
   t_softerror = 0;
-
   ts_recent = 0;
   /** clock.ms when ts_recent was taken. */
   ts_recent_age = 0;
@@ -471,6 +471,7 @@ export class Tcpcb implements CcVar {
     this.cwnd_round = 0;
     this.cwnd_round_valid = false;
     this.max_inflight = 0;
+    this.cwv.reset();
     this.t_pacing_rate = 0;
     this.t_pacing_credit = 0;
     this.t_pacing_us = 0;

@@ -59,6 +59,7 @@ test.each([
   ['net.inet.tcp.rexmit_min', 30],
   ['net.inet.tcp.rexmit_slop', 200],
   ['net.inet.tcp.initcwnd_segments', 10],
+  ['net.inet.tcp.newcwv', 0],
   ['net.inet.tcp.ack_war_timewindow', 1000],
   ['net.inet.tcp.ack_war_cnt', 5],
   ['net.inet.tcp.syncache.cachelimit', 15360],

@@ -84,6 +84,23 @@ describe('sockstat', () => {
     );
   });
 
+  it('lists a socket of the endpoint with its descriptor and the program that has it; what is not known is ?', () => {
+    const held = { ...estab, fd: 3, pid: 77, command: 'python3', uid: 1000, user: 'ann' };
+    const ends = 'tcp4   192.0.2.1:80          192.0.2.2:40000\n';
+    expect(sockstatLine(held, who, {})).toBe(`ann      python3       77 3   ${ends}`);
+    expect(sockstatLine(held, who, { numeric: true })).toBe(`1000     python3       77 3   ${ends}`);
+    expect(sockstatLine({ ...held, fd: 128 }, who, {})).toBe(`ann      python3       77 128 ${ends}`);
+    // A blank stays between columns.
+    expect(sockstatLine({ ...held, fd: 65538 }, who, {})).toBe(
+      'ann      python3       77 65538 tcp4 192.0.2.1:80          192.0.2.2:40000\n',
+    );
+    expect(sockstatLine({ ...estab, fd: 5, uid: 1000 }, who, {})).toBe(`1000     ?          ?     5   ${ends}`);
+    expect(sockstatLine({ ...estab, fd: 5 }, who, {})).toBe(`?        ?          ?     5   ${ends}`);
+    expect(sockstatLine({ ...held, orphan: true }, who, {})).toBe(`?        ?          ?     ?   ${ends}`);
+    expect(sockstatRecord(held, who)).toMatchObject({ user: 'ann', uid: 1000, command: 'python3', pid: 77, fd: 3 });
+    expect(Object.keys(sockstatRecord({ ...estab, fd: 5 }, who)).slice(0, 2)).toEqual(['fd', 'proto']);
+  });
+
   it('names states as tcp_fsm.h does', () => {
     const states = ['SYN-SENT', 'SYN-RECV', 'CLOSE-WAIT', 'FIN-WAIT-1', 'CLOSING', 'LAST-ACK', 'FIN-WAIT-2', 'LISTEN'];
     expect(states.map((state) => sockstatRecord({ ...estab, state }, who).state)).toEqual([
