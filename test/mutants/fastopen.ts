@@ -186,8 +186,8 @@ export const fastopenMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-fastopen.ts',
-    find: 'const room = tp.t_maxseg - TCP_MAXOLEN;',
-    replace: 'const room = tp.t_maxseg;',
+    find: 'return tp.t_maxseg - TCP_MAXOLEN;',
+    replace: 'return tp.t_maxseg;',
     kills: [
       'unit/stack/tcp/fastopen-client.test.ts › sends no more than fits the MSS that the server told, %i, and our own, less options (section 4.1.3)',
     ],
@@ -266,6 +266,28 @@ export const fastopenMutants: readonly Mutant[] = [
     find: 'if (so.fastOpen && tfoConnect(tp))',
     replace: 'if (tfoConnect(tp))',
     kills: ['unit/stack/tcp/fastopen-client.test.ts › is the only one that does: others have no such option'],
+  },
+  {
+    file: 'src/stack/tcp/tcp-usrreq.ts',
+    find: '    if (so.synHeld) st.wheel.cancel(tp.t_keep);\n    else tcp',
+    replace: '    tcp',
+    kills: [
+      'unit/endpoint/fastopen.test.ts › with the cookie connect is 0 and sends nothing, however long it takes; the first write goes with the SYN',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/tcp-output.ts',
+    find: '      if (so.synHeld && tp.t_state === TCPS_SYN_SENT) return 0;\n',
+    replace: '',
+    kills: ['unit/stack/tcp/fastopen-client.test.ts › keeps a SYN that is held back until it is told to send it'],
+  },
+  {
+    file: 'src/stack/socket/socket.ts',
+    find: 'tfoConnect(tp) ? Math.min(tfoSynRoom(tp) - this.so_snd.sb_cc, this.so_snd.space) : 0;',
+    replace: 'Math.min(tfoSynRoom(tp) - this.so_snd.sb_cc, this.so_snd.space);',
+    kills: [
+      'unit/endpoint/fastopen.test.ts › a cookie that is not to be used any more takes no data along (RFC 7413 section 4.1.3.1)',
+    ],
   },
   {
     file: 'src/stack/tcp/tcp-usrreq.ts',

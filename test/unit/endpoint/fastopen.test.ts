@@ -230,7 +230,16 @@ describe('TCP_FASTOPEN_CONNECT', () => {
     expect(recv(fd)).toBe(-EAGAIN);
     expect(ca.getInt(fd, L.SOL_TCP, L.TCP_FASTOPEN_CONNECT)).toBe(1);
     expect(ca.setInt(fd, L.SOL_TCP, L.TCP_FASTOPEN_CONNECT, 0)).toBe(-EINVAL);
-    expect(ca.setInt(fd, 1, L.SO_KEEPALIVE, 1)).toBe(0);
+    // Options that start a timer or let go what was kept back.
+    for (const [level, name, v] of [
+      [1, L.SO_KEEPALIVE, 1],
+      [L.SOL_TCP, L.TCP_CORK, 1],
+      [L.SOL_TCP, L.TCP_CORK, 0],
+      [L.SOL_TCP, L.TCP_NODELAY, 1],
+      [L.SOL_TCP, L.TCP_USER_TIMEOUT, 1000],
+    ] as const) {
+      expect(ca.setInt(fd, level, name, v)).toBe(0);
+    }
     lab.run(1_000_000_000);
     expect(ca.poll(fd)).toBe(OUT);
     expect(ca.do(C.OP_SEND, fd, 0, 16, 0, new Uint8Array(17))).toBe(-L.EOPNOTSUPP);

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { slotOf } from '../../../../src/metrics/layout.ts';
 import { connect } from '../../../../src/stack/socket/socket.ts';
 import type { Tunables } from '../../../../src/stack/sysctl.ts';
+import { tcpOutput } from '../../../../src/stack/tcp/tcp-output.ts';
 import { cookieOf, FAST_OPEN, withCookie } from '../../../lab/fastopen.ts';
 import { ether, icmp, ipv4 } from '../../../lab/frames.ts';
 import { type Out, PEER_ISS, ScriptedPeer } from '../../../lab/segments.ts';
@@ -134,6 +135,31 @@ describe('a connection that has the cookie of its server (RFC 7413 section 4.2.1
       expect(next!.seq).toBe(1 + syn.len);
     },
   );
+
+  it('keeps a SYN that is held back until it is told to send it', () => {
+    const p = knowing();
+    const rec = new Recorder();
+    const so = connect(p.host.st, { faddr: PEER, fport: p.sport, lport: 6000, fastOpen: true, holdSyn: true }, rec);
+    expect(so.synHeld).toBe(true);
+    expect(so.send(DATA, 0, 40)).toBe(40);
+    tcpOutput(so.tp!);
+    p.advance(200 * S);
+    expect(p.out()).toEqual([]);
+    expect(so.sendSyn(DATA, 40, 60)).toBe(60);
+    p.host.pass();
+    const syn = p.one();
+    expect([syn.flags, syn.seq, cookieOf(syn), ...syn.data]).toEqual(['S', 0, COOKIE, ...DATA]);
+    expect([so.synHeld, so.sendSyn(DATA, 0, 1)]).toEqual([false, 0]);
+  });
+
+  it('sends a SYN at once that has nothing to wait for, held back or not', () => {
+    const p = new ScriptedPeer();
+    const to = { faddr: PEER, fport: p.sport, lport: 6000, fastOpen: true, holdSyn: true };
+    expect(connect(p.host.st, to, new Recorder()).synHeld).toBe(false);
+    p.host.pass();
+    const syn = p.one();
+    expect([syn.flags, syn.len, cookieOf(syn)]).toEqual(['S', 0, []]);
+  });
 
   it('sends the data again at once that the SYN,ACK does not cover', () => {
     const p = knowing();
