@@ -24,14 +24,14 @@ function starts(n: number, seed: number): string[] {
   return Array.from({ length: n }, (_, i) => (i * step + (random.next32() >>> 0) / 2 ** 32).toFixed(3));
 }
 
-/** Jain's index over 90 s. @throws when a flow fails */
+/** Jain's index over 70 s. @throws when a flow fails */
 export function jainOf(f: Fair, seed: number): number {
   return experiment(
     {
       bw: '20Mbit',
       delay: '20ms',
       queue: '1bdp',
-      time: '90s',
+      time: '70s',
       seed,
       flow: starts(f.flows, seed).map((s) => `cc=${f.cc},start=${s}s`),
     },
