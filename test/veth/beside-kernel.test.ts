@@ -3,7 +3,7 @@ import { labMissing } from '../lab/netns.ts';
 import { compareOverSeeds, describeRun, lossyPath, unequalLosses } from '../lab/sidebyside.ts';
 
 /** Seconds of a run, and what is drawn differently in each: a single pair differs by a tenth where both senders are the same. */
-const SECONDS = 6;
+const SECONDS = 5;
 const SEEDS = [1, 2, 3];
 
 /** xsiftr and Linux cubic, one after the other, over the same seeded emulator to the same Linux receiver. */

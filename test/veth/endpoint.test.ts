@@ -4,11 +4,13 @@ import { Lab, labMissing, ROOT, startXsiftr, type Xsiftr } from '../lab/netns.ts
 import { run } from '../lab/process.ts';
 
 const missing = labMissing('python3');
-/** Sequences of the differential fuzz; `make test-long` plays 10,000. */
-const SEQUENCES = Number(process.env.ENDPOINT_SEQUENCES ?? 250);
+const LONG = process.env.ENDPOINT_SEQUENCES;
+/** Sequences of the differential fuzz; `make test-long` plays 10,000, and on one queue as well. */
+const SEQUENCES = Number(LONG ?? 250);
+const QUEUES = LONG === undefined ? [2] : [1, 2];
 
 /** The socket endpoint, driven by the Python client of docs/examples, beside Linux's own sockets in the same surroundings. */
-describe.skipIf(missing).each([1, 2])(`the socket endpoint against Linux, %i queues ${missing}`, (queues) => {
+describe.skipIf(missing).each(QUEUES)(`the socket endpoint against Linux, %i queues ${missing}`, (queues) => {
   let ours: Lab;
   let linux: Lab;
   let x: Xsiftr;
