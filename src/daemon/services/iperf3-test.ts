@@ -31,10 +31,13 @@ const EPROTONOSUPPORT = 93;
 const STEP_MS = 10_000;
 /** Seconds past its own end that a timed test may last, as the original has it. */
 const GRACE_S = 5;
-/** How the last bytes on the way are waited for: a look each POLL_MS, given up after QUIET_MS without progress or DRAIN_MS. */
+/**
+ * How the last bytes on the way are waited for: a look each POLL_MS, given up after QUIET_MS without progress or DRAIN_MS. A sender whose last
+ * window is lost is silent for its timeout, 200 ms at the least with Linux, and for twice as long each time that what it sends again is lost, too.
+ */
 const POLL_MS = 5;
-const QUIET_MS = 100;
-const DRAIN_MS = 2000;
+const QUIET_MS = 2000;
+const DRAIN_MS = 6000;
 /** Silence on the control connection after which TCP asks whether the client still lives. */
 const KEEPALIVE_MS = 10_000;
 

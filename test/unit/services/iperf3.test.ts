@@ -186,6 +186,17 @@ describe('a test on one shard', () => {
     ]);
   });
 
+  test('bytes that a sender has to send again after its timeout still count, though the results have come before them', async () => {
+    const c = await connected();
+    await c.begin({}, [0]);
+    c.streams[0]!.write(Buffer.alloc(1000));
+    // the least timeout of Linux, 200 ms, and the next one
+    const rest = setTimeout(() => c.streams[0]!.write(Buffer.alloc(500)), 600);
+    const r = await c.finish([1500]);
+    clearTimeout(rest);
+    expect(r.streams[0]!.bytes).toBe(1500);
+  });
+
   test('reverse: the server sends until TEST_END, counts what it handed over and ends its streams with FIN', async () => {
     const c = await connected();
     await c.begin({ reverse: true }, [0]);
