@@ -16,6 +16,7 @@ export const RANKS: Readonly<Record<string, number>> = {
   net: 2,
   endpoint: 2,
   siftr: 2,
+  log: 2,
   load: 2,
   cc: 2,
   dummynet: 2,
