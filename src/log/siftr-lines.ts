@@ -25,7 +25,7 @@ const NUMBERS_OLD = 18;
  */
 export class SiftrLines implements LineParser {
   readonly #tuples = new TupleTexts();
-  readonly #v = new Float64Array(NUMBERS);
+  readonly #v = new Uint32Array(NUMBERS);
   /** µs of one unit of srtt and of rto in 1.2.x; NaN while unknown. */
   #srttUnit = Number.NaN;
   #rtoUnit = Number.NaN;
@@ -80,7 +80,8 @@ export class SiftrLines implements LineParser {
       for (; p < to && (c = buf[p]! - ZERO) >= 0 && c <= 9; p++) x = x * 10 + c;
       if (p === start || (p < to && buf[p] !== COMMA)) return broken(n, `field ${k + (old ? 8 : 7)}: not a number`);
       if (x > U32_MAX) return broken(n, `field ${k + (old ? 8 : 7)}: more than 32 bits`);
-      v[k] = negative ? -x : x;
+      // ERTT of TEACUP is signed, and so is rto, which never is below 0.
+      v[k] = negative ? 0 : x;
       if (p++ === to - 1) return broken(n, 'a comma at the end');
     }
     const dir = buf[from] === IN ? 'i' : 'o';
