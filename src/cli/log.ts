@@ -1,15 +1,17 @@
 import { Command } from 'commander';
 import { UserError } from '../daemon/errors.ts';
+import { logJoinCommand } from './log-join.ts';
 import { logSummaryCommand } from './log-summary.ts';
 
 const EXAMPLES = `
 Examples:
   xsiftr log summary trace.log         what each flow did
+  xsiftr log join trace.log peer.pcapng   each line with the segment that caused it
 
 A LOG is a SIFTR log of xsiftr or FreeBSD. xsiftr log COMMAND --help says more.`;
 
 /** The commands, each in a file of its own, log-NAME.ts. What they read with is in src/log, loaded when one runs. */
-const COMMANDS = [logSummaryCommand];
+const COMMANDS = [logSummaryCommand, logJoinCommand];
 
 /** `xsiftr log`: what is in logs. Asks no running instance. */
 export function logCommand(): Command {

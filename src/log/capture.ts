@@ -1,4 +1,5 @@
 /** Reads the TCP segments of a capture file: pcapng or classic pcap, streaming. */
+import { CompressionError } from './bytes.ts';
 import { LogError } from './error.ts';
 import { isPcap, PcapDecoder } from './pcap.ts';
 import { isPcapng, PcapngDecoder } from './pcapng.ts';
@@ -19,7 +20,9 @@ export class CaptureReader implements FrameSink {
   /** Interfaces that `#interface` means; null for all. */
   #chosen: Set<number> | null;
   #named: number;
-  /** Frames of interfaces that were not asked for. */
+  /** Interfaces with segments that were given. */
+  readonly #used: Set<number>;
+  /** Segments of interfaces that were not asked for. */
   notChosen: number;
   /** Why the file was not read to its end; empty when it was. */
   broken: string;
@@ -38,6 +41,7 @@ export class CaptureReader implements FrameSink {
     this.#batch = [];
     this.#chosen = iface === null ? null : new Set();
     this.#named = 0;
+    this.#used = new Set();
     this.notChosen = 0;
     this.broken = '';
   }
@@ -60,6 +64,12 @@ export class CaptureReader implements FrameSink {
     if (counts.cut > 0) notes.push(`${counts.cut} segments are cut within their header (snap length)`);
     if (counts.fragments > 0) notes.push(`${counts.fragments} fragments behind the first of their datagram`);
     if (unknownLinks.size > 0) notes.push(`link types that are not read: ${[...unknownLinks].sort().join(', ')}`);
+    if (this.#used.size > 1) {
+      const names = [...this.#used].map((i) => this.interfaces[i]).join(', ');
+      notes.push(
+        `${this.#used.size} interfaces have segments (${names}); where one has what another has, --interface takes one`,
+      );
+    }
     const strays = this.#decoder instanceof PcapngDecoder ? this.#decoder.strays : 0;
     if (strays > 0) notes.push(`${strays} packets of interfaces that the file does not describe`);
     return notes;
@@ -87,7 +97,7 @@ export class CaptureReader implements FrameSink {
       if (stream === null) throw this.#noCapture();
       if (stream.cut > 0) this.broken = `ends in the middle of a packet, at byte ${stream.offset}`;
     } catch (err) {
-      if (!(err instanceof BrokenRecord)) throw err;
+      if (!(err instanceof BrokenRecord || err instanceof CompressionError)) throw err;
       if (this.interfaces.length === 0 && this.counts.frames === 0) {
         throw new LogError(`${this.path}: ${err.message} at byte ${stream?.offset ?? 0}: the capture is broken`);
       }
@@ -115,8 +125,12 @@ export class CaptureReader implements FrameSink {
     this.#choose();
     const segment = this.#parser.parse(buf, at, caplen, len, link, iface, sec, nsec);
     if (segment === null) return;
-    if (this.#chosen?.has(iface) === false) this.notChosen++;
-    else this.#batch.push(segment);
+    if (this.#chosen?.has(iface) === false) {
+      this.notChosen++;
+      return;
+    }
+    this.#used.add(iface);
+    this.#batch.push(segment);
   }
 
   /** Looks among the interfaces that came since for the one that was asked for. */
