@@ -1,6 +1,7 @@
 /**
- * Order-preserving alignment of two sequences: which element of one belongs to which of the other, so that the sum of the pairs' scores is the largest and
- * no two pairs cross. (The recurrence of Needleman and Wunsch, 1970, without a price for gaps, over a band of each row.)
+ * Order-preserving alignment of two sequences: which element of one belongs to which of the other, so that the sum of the pairs' scores less the price of the
+ * columns that are left out is the largest and no two pairs cross. (The recurrence of Needleman and Wunsch, 1970, over a band of each row. Rows are left out for
+ * nothing, and so are the columns behind the last pair.)
  */
 
 const UP = 0;
@@ -23,13 +24,15 @@ export function bandCells(band: Band, n: number): number {
 /**
  * Aligns `n` rows with columns.
  * @param score of a pair, positive; 0 or less when the two cannot belong together
+ * @param skip  price of a column that is left out, 0 or more
  * @param pairs receives each row's column, -1 without one
- * @returns the sum of the scores
+ * @returns the sum of the scores less the prices
  */
 export function align(
   n: number,
   band: Band,
   score: (row: number, column: number) => number,
+  skip: (column: number) => number,
   pairs: Int32Array,
 ): number {
   const { from, to } = band;
@@ -44,15 +47,18 @@ export function align(
   for (let i = 0; i < n; i++) {
     const a = from[i]!;
     const b = to[i]!;
-    // Columns that no row before could pair with add nothing yet.
-    for (; filled < b; filled++) best[filled + 1 - first] = best[filled - first]!;
+    // Columns that no row before could pair with, and if this one cannot, none at all can: they cost nothing.
+    for (; filled < b; filled++) {
+      const price = filled < a ? 0 : skip(filled);
+      best[filled + 1 - first] = best[filled - first]! - price;
+    }
     starts[i] = cell;
     let diagonal = best[a - first]!;
     moves[cell++] = UP;
     for (let c = a; c < b; c++) {
       const k = c + 1 - first;
       const up = best[k]!;
-      const left = best[k - 1]!;
+      const left = best[k - 1]! - skip(c);
       const s = score(i, c);
       let value = up;
       let move = UP;
@@ -69,8 +75,9 @@ export function align(
       moves[cell++] = move;
     }
   }
-  const total = best[filled - first]!;
-  let c = filled;
+  let c = from[n - 1]!;
+  for (let k = c + 1; k <= to[n - 1]!; k++) if (best[k - first]! > best[c - first]!) c = k;
+  const total = best[c - first]!;
   for (let i = n - 1; i >= 0; i--) {
     pairs[i] = -1;
     const a = from[i]!;

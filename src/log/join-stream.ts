@@ -23,6 +23,8 @@ const WIDER = 8;
 const SPREAD = 1000;
 /** Lines known by their numbers that tell together what difference is usual among them. */
 const NEIGHBOURS = 32;
+/** Units on both sides of the one that a line has when none was left out. */
+const BESIDE = 16;
 /** Share of them that is not later than that. */
 const SHARE = 0.2;
 /** Lines that must be late before that is taken for usual. */
@@ -31,9 +33,13 @@ const HELD = 512;
 const CELLS = 1 << 25;
 /** Share of the round-trip time by which a segment can be late and still be no retransmission. */
 const LATE = 0.75;
-/** What a pair is worth at most and at least by its time, and when the numbers agree. */
-const AT_LEAST = 0.1;
+/** What a pair is worth: 1 at the expected time, less by this far from it, more when the numbers agree. */
+const BY_TIME = 0.1;
 const AGREED = 4;
+/** What it costs to leave a segment out that was not sent again later: as likely as not it was received, and has a line. */
+const LEFT_OUT = 1;
+/** Segments for each line from which on most of them have none (ppl). */
+const SPARSE = 1.5;
 
 /** How sure a pair is: by sequence or acknowledgment number, or by order and time alone. */
 export type Sureness = 'seq' | 'ack' | 'order';
@@ -48,6 +54,8 @@ export interface Unit {
   readonly piece: number;
   readonly pieces: number;
   line: Line | null;
+  /** Its bytes were sent again later, so maybe it was lost. */
+  resent: boolean;
   /** Its bytes are in the segment of a line that another piece stands for. */
   covered: boolean;
 }
@@ -68,6 +76,8 @@ export class Stream {
   /** Lines that are not settled. */
   readonly lines: Line[] = [];
   readonly units: Unit[] = [];
+  /** The last unit with data that begins at a number. */
+  readonly #sent = new Map<number, Unit>();
   /** Segments that are not cut into units yet, as the size of these is not known. */
   #waiting: Waiting[] = [];
   /** The unit behind the last one that was paired in order. */
@@ -76,6 +86,8 @@ export class Stream {
   readonly #aside = new Map<Line, Unit>();
   /** Where on the capture's clock each line's segment is expected, while lines are settled, µs. */
   #expected = new Float64Array(0);
+  /** Time of the next line that may be of a retransmission; Infinity without one. */
+  #again = new Float64Array(0);
   /** The last lines told it by their numbers. */
   #numbered = false;
   readonly #history: number[] = [];
@@ -104,16 +116,24 @@ export class Stream {
       const fin = (segment.flags & TH_FIN) !== 0 ? 1 : 0;
       for (let i = 0; i < pieces; i++) {
         const last = i === pieces - 1;
-        this.units.push({
+        const seq = (segment.seq + i * size) >>> 0;
+        const unit: Unit = {
           waiting,
           timeUs: segment.timeUs,
-          seq: (segment.seq + i * size) >>> 0,
+          seq,
           end: (segment.seq + (last ? segment.len + fin : (i + 1) * size)) >>> 0,
           piece: i + 1,
           pieces,
           line: null,
+          resent: false,
           covered: false,
-        });
+        };
+        this.units.push(unit);
+        if (unit.end !== seq) {
+          const before = this.#sent.get(seq);
+          if (before !== undefined) before.resent = true;
+          this.#sent.set(seq, unit);
+        }
       }
     }
     this.#waiting = [];
@@ -183,7 +203,9 @@ export class Stream {
       n++;
     }
     this.#next = Math.max(0, this.#next - n);
-    return this.units.splice(0, n);
+    const old = this.units.splice(0, n);
+    for (const unit of old) if (this.#sent.get(unit.seq) === unit) this.#sent.delete(unit.seq);
+    return old;
   }
 
   /** Takes lines out of the order, with the units that their numbers say; true when there are any. */
@@ -208,13 +230,32 @@ export class Stream {
       const band = this.#band(n, reach);
       if (best >= 0 && bandCells(band, n) > CELLS) return;
       const tried = new Int32Array(n);
-      const score = align(n, band, (i, c) => this.#score(i, c, base), tried);
+      const score = this.#align(n, band, base, tried);
       if (score > best) {
         best = score;
         pairs.set(tried);
       }
       if (reach >= this.#windowUs || !this.#hasRoom(tried, settle, base)) return;
     }
+  }
+
+  #align(n: number, band: Band, base: number, pairs: Int32Array): number {
+    const sparse = this.#isSparse(n);
+    // What comes before the first line of all may be from before the log was on.
+    const start = this.#history.length > 0 ? Number.NEGATIVE_INFINITY : this.#expected[0]! - SPREAD;
+    const price = (c: number): number => {
+      const unit = this.units[c]!;
+      return sparse || unit.timeUs < start || unit.resent || unit.covered || unit.line !== null ? 0 : LEFT_OUT;
+    };
+    return align(n, band, (i, c) => this.#score(i, c, base), price, pairs);
+  }
+
+  /** Many more segments than lines in the time of these. */
+  #isSparse(n: number): boolean {
+    const [from, to] = [this.#expected[0]!, this.#expected[n - 1]!];
+    let units = 0;
+    for (const { timeUs } of this.units) if (timeUs >= from && timeUs <= to) units++;
+    return n >= NEIGHBOURS / 4 && units > SPARSE * n;
   }
 
   /** A line without a unit could have one, in the window and between those of its neighbours. */
@@ -237,19 +278,29 @@ export class Stream {
     return false;
   }
 
-  /** Units within `reach` µs of where each line expects its own. */
+  /**
+   * Units within `reach` µs of where each line expects its own, and those that it would have if none was left out: lines are late together when the thread that
+   * writes them was.
+   */
   #band(n: number, reach: number): Band {
     const band: Band = { from: new Int32Array(n), to: new Int32Array(n) };
-    let from = this.#next;
-    let to = this.#next;
+    const { units } = this;
+    const counting = !this.#isSparse(n);
+    let next = this.#next;
+    let from = next;
+    let to = next;
     for (let i = 0; i < n; i++) {
       const at = this.#expected[i]!;
-      while (from < this.units.length && this.units[from]!.timeUs < at - reach) from++;
+      while (from < units.length && units[from]!.timeUs < at - reach) from++;
       to = Math.max(to, from);
-      while (to < this.units.length && this.units[to]!.timeUs <= at + reach) to++;
-      band.from[i] = from;
-      band.to[i] = to;
+      while (to < units.length && units[to]!.timeUs <= at + reach) to++;
+      // What is older than the window is nobody's.
+      while (next < units.length && units[next]!.timeUs < at - this.#windowUs) next++;
+      const straight = counting ? Math.min(units.length, Math.max(next, this.#next + i - BESIDE)) : units.length;
+      band.from[i] = Math.max(band.from[i - 1] ?? 0, Math.min(from, straight));
+      band.to[i] = Math.max(band.from[i]!, counting ? Math.max(to, Math.min(units.length, straight + 2 * BESIDE)) : to);
     }
+    for (let i = 1; i < n; i++) band.to[i] = Math.max(band.to[i]!, band.to[i - 1]!);
     return band;
   }
 
@@ -263,17 +314,22 @@ export class Stream {
     const unit = this.units[c]!;
     if (unit.line !== null || this.#aside.has(line)) return 0;
     const off = unit.timeUs - this.#expected[i]!;
-    const near = Math.max(AT_LEAST, 1 - Math.abs(off) / (2 * this.#scale()));
+    const near = 1 - BY_TIME * Math.min(1, Math.abs(off) / (2 * this.#scale()));
     if (base < 0) return near;
     const expected = (base + line.rel) >>> 0;
-    if (line.fact === EXACT) return this.keyOf(unit) === expected && off <= this.#late(line) ? AGREED + near : 0;
+    if (line.fact === EXACT) return this.keyOf(unit) === expected && !this.#isAgain(i, off) ? AGREED + near : 0;
     if (line.fact === BOUND && !this.#within(unit, expected)) return 0;
     return near;
   }
 
-  /** How much later than usual a segment with the number of a line can be, µs: its retransmission has the same, but is a round trip later. */
-  #late(line: Line): number {
-    return Math.max((line.sample.srtt ?? 0) * LATE, 4 * this.#scale());
+  /**
+   * A segment with the number of a line, `off` µs later than expected, is its retransmission: that has the same number, is a round trip later, and has a line of its
+   * own, which says nothing new went out.
+   */
+  #isAgain(i: number, off: number): boolean {
+    const { sample } = this.lines[i]!;
+    if (!this.out || off <= Math.max((sample.srtt ?? 0) * LATE, 4 * this.#scale())) return false;
+    return this.#again[i]! - sample.timeUs <= off + this.#scale();
   }
 
   /** Nothing of the unit is beyond `bound`. */
@@ -292,9 +348,10 @@ export class Stream {
     let chosen = candidates[0]!;
     const pairs = new Int32Array(lines);
     for (const center of candidates) {
+      this.#again = new Float64Array(lines).fill(Number.POSITIVE_INFINITY);
       this.#expected = Float64Array.from({ length: lines }, (_, i) => this.lines[i]!.sample.timeUs + center);
       const band = this.#band(lines, Math.min(this.#windowUs, 4 * REACH));
-      const score = align(lines, band, (i, c) => this.#score(i, c, base), pairs);
+      const score = this.#align(lines, band, base, pairs);
       // The first candidate is the one that is expected: another must be better by something.
       if (score > best * 1.01) {
         best = score;
@@ -324,6 +381,12 @@ export class Stream {
   #expect(n: number, exact: readonly number[]): void {
     this.#expected = new Float64Array(n);
     const known = exact.map((us, i) => ({ us, i })).filter(({ us }) => !Number.isNaN(us));
+    const all = this.lines.length;
+    this.#again = new Float64Array(all);
+    for (let i = all - 1, next = Number.POSITIVE_INFINITY; i >= 0; i--) {
+      this.#again[i] = next;
+      if (this.lines[i]!.fact !== EXACT) next = this.lines[i]!.sample.timeUs;
+    }
     let from = 0;
     let now = this.center;
     let held = 0;
@@ -332,7 +395,7 @@ export class Stream {
         from = Math.max(0, Math.min(k - NEIGHBOURS / 2, known.length - NEIGHBOURS));
         const next = quantile(known.slice(from, from + NEIGHBOURS).map(({ us }) => us));
         // All lost: it is their retransmissions that are seen. But what is so for long is a longer way.
-        if (next - now <= this.#late(this.lines[i]!) || held > HELD) {
+        if (!this.#isAgain(i, next - now) || held > HELD) {
           now = next;
           held = 0;
         } else {
@@ -357,13 +420,19 @@ export class Stream {
   #outOfOrder(i: number, base: number): Unit | null {
     const line = this.lines[i]!;
     const key = (base + line.rel) >>> 0;
-    const late = this.#late(line);
     let best: Unit | null = null;
     let least = this.#windowUs;
     for (const unit of this.units) {
       const off = unit.timeUs - this.#expected[i]!;
-      if (off > late) break;
-      if (unit.line !== null || unit.covered || this.keyOf(unit) !== key || Math.abs(off) > least) continue;
+      if (off > this.#windowUs) break;
+      if (
+        unit.line !== null ||
+        unit.covered ||
+        this.keyOf(unit) !== key ||
+        Math.abs(off) > least ||
+        this.#isAgain(i, off)
+      )
+        continue;
       best = unit;
       least = Math.abs(off);
     }

@@ -16,7 +16,7 @@ export const WINDOW_US = 1e6;
 /** A connection without packets for this long is forgotten, µs. */
 const IDLE_US = 600e6;
 /** Share of the window by which the log is read ahead of the lines that are settled, and after which what is too old is taken out. */
-const AHEAD = 0.25;
+const AHEAD = 0.5;
 
 /** TCPS_CLOSE_WAIT: beyond it at least one side has sent a FIN. */
 const CLOSE_WAIT = 5;
