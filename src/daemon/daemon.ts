@@ -4,12 +4,12 @@ import { dropPrivileges } from '../driver/privileges.ts';
 import { DummynetControl } from '../dummynet/control.ts';
 import type { Holder } from '../endpoint/endpoint.ts';
 import { siftrs } from '../metrics/layout.ts';
-import { SiftrControl } from '../siftr/control.ts';
-import { siftrIdent } from '../siftr/format.ts';
+import { SiftrControl, type SiftrShard } from '../siftr/control.ts';
+import { type CycleCounts, siftrIdent } from '../siftr/format.ts';
 import { trimHeap } from '../siftr/heap.ts';
 import { SIFTR_DECLS } from '../siftr/knobs.ts';
 import { closeLog, openLog } from '../siftr/logfile.ts';
-import { createRing } from '../siftr/record.ts';
+import { createRing, QLEN_DEFAULT } from '../siftr/record.ts';
 import { createSiftrShared } from '../siftr/shared.ts';
 import { startWriterThread } from '../siftr/writer-port.ts';
 import { CC_DEFAULT } from '../stack/tcp/cc/registry.ts';
@@ -190,7 +190,7 @@ export class Daemon {
     const counters = this.counters!;
     const cfg = createSiftrShared();
     this.#cfg = cfg;
-    this.#rings = Array.from({ length: this.plan.queues }, () => createRing());
+    this.#makeRings(QLEN_DEFAULT);
     const writer = startWriterThread({ rings: this.#rings, cfg, cnt: counters.writer });
     writer.onDeath = (err) => void this.stop('failure', new SystemError(`the SIFTR writer died: ${oneLine(err)}`));
     const siftr = new SiftrControl({
@@ -200,6 +200,11 @@ export class Daemon {
       cnt: counters.main,
       cfg,
       writer,
+      makeRings: async (records) => {
+        this.#makeRings(records);
+        await Promise.all(this.shards.map((s, k) => s.request({ op: 'siftrRing', ring: this.#rings[k]! })));
+        return this.#rings;
+      },
       nowUs: () => {
         this.#clock.read(this.native);
         return this.#clock.wallUs();
@@ -226,7 +231,11 @@ export class Daemon {
   #joint: ShardJoint | null = null;
   #cfg: Int32Array = new Int32Array(0);
   #rings: SharedArrayBuffer[] = [];
-  readonly #siftrShards: { hook(enableUs: number): Promise<void>; unhook(): Promise<void> }[] = [];
+  readonly #siftrShards: SiftrShard[] = [];
+
+  #makeRings(records: number): void {
+    this.#rings = Array.from({ length: this.plan.queues }, () => createRing(records));
+  }
 
   async #startShards(): Promise<void> {
     const { plan } = this;
@@ -271,6 +280,7 @@ export class Daemon {
       this.#siftrShards.push({
         hook: async (enableUs) => void (await s.request({ op: 'siftr', on: true, enableUs })),
         unhook: async () => void (await s.request({ op: 'siftr', on: false, enableUs: 0 })),
+        cut: async (enableUs) => (await s.request({ op: 'siftrCut', enableUs })) as CycleCounts,
       });
     }
     const all = async (req: ShardRequest) => void (await Promise.all(this.shards.map((s) => s.request(req))));
@@ -300,6 +310,7 @@ export class Daemon {
       setInterval(() => {
         this.#link?.look();
         if (this.#stopped !== null) return;
+        void this.siftr?.look();
         this.#hintOversize();
         if (!this.out.isTTY || options.json) return;
         const now = readTotals(this.counters!);

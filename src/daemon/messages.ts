@@ -43,6 +43,10 @@ export type ShardRequest =
   | { readonly op: 'tfoKey'; readonly words: readonly number[] }
   /** Links or unlinks the SIFTR hook; `enableUs` is the wall time of the enable line, µs. */
   | { readonly op: 'siftr'; readonly on: boolean; readonly enableUs: number }
+  /** `SiftrHook.cut(enableUs)`: answers with a CycleCounts. */
+  | { readonly op: 'siftrCut'; readonly enableUs: number }
+  /** SIFTR's records go to that ring; while unhooked. */
+  | { readonly op: 'siftrRing'; readonly ring: SharedArrayBuffer }
   /** The link of interface `ifIndex` went down or came up. */
   | { readonly op: 'link'; readonly ifIndex: number; readonly up: boolean }
   /** Makes, changes or deletes pipes and rules. */

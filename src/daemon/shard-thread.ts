@@ -46,6 +46,10 @@ async function run(): Promise<void> {
         return shard.setTfoKey(req.words);
       case 'siftr':
         return shard.siftr(req.on, req.enableUs);
+      case 'siftrCut':
+        return shard.siftrCut(req.enableUs);
+      case 'siftrRing':
+        return shard.siftrRing(req.ring);
       case 'dummynet':
         return shard.changeDummynet(req.change);
       case 'dummynetReport':

@@ -15,6 +15,7 @@ import { Ifiqueue } from '../rings/ifiqueue.ts';
 import { Ifqueue } from '../rings/ifqueue.ts';
 import { FRAME_SIZE, ROW } from '../rings/link.ts';
 import { FramePool } from '../rings/mbuf.ts';
+import type { CycleCounts } from '../siftr/format.ts';
 import { SiftrHook } from '../siftr/hook.ts';
 import { type Ifnet, ifaddrAdd } from '../stack/ifnet.ts';
 import { inetNtoa } from '../stack/net/in-addr.ts';
@@ -292,6 +293,17 @@ export class Shard implements ShardWork {
     if (on) this.#siftr.hook(enableUs);
     else this.#siftr.unhook();
     this.#dummynet.relink();
+  }
+
+  /** `SiftrHook.cut`. */
+  siftrCut(enableUs: number): CycleCounts {
+    this.enter();
+    return this.#siftr.cut(enableUs);
+  }
+
+  /** `SiftrHook.setRing`. */
+  siftrRing(ring: SharedArrayBuffer): void {
+    this.#siftr.setRing(ring);
   }
 
   /** Makes, changes or deletes pipes and rules. */

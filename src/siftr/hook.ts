@@ -6,6 +6,7 @@ import { SockBuf } from '../stack/socket/sockbuf.ts';
 import type { Stack } from '../stack/stack.ts';
 import type { Inpcb } from '../stack/tcp/tcb.ts';
 import { TCPS_ESTABLISHED } from '../stack/tcp/tcp-fsm.ts';
+import { type CycleCounts, cycleCounts } from './format.ts';
 import {
   KIND_FLOWTYPE_SHIFT,
   KIND_OUT,
@@ -43,8 +44,8 @@ export class SiftrHook implements PfilHook {
   readonly #cnt: Float64Array;
   readonly #dv: DataView;
   readonly #cfg: Int32Array;
-  readonly #ring: RecordProducer;
-  readonly #words: Int32Array;
+  #ring: RecordProducer;
+  #words: Int32Array;
   readonly #snapshot: Snapshot;
   readonly #key: FlowKey;
   #hooked: boolean;
@@ -83,6 +84,7 @@ export class SiftrHook implements PfilHook {
     if (this.#hooked) return;
     this.#lastSec = Math.floor(enableUs / 1e6);
     this.#lastUsec = Math.floor(enableUs - this.#lastSec * 1e6);
+    this.#ring.resetHigh();
     this.#readClock();
     const pfil = this.#st.pfil;
     pfil.addHook(this);
@@ -95,6 +97,30 @@ export class SiftrHook implements PfilHook {
     if (!this.#hooked) return;
     this.#st.pfil.removeHook(this);
     this.#hooked = false;
+  }
+
+  /**
+   * Ends a cycle and begins the next one between two packets: what was recorded before is the old one's, no record after is earlier than the
+   * new one's enable time.
+   * @param enableUs time of the new enable line, wall µs
+   * @returns this shard's counters at the cut
+   */
+  cut(enableUs: number): CycleCounts {
+    const sec = Math.floor(enableUs / 1e6);
+    const usec = Math.floor(enableUs - sec * 1e6);
+    if (sec > this.#lastSec || (sec === this.#lastSec && usec > this.#lastUsec)) {
+      this.#lastSec = sec;
+      this.#lastUsec = usec;
+    }
+    this.#ring.cut();
+    return cycleCounts([this.#cnt]);
+  }
+
+  /** Records go to another ring from now on. @param ring memory of `createRing`; called while not hooked */
+  setRing(ring: SharedArrayBuffer): void {
+    if (this.#hooked) throw new Error('SIFTR: a ring is changed between cycles only');
+    this.#ring = new RecordProducer(ring);
+    this.#words = this.#ring.words;
   }
 
   mbuf(m: Mbuf, ctx: PfilCtx): Verdict {
@@ -142,12 +168,14 @@ export class SiftrHook implements PfilHook {
 
     const ring = this.#ring;
     const r = ring.reserve();
+    cnt[siftrs.siftrs_queue_high_water] = ring.high;
     if (ring.wantWake) {
       ring.wantWake = false;
       wakeWriter(this.#cfg);
     }
     if (r < 0) {
       cnt[out ? siftrs.siftrs_nskip_out_malloc : siftrs.siftrs_nskip_in_malloc]!++;
+      cnt[out ? siftrs.siftrs_queue_drops_out : siftrs.siftrs_queue_drops_in]!++;
       return PFIL_PASS;
     }
     const w = this.#words;

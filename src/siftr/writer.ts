@@ -42,7 +42,7 @@ const OUT = 0x6f;
  * when they are full the hooks count what is lost.
  */
 export class SiftrWriter {
-  readonly #rings: readonly RecordConsumer[];
+  #rings: readonly RecordConsumer[];
   readonly #cfg: Int32Array;
   readonly #cnt: Float64Array;
   readonly #flows: FlowTable;
@@ -60,6 +60,8 @@ export class SiftrWriter {
   #state: WriteState;
   /** Error behind the state `error`. */
   #error: Error | null;
+  /** Why nothing is written now, see `hold`. */
+  #held: Error | null;
   #lines: number;
   #suppressed: number;
   #lost: number;
@@ -87,11 +89,17 @@ export class SiftrWriter {
     this.#room = 0;
     this.#state = 'ok';
     this.#error = null;
+    this.#held = null;
     this.#lines = 0;
     this.#suppressed = 0;
     this.#lost = 0;
     this.#skippedIn = 0;
     this.#skippedOut = 0;
+  }
+
+  /** Takes records from other rings from now on; called between cycles. @param rings as in the constructor */
+  setRings(rings: readonly SharedArrayBuffer[]): void {
+    this.#rings = rings.map((r) => new RecordConsumer(r));
   }
 
   get state(): WriteState {
@@ -111,6 +119,7 @@ export class SiftrWriter {
   begin(out: SiftrOutput, limit: number): void {
     this.#out = out;
     this.#room = limit;
+    this.#held = null;
     this.#flows.clear();
     this.#lines = 0;
     this.#suppressed = 0;
@@ -133,18 +142,31 @@ export class SiftrWriter {
   /**
    * Goes over to another output: what lies in the rings now still goes to the old one. Lines that the old one did not take go to
    * the new one, whole.
+   * @param oldIsGone nothing more is to be written to the old one
    */
-  switchTo(out: SiftrOutput, limit: number): void {
-    this.pass();
+  switchTo(out: SiftrOutput, limit: number, oldIsGone = false): void {
+    if (!oldIsGone) this.pass();
     while (this.#done > 0 && this.#buf[this.#done - 1] !== LF) this.#done--;
     this.#out = out;
     this.#room = limit;
+    this.#held = null;
     this.#setOk();
     this.flush();
   }
 
   /**
-   * Ends a cycle when no producer is at work any more: empties the rings and the buffer. What cannot be written is counted as lost.
+   * Writes nothing more until `switchTo`: what is recorded waits as after a failed write. For an output that would take the lines and
+   * nobody would ever see them.
+   */
+  hold(why: Error): void {
+    this.#held = why;
+    this.#state = 'error';
+    this.#error = why;
+  }
+
+  /**
+   * Ends a cycle: empties the rings, whose producers are no more at work or have made a cut, and the buffer. What cannot be written is counted as
+   * lost, what lies behind a cut is the next cycle's.
    * @param pause called between attempts while the output wants the writer to come again later; false gives up
    */
   end(pause: () => boolean): CycleEnd {
@@ -156,6 +178,7 @@ export class SiftrWriter {
         break;
       }
     }
+    for (const ring of this.#rings) ring.uncut();
     const flowList = this.#flows.list();
     this.#flows.clear();
     this.#out = null;
@@ -173,6 +196,7 @@ export class SiftrWriter {
   flush(): boolean {
     const out = this.#out;
     if (out === null || this.#len === 0) return true;
+    if (this.#held !== null) return false;
     if (this.#len - this.#done > this.#room) this.#cut();
     try {
       while (this.#done < this.#len) {

@@ -52,4 +52,26 @@ export const SIFTR_SYSCTLS = [
     rw: 'rw',
     descr: 'Log as siftr(4) 1.3.0 does to the letter, without our improvements; set while SIFTR is off',
   },
+  {
+    name: 'net.inet.siftr.logfile_markers',
+    field: 'siftr_logfile_markers',
+    type: 'bool',
+    min: 0,
+    max: 1,
+    default: 1,
+    rw: 'rw',
+    descr:
+      'Another logfile while SIFTR is on ends the cycle in the old file and begins one in the new; 0 is as in siftr(4)',
+  },
+  {
+    name: 'net.inet.siftr.qlen',
+    field: 'siftr_qlen',
+    type: 'uint',
+    min: 1024,
+    max: 1048576,
+    default: 65536,
+    rw: 'rw',
+    unit: 'records',
+    descr: 'Records that may wait for the log, a queue; a power of two, set while SIFTR is off',
+  },
 ] as const satisfies readonly SysctlDecl[];

@@ -110,6 +110,8 @@ export class Tunables {
   siftr_ppl = 1;
   siftr_port_filter = 0;
   siftr_strict = 0;
+  siftr_logfile_markers = 1;
+  siftr_qlen = 65536;
 }
 
 /** A refused name or value: one line that says what was given and what is allowed. */

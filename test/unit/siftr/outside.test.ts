@@ -48,6 +48,7 @@ describe.skipIf(noPython)(
         counters: shards,
         cnt: new Float64Array(COUNTER_SLOTS),
         cfg,
+        makeRings: async () => expect.unreachable(),
         writer: startWriterThread({
           rings: bufs,
           cfg,
