@@ -28,6 +28,7 @@ import { listenMetrics, type MetricsHandlers, metricsServer } from './metrics-se
 import { framesPerQueue, type Plan } from './plan.ts';
 import { NICE_DEFAULT, setNice } from './priority.ts';
 import { MachineRandom } from './random.ts';
+import { describeRun } from './run-meta.ts';
 import { ShardClock } from './shard-clock.ts';
 import { ShardPort } from './shard-port.ts';
 import type { ShardJoint, ShardSetup } from './shard-setup.ts';
@@ -213,6 +214,7 @@ export class Daemon {
       ident: siftrIdent(VERSION),
       logfile: this.tuning.text('net.inet.siftr.logfile') ?? options.siftrLog,
       limit: options.siftrLimit ?? null,
+      meta: describeRun(this.plan, this.#taken!.mode, this.tuning),
       warn: (line) => this.log.warn(line),
       error: (line) => this.log.error(line),
     });

@@ -14,6 +14,7 @@ import {
   SiftrError,
   writeText,
 } from './logfile.ts';
+import { metaBegin, metaCounts, metaEnd, metaTime, type RunMeta } from './meta.ts';
 import { QLEN_DEFAULT } from './record.ts';
 import { CFG_LOGFILE_MARKERS, CFG_STRICT } from './shared.ts';
 import type { CycleEnd } from './writer.ts';
@@ -49,6 +50,8 @@ export interface SiftrControlOptions {
   readonly logfile: string;
   /** Bytes that one opening of a log may take; null: see `defaultLimit`. */
   readonly limit: number | null;
+  /** How the packets come about, for `FILE.meta.json`; null: no such files are written. */
+  readonly meta: (() => RunMeta) | null;
   /** Diagnostics, a line each. */
   readonly warn: (line: string) => void;
   readonly error: (line: string) => void;
@@ -79,6 +82,8 @@ export class SiftrControl {
   #failing: string | null;
   /** The log is gone and could not be made again; this was said. */
   #lostPath: boolean;
+  /** A description that could not be written was told of. */
+  #metaTold: boolean;
   #enableUs: number;
   /** Counters at the start of the cycle: the shards' counters never go back to 0. */
   #start: CycleCounts;
@@ -96,6 +101,7 @@ export class SiftrControl {
     this.#qlen = QLEN_DEFAULT;
     this.#failing = null;
     this.#lostPath = false;
+    this.#metaTold = false;
     this.#enableUs = 0;
     this.#start = this.#read();
     this.#last = Promise.resolve();
@@ -241,6 +247,7 @@ export class SiftrControl {
       throw err;
     }
     this.#use(log);
+    this.#describe(log, (meta) => metaBegin(log.path, log.size === 0, this.#enableUs, meta));
     try {
       await Promise.all(o.shards.map((s) => s.hook(this.#enableUs)));
     } catch (err) {
@@ -279,7 +286,10 @@ export class SiftrControl {
       const end = await o.writer.end();
       const counts = withSkipped(subtractCounts(now ?? this.#read(), this.#start), end);
       this.#check(counts, end);
-      writeText(log, disableLine(o.nowUs(), counts, end.flowList));
+      const disableUs = o.nowUs();
+      writeText(log, disableLine(disableUs, counts, end.flowList));
+      const ended = { disable_time: metaTime(disableUs), counts: metaCounts(counts, end) };
+      this.#describe(log, () => metaEnd(log.path, this.#enableUs, ended));
     } catch (err) {
       o.error(`SIFTR log ${log.path} ends without a disable line: ${(err as Error).message}`);
     } finally {
@@ -372,6 +382,10 @@ export class SiftrControl {
     }
     this.#use(log);
     closeLog(old);
+    if (old.path !== log.path) {
+      this.#describe(old, () => metaEnd(old.path, this.#enableUs, { continued_in: log.path }));
+    }
+    this.#describe(log, (meta) => metaBegin(log.path, log.size === 0, this.#enableUs, meta));
   }
 
   /**
@@ -402,11 +416,26 @@ export class SiftrControl {
     this.#limit = limit;
     this.#use(log);
     await o.writer.begin(log.fd, limit - text.length);
+    this.#describe(log, (meta) => metaBegin(log.path, log.size === 0, enableUs, meta));
   }
 
   #use(log: LogFile): void {
     this.#log = log;
     this.#written.add(log.path);
+  }
+
+  /** Brings a log's description up to date. One that cannot be written is told of once, and never a failure of the log. */
+  #describe(log: LogFile, work: (meta: RunMeta) => void): void {
+    const { meta, cnt, warn } = this.#o;
+    if (meta === null || !log.regular) return;
+    try {
+      work(meta());
+    } catch (err) {
+      cnt[siftrs.siftrs_meta_errors]!++;
+      if (this.#metaTold) return;
+      this.#metaTold = true;
+      warn(`SIFTR log ${log.path}: its description ${log.path}.meta.json cannot be written: ${(err as Error).message}`);
+    }
   }
 
   #open(path: string): LogFile {

@@ -194,6 +194,14 @@ export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSe
     help: 'Times that the path of the log was opened again because it no longer led to the open file',
   },
   {
+    name: 'siftrs_meta_errors',
+    unit: 'events',
+    perProcess: true,
+    ext: true,
+    label: '\tN time{s} the description of a log could not be written',
+    help: 'Times that the description of a log (FILE.meta.json) could not be written',
+  },
+  {
     name: 'siftrs_sum_mismatch',
     unit: 'events',
     perProcess: true,

@@ -59,6 +59,7 @@ describe.skipIf(noPython)(
         ident: siftrIdent('0.1.0'),
         logfile: log,
         limit: null,
+        meta: null,
         warn: () => {},
         error: (line) => expect.unreachable(line),
       });
