@@ -2,6 +2,7 @@ import { fstatSync } from 'node:fs';
 import { siftrs } from '../metrics/layout.ts';
 import { findSysctl, type SysctlNumber } from '../stack/sysctl.ts';
 import { addCounts, NO_COUNTS, subtractCounts, withSkipped } from './counts.ts';
+import { splitFlowList, writeFlows } from './flows-file.ts';
 import { type CycleCounts, cycleCounts, disableLine, enableLine, type SiftrIdent, totalSkipped } from './format.ts';
 import { findKnob, PREFIX, readKnob, type SiftrKnob, wholeNumber, writeKnob } from './knobs.ts';
 import {
@@ -16,7 +17,7 @@ import {
 } from './logfile.ts';
 import { metaBegin, metaCounts, metaEnd, metaTime, type RunMeta } from './meta.ts';
 import { QLEN_DEFAULT } from './record.ts';
-import { CFG_LOGFILE_MARKERS, CFG_STRICT } from './shared.ts';
+import { CFG_FLOW_LIST_MAX, CFG_LOGFILE_MARKERS, CFG_STRICT } from './shared.ts';
 import type { CycleEnd } from './writer.ts';
 import type { WriterPort } from './writer-port.ts';
 
@@ -287,7 +288,7 @@ export class SiftrControl {
       const counts = withSkipped(subtractCounts(now ?? this.#read(), this.#start), end);
       this.#check(counts, end);
       const disableUs = o.nowUs();
-      writeText(log, disableLine(disableUs, counts, end.flowList));
+      writeText(log, disableLine(disableUs, counts, this.#flowList(log, end.flowList)));
       const ended = { disable_time: metaTime(disableUs), counts: metaCounts(counts, end) };
       this.#describe(log, () => metaEnd(log.path, this.#enableUs, ended));
     } catch (err) {
@@ -422,6 +423,20 @@ export class SiftrControl {
   #use(log: LogFile): void {
     this.#log = log;
     this.#written.add(log.path);
+  }
+
+  /** What of a flow list the disable line gets; the rest goes beside the log (spec/siftr.md section 14 item 16). It stays whole where it cannot. */
+  #flowList(log: LogFile, list: string): string {
+    if (this.#strict || !log.regular) return list;
+    const { head, rest } = splitFlowList(list, this.#o.cfg[CFG_FLOW_LIST_MAX]!);
+    if (rest === '') return list;
+    try {
+      writeFlows(log, rest);
+      return head;
+    } catch (err) {
+      this.#o.error(`SIFTR log ${log.path}: its flow list stays whole: ${(err as Error).message}`);
+      return list;
+    }
   }
 
   /** Brings a log's description up to date. One that cannot be written is told of once, and never a failure of the log. */

@@ -9,6 +9,8 @@ import { TCPS_ESTABLISHED } from '../stack/tcp/tcp-fsm.ts';
 import { type CycleCounts, cycleCounts } from './format.ts';
 import {
   KIND_FLOWTYPE_SHIFT,
+  KIND_GEN_SHIFT,
+  KIND_GONE,
   KIND_OUT,
   R_F0,
   R_FLOWID,
@@ -48,6 +50,7 @@ export class SiftrHook implements PfilHook {
   #words: Int32Array;
   readonly #snapshot: Snapshot;
   readonly #key: FlowKey;
+  readonly #gone: (inp: Inpcb) => void;
   #hooked: boolean;
   /** The clock's µs for which `#nowSec` and `#nowUsec` hold. */
   #nowUs: number;
@@ -71,6 +74,7 @@ export class SiftrHook implements PfilHook {
     this.#words = this.#ring.words;
     this.#snapshot = makeSnapshot();
     this.#key = new FlowKey();
+    this.#gone = (inp) => this.#noteGone(inp);
     this.#hooked = false;
     this.#nowUs = 0;
     this.#nowSec = 0;
@@ -89,6 +93,7 @@ export class SiftrHook implements PfilHook {
     const pfil = this.#st.pfil;
     pfil.addHook(this);
     pfil.link(pfil.inet, this, { in: true, out: true });
+    this.#st.tcp.gone = this.#gone;
     this.#hooked = true;
   }
 
@@ -96,6 +101,7 @@ export class SiftrHook implements PfilHook {
   unhook(): void {
     if (!this.#hooked) return;
     this.#st.pfil.removeHook(this);
+    this.#st.tcp.gone = null;
     this.#hooked = false;
   }
 
@@ -179,7 +185,20 @@ export class SiftrHook implements PfilHook {
       return PFIL_PASS;
     }
     const w = this.#words;
-    w[r + R_KIND] = (out ? KIND_OUT : 0) | (inp.inp_flowtype << KIND_FLOWTYPE_SHIFT);
+    w[r + R_KIND] =
+      (out ? KIND_OUT : 0) | (inp.inp_flowtype << KIND_FLOWTYPE_SHIFT) | (inp.inp_gencnt << KIND_GEN_SHIFT);
+    this.#name(w, r, inp);
+    inp.siftr_known = true;
+    const so = inp.inp_socket;
+    if (so === null) this.#snapshot(w, r, tp, NO_SOCKBUF, NO_SOCKBUF);
+    else this.#snapshot(w, r, tp, so.so_snd, so.so_rcv);
+    this.#stamp(w, r, out, m.time);
+    ring.commit();
+    return PFIL_PASS;
+  }
+
+  /** Which connection a record is of. */
+  #name(w: Int32Array, r: number, inp: Inpcb): void {
     w[r + R_L0] = inp.l0;
     w[r + R_L0 + 1] = inp.l1;
     w[r + R_L0 + 2] = inp.l2;
@@ -190,12 +209,20 @@ export class SiftrHook implements PfilHook {
     w[r + R_F0 + 3] = inp.f3;
     w[r + R_PORTS] = (inp.lport << 16) | inp.fport;
     w[r + R_FLOWID] = inp.inp_flowid;
-    const so = inp.inp_socket;
-    if (so === null) this.#snapshot(w, r, tp, NO_SOCKBUF, NO_SOCKBUF);
-    else this.#snapshot(w, r, tp, so.so_snd, so.so_rcv);
-    this.#stamp(w, r, out, m.time);
-    ring.commit();
-    return PFIL_PASS;
+  }
+
+  /** Leaves a note for the writer that a connection is gone. Where the ring is full the writer keeps its entry until the cycle ends. */
+  #noteGone(inp: Inpcb): void {
+    if (!inp.siftr_known) return;
+    inp.siftr_known = false;
+    const r = this.#ring.reserve();
+    if (r < 0) return;
+    const w = this.#words;
+    w[r + R_KIND] = KIND_GONE | (inp.inp_gencnt << KIND_GEN_SHIFT);
+    this.#name(w, r, inp);
+    w[r + R_SEC] = this.#lastSec;
+    w[r + R_USEC] = this.#lastUsec;
+    this.#ring.commit();
   }
 
   /**

@@ -18,7 +18,7 @@ const RECORD_SHIFT = 5;
 
 /** The words of a record, in order. Numbers are 32-bit; the formatter reads them unsigned. */
 export const RECORD_FIELDS = [
-  'kind', // direction in bit 0 (0 = in, 1 = out), flow type in bits 8..15
+  'kind', // direction in bit 0 (0 = in, 1 = out), flow type in bits 8..15, connection in bits 16..31
   'sec', // wall time of the packet
   'usec',
   'l0', // local address, four words in network order
@@ -81,7 +81,11 @@ export const R_SEGQLEN = 30;
 
 /** `kind` bits. */
 export const KIND_OUT = 1;
+/** No packet: a note that the connection is gone. */
+export const KIND_GONE = 4;
 export const KIND_FLOWTYPE_SHIFT = 8;
+/** Low 16 bits of `inp_gencnt`: which connection of its tuple. */
+export const KIND_GEN_SHIFT = 16;
 
 /** Default records in a ring, and the range allowed (spec/siftr.md section 14 item 1). */
 export const QLEN_DEFAULT = 65536;

@@ -11,6 +11,10 @@ export const CFG_PORT_FILTER = 1;
 export const CFG_STRICT = 2;
 /** `net.inet.siftr.logfile_markers`, 0 or 1. Read by the control. */
 export const CFG_LOGFILE_MARKERS = 3;
+/** `net.inet.siftr.flow_max`, 1..16777216. Read by the writer before each pass. */
+export const CFG_FLOW_MAX = 4;
+/** `net.inet.siftr.flow_list_max_bytes`; 0 is no limit. Read by the control. */
+export const CFG_FLOW_LIST_MAX = 5;
 // Words 3 to 7 are the control's and the writer's, 8 to 15 the hook's.
 /** Futex word of the writer: a shard adds 1 and notifies when its ring fills up while the writer sleeps. */
 export const CFG_WAKE = 16;
@@ -24,6 +28,7 @@ export function createSiftrShared(): Int32Array<SharedArrayBuffer> {
   const cfg = new Int32Array(new SharedArrayBuffer(CFG_WORDS * 4));
   cfg[CFG_PPL] = 1;
   cfg[CFG_LOGFILE_MARKERS] = 1;
+  cfg[CFG_FLOW_MAX] = 1048576;
   return cfg;
 }
 

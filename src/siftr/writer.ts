@@ -2,8 +2,8 @@ import { siftrs } from '../metrics/layout.ts';
 import { DataLines } from './data-lines.ts';
 import { FlowTable } from './flow-table.ts';
 import { DATA_LINE_MAX } from './format.ts';
-import { KIND_OUT, R_KIND, R_SEC, R_USEC, RecordConsumer } from './record.ts';
-import { CFG_PPL } from './shared.ts';
+import { KIND_GONE, KIND_OUT, R_KIND, R_SEC, R_USEC, RecordConsumer } from './record.ts';
+import { CFG_FLOW_MAX, CFG_PPL, CFG_STRICT } from './shared.ts';
 
 /** Where lines go. `write` returns how many bytes were taken, at least 1, or throws an error with a `code`. */
 export interface SiftrOutput {
@@ -120,7 +120,7 @@ export class SiftrWriter {
     this.#out = out;
     this.#room = limit;
     this.#held = null;
-    this.#flows.clear();
+    this.#flows.clear(this.#cfg[CFG_STRICT] === 1);
     this.#lines = 0;
     this.#suppressed = 0;
     this.#lost = 0;
@@ -134,7 +134,13 @@ export class SiftrWriter {
 
   /** Takes, formats and writes what lies in the rings now; returns how many records were taken. */
   pass(): number {
+    const { flows } = this.#flows;
+    flows.max = this.#cfg[CFG_FLOW_MAX]!;
     const n = this.#drain();
+    if (flows.dropped > 0) {
+      this.#cnt[siftrs.siftrs_flow_list_dropped]! += flows.dropped;
+      flows.dropped = 0;
+    }
     this.flush();
     return n;
   }
@@ -303,6 +309,10 @@ export class SiftrWriter {
   }
 
   #record(words: Uint32Array, r: number): void {
+    if ((words[r + R_KIND]! & KIND_GONE) !== 0) {
+      this.#flows.gone(words, r);
+      return;
+    }
     const flow = this.#flows.find(words, r);
     if (!flow.due(this.#cfg[CFG_PPL]! >>> 0)) {
       this.#suppressed++;
@@ -322,8 +332,11 @@ export class SiftrWriter {
     this.#lines += written;
     this.#cnt[siftrs.siftrs_lines]! += written;
     for (const ring of this.#rings) {
-      lost += ring.refresh();
-      while (ring.peek() >= 0) ring.advance();
+      ring.refresh();
+      for (let r = ring.peek(); r >= 0; r = ring.peek()) {
+        if ((ring.words[r + R_KIND]! & KIND_GONE) === 0) lost++;
+        ring.advance();
+      }
       ring.release();
     }
     this.#lost += lost;

@@ -112,6 +112,8 @@ export class Tunables {
   siftr_strict = 0;
   siftr_logfile_markers = 1;
   siftr_qlen = 65536;
+  siftr_flow_max = 1048576;
+  siftr_flow_list_max_bytes = 0;
 }
 
 /** A refused name or value: one line that says what was given and what is allowed. */

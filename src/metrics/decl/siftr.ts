@@ -186,6 +186,14 @@ export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSe
     help: 'Times that a log file was opened',
   },
   {
+    name: 'siftrs_flow_list_dropped',
+    unit: 'entries',
+    perProcess: true,
+    ext: true,
+    label: '\tN flow{s} left out of the flow list',
+    help: 'Flows that left the flow list, or did not come into it, because of net.inet.siftr.flow_max',
+  },
+  {
     name: 'siftrs_log_reopens',
     unit: 'events',
     perProcess: true,

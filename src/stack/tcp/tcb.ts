@@ -22,6 +22,10 @@ export class Inpcb {
   /** Non-zero and unique among live flows (spec/siftr.md section 13 rule 5); int32. */
   inp_flowid = 0;
   inp_flowtype = 0;
+  /** Serial number of the connection in its shard, int32, wrapping: tells it from others that had or will have its addresses and ports. */
+  inp_gencnt = 0;
+  /** SIFTR has a record of it. */
+  siftr_known = false;
   inp_ttl = 64;
   inp_tos = 0;
   tp: Tcpcb | null = null;

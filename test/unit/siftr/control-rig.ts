@@ -69,7 +69,8 @@ export function controlRig(dir: string, over: Partial<SiftrControlOptions> = {},
   let ring = new RecordProducer(buf);
   const shard = new Float64Array(COUNTER_SLOTS);
   const cnt = new Float64Array(COUNTER_SLOTS);
-  const port = new DirectPort(new SiftrWriter([buf], cfg, new Float64Array(COUNTER_SLOTS)));
+  const writerCnt = new Float64Array(COUNTER_SLOTS);
+  const port = new DirectPort(new SiftrWriter([buf], cfg, writerCnt));
   const events: string[] = [];
   const said: string[] = [];
   const log = join(dir, 'siftr.log');
@@ -112,7 +113,9 @@ export function controlRig(dir: string, over: Partial<SiftrControlOptions> = {},
     const ok = push(ring, { ...tuple('192.0.2.1', 1, '192.0.2.2', 5001), flowid: 7, sec: 1685191808, ...values });
     if (!ok) shard[out ? siftrs.siftrs_nskip_out_malloc : siftrs.siftrs_nskip_in_malloc]!++;
   };
-  return { control, cfg, cnt, shard, port, events, said, log, packet };
+  /** What the hook leaves beside packets. */
+  const note = (values: RecordValues): void => void push(ring, values);
+  return { control, cfg, cnt, writerCnt, shard, port, events, said, log, packet, note };
 }
 
 export const read = (path: string): string[] => readFileSync(path, 'utf8').split('\n').slice(0, -1);
