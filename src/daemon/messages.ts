@@ -1,6 +1,7 @@
 import type { DummynetChange } from '../dummynet/control.ts';
 import type { CoreRequest } from '../endpoint/core.ts';
 import type { CoreReply } from '../endpoint/operations.ts';
+import type { ConnName } from '../stack/tcp/conn-fields.ts';
 import type { DropWanted } from './drop-slice.ts';
 
 /** What the main thread and a shard's worker say to each other. Every request gets exactly one reply with its `seq`. */
@@ -23,6 +24,8 @@ export type ShardRequest =
   | { readonly op: 'pcbs' }
   /** A slice of the connections, or of the listening sockets, from `cursor` on (conn-slice.ts). */
   | { readonly op: 'conns'; readonly what: 'listen' | 'connected'; readonly cursor: number }
+  /** The same of connections, with these fields alone (stat-slice.ts). */
+  | { readonly op: 'stats'; readonly cursor: number; readonly fields: readonly ConnName[] }
   /** Drops connections of a slice (drop-slice.ts). */
   | ({ readonly op: 'drop'; readonly cursor: number } & DropWanted)
   /** Drops one connection, where it is here; addresses are int32. */

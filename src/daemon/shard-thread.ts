@@ -32,6 +32,8 @@ async function run(): Promise<void> {
         return shard.pcbs();
       case 'conns':
         return shard.conns(req.what, req.cursor);
+      case 'stats':
+        return shard.stats(req.cursor, req.fields);
       case 'drop':
         return shard.drop(req.cursor, req);
       case 'dropFlow':

@@ -24,6 +24,7 @@ import type { Socket } from '../stack/socket/socket.ts';
 import { Stack } from '../stack/stack.ts';
 import { Tunables } from '../stack/sysctl.ts';
 import { setCcDefault } from '../stack/tcp/cc/registry.ts';
+import type { ConnName } from '../stack/tcp/conn-fields.ts';
 import { tcpInit } from '../stack/tcp/tcp.ts';
 import { type ConnSlice, connSlice, listenSlice } from './conn-slice.ts';
 import { type DropSlice, type DropWanted, dropFlow, dropSlice } from './drop-slice.ts';
@@ -37,6 +38,7 @@ import { ShardClock } from './shard-clock.ts';
 import { ShardLoop, type ShardWork } from './shard-loop.ts';
 import type { ShardInterface, ShardSetup } from './shard-setup.ts';
 import { ShardTime } from './shard-time.ts';
+import { StatReader, type StatSlice } from './stat-slice.ts';
 import { StackTransport } from './transport.ts';
 
 // The pure stack knows no Buffer; its byte loop is many times slower than this on whole segments.
@@ -103,6 +105,7 @@ export class Shard implements ShardWork {
   readonly #loop: ShardLoop;
   readonly #siftr: SiftrHook;
   readonly #dummynet: Dummynet;
+  readonly #stats: StatReader;
   readonly #services: RunningService[] = [];
   readonly #bus = new Map<string, Set<(msg: unknown) => void>>();
   readonly #startedUs: number;
@@ -130,6 +133,7 @@ export class Shard implements ShardWork {
     const { shard, nshards, secret } = setup;
     const st = new Stack({ clock, random, cnt, pool, tune, shard, nshards, secret });
     this.stack = st;
+    this.#stats = new StatReader(st);
     st.onWarning = (text) => outside.log('warn', text);
     tcpInit(st);
     setCcDefault(st, setup.cc.algorithm);
@@ -360,6 +364,12 @@ export class Shard implements ShardWork {
     // Timers and ages are those of now, not of the last pass; what is due is not done here.
     this.enter();
     return what === 'listen' ? listenSlice(this.stack, cursor, this.endpoint?.own) : connSlice(this.stack, cursor);
+  }
+
+  /** A slice of the connections with these fields alone. */
+  stats(cursor: number, fields: readonly ConnName[]): StatSlice {
+    this.enter();
+    return this.#stats.slice(cursor, fields);
   }
 
   /** Drops connections of a slice. */
