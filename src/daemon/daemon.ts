@@ -7,6 +7,7 @@ import { siftrs } from '../metrics/layout.ts';
 import { SiftrControl } from '../siftr/control.ts';
 import { siftrIdent } from '../siftr/format.ts';
 import { trimHeap } from '../siftr/heap.ts';
+import { SIFTR_DECLS } from '../siftr/knobs.ts';
 import { closeLog, openLog } from '../siftr/logfile.ts';
 import { createRing } from '../siftr/record.ts';
 import { createSiftrShared } from '../siftr/shared.ts';
@@ -212,8 +213,11 @@ export class Daemon {
     });
     this.siftr = siftr;
     const { tune } = this.tuning;
-    await siftr.setSysctl('net.inet.siftr.ppl', options.siftrPpl ?? tune.siftr_ppl);
-    await siftr.setSysctl('net.inet.siftr.port_filter', options.siftrPortFilter ?? tune.siftr_port_filter);
+    tune.siftr_ppl = options.siftrPpl ?? tune.siftr_ppl;
+    tune.siftr_port_filter = options.siftrPortFilter ?? tune.siftr_port_filter;
+    const before = new Set(['net.inet.siftr.enabled', 'net.inet.siftr.logfile']);
+    for (const decl of SIFTR_DECLS)
+      if (!before.has(decl.name)) await siftr.setSysctl(decl.name, this.tuning.value(decl));
     if (options.siftr || tune.siftr_enabled === 1) await siftr.enable();
   }
 

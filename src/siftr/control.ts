@@ -1,5 +1,6 @@
 import { siftrs } from '../metrics/layout.ts';
 import { type CycleCounts, cycleCounts, disableLine, enableLine, type SiftrIdent, totalSkipped } from './format.ts';
+import { findKnob, PREFIX, readKnob, type SiftrKnob, wholeNumber, writeKnob } from './knobs.ts';
 import {
   atLineStart,
   closeLog,
@@ -10,7 +11,6 @@ import {
   SiftrError,
   writeText,
 } from './logfile.ts';
-import { CFG_PORT_FILTER, CFG_PPL } from './shared.ts';
 import type { CycleEnd } from './writer.ts';
 import type { WriterPort } from './writer-port.ts';
 
@@ -45,10 +45,14 @@ export interface SiftrControlOptions {
   readonly error: (line: string) => void;
 }
 
-const PREFIX = 'net.inet.siftr.';
+/** A knob that is more than a word of the shared settings. */
+interface Handler {
+  get(): number | string;
+  set(value: number | string): Promise<void>;
+}
 
 /**
- * SIFTR's switchboard in the main thread: enable and disable cycles, the log file, the four sysctls, and the check that every packet
+ * SIFTR's switchboard in the main thread: enable and disable cycles, the log file, the sysctls, and the check that every packet
  * seen is accounted for. Calls are carried out one after another.
  */
 export class SiftrControl {
@@ -65,6 +69,8 @@ export class SiftrControl {
   #start: CycleCounts;
   /** The call that is being carried out, and all before it. */
   #last: Promise<unknown>;
+  /** Knobs that are no words (src/siftr/knobs.ts has those that are), by name. */
+  readonly #handlers: ReadonlyMap<string, Handler>;
 
   constructor(options: SiftrControlOptions) {
     this.#o = options;
@@ -75,6 +81,17 @@ export class SiftrControl {
     this.#enableUs = 0;
     this.#start = this.#read();
     this.#last = Promise.resolve();
+    this.#handlers = new Map<string, Handler>([
+      [
+        `${PREFIX}enabled`,
+        {
+          get: () => (this.enabled ? 1 : 0),
+          set: async (value) =>
+            await (wholeNumber(`${PREFIX}enabled`, value, 0, 1) === 1 ? this.enable() : this.disable()),
+        },
+      ],
+      [`${PREFIX}logfile`, { get: () => this.#logfile, set: (value) => this.setLogfile(String(value)) }],
+    ]);
     options.writer.onLimit = (fd) => void this.#limitReached(fd);
     options.writer.onWriteError = (text) => this.#writeError(text);
   }
@@ -134,41 +151,27 @@ export class SiftrControl {
 
   /** Value of a `net.inet.siftr.*` knob. */
   getSysctl(name: string): number | string {
-    switch (name) {
-      case `${PREFIX}enabled`:
-        return this.enabled ? 1 : 0;
-      case `${PREFIX}ppl`:
-        return this.#o.cfg[CFG_PPL]! >>> 0;
-      case `${PREFIX}logfile`:
-        return this.#logfile;
-      case `${PREFIX}port_filter`:
-        return this.#o.cfg[CFG_PORT_FILTER]!;
-      default:
-        throw new SiftrError('ENOENT', `unknown oid '${name}'`);
-    }
+    const knob = findKnob(name);
+    return knob === undefined ? this.#handler(name).get() : readKnob(knob, this.#o.cfg);
   }
 
-  /**
-   * Sets a `net.inet.siftr.*` knob to a value of the declared type and range (src/stack/sysctl.ts checks text; this checks numbers
-   * again, because a value that is out of range must not reach the log). ppl and port_filter hold from the next packet on.
-   */
+  /** Sets a `net.inet.siftr.*` knob. Those that are words hold from the next packet on. Throws SiftrError. */
   async setSysctl(name: string, value: number | string): Promise<void> {
-    switch (name) {
-      case `${PREFIX}enabled`:
-        await (whole(name, value, 1) === 1 ? this.enable() : this.disable());
-        break;
-      case `${PREFIX}ppl`:
-        Atomics.store(this.#o.cfg, CFG_PPL, whole(name, value, 0xffffffff) | 0);
-        break;
-      case `${PREFIX}logfile`:
-        await this.setLogfile(String(value));
-        break;
-      case `${PREFIX}port_filter`:
-        Atomics.store(this.#o.cfg, CFG_PORT_FILTER, whole(name, value, 0xffff));
-        break;
-      default:
-        throw new SiftrError('ENOENT', `unknown oid '${name}'`);
-    }
+    const knob = findKnob(name);
+    if (knob === undefined) await this.#handler(name).set(value);
+    else if (knob.idle === true) await this.#inTurn(async () => this.#setIdle(knob, value));
+    else writeKnob(knob, this.#o.cfg, value);
+  }
+
+  #setIdle(knob: SiftrKnob, value: number | string): void {
+    if (this.enabled && String(value) !== String(readKnob(knob, this.#o.cfg))) throw busy(knob.name, value);
+    writeKnob(knob, this.#o.cfg, value);
+  }
+
+  #handler(name: string): Handler {
+    const handler = this.#handlers.get(name);
+    if (handler === undefined) throw new SiftrError('ENOENT', `unknown oid '${name}'`);
+    return handler;
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -345,10 +348,6 @@ function withSkipped(c: CycleCounts, end: CycleEnd): CycleCounts {
   };
 }
 
-function whole(name: string, value: number | string, max: number): number {
-  const n = typeof value === 'number' ? value : Number(value);
-  if (!Number.isInteger(n) || n < 0 || n > max || value === '') {
-    throw new SiftrError('EINVAL', `${name}=${value}: allowed is a whole number from 0 to ${max}`);
-  }
-  return n;
+function busy(name: string, value: number | string): SiftrError {
+  return new SiftrError('EBUSY', `${name}=${value}: holds for whole cycles; set ${PREFIX}enabled=0 first`);
 }

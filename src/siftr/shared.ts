@@ -7,6 +7,9 @@
 export const CFG_PPL = 0;
 /** `net.inet.siftr.port_filter`, 0..65535; 0 = off. Read by the hooks for every packet. */
 export const CFG_PORT_FILTER = 1;
+/** `net.inet.siftr.strict`, 0 or 1. Changes between cycles only. */
+export const CFG_STRICT = 2;
+// Words 3 to 7 are the control's and the writer's, 8 to 15 the hook's.
 /** Futex word of the writer: a shard adds 1 and notifies when its ring fills up while the writer sleeps. */
 export const CFG_WAKE = 16;
 /** 1 while the writer sleeps. */

@@ -45,7 +45,7 @@ export function runPlan(options: ExperimentOptions, plan: Plan, hooks: Experimen
     tune: plan.tune,
     receiverFrames: plan.receiverFrames,
   });
-  const siftr = plan.siftrLog === null ? null : new SimSiftrLog(plan.siftrLog, d.senders, plan);
+  const siftr = plan.siftrLog === null ? null : new SimSiftrLog(plan.siftrLog, d.senders, plan.siftr);
   const pcap = plan.pcap === null ? null : new PcapngWriter(plan.pcap, d.net.clock, plan.snaplen);
   pcap?.watch(d.data, d.ack);
   const flows = plan.flows.map((f, i) => new Flow(d, i, f));

@@ -23,6 +23,7 @@ import {
   UnitError,
 } from '../impair/units.ts';
 import type { Random } from '../rings/clock.ts';
+import { PREFIX } from '../siftr/knobs.ts';
 import { parseAssignment, type SysctlAssignment, SysctlError, type Tunables } from '../stack/sysctl.ts';
 import { CC_DEFAULT, checkCc } from './cc.ts';
 import { SimError } from './error.ts';
@@ -61,9 +62,8 @@ export interface Plan {
   readonly tune: Partial<Tunables>;
   /** Frames of each receiving host besides those of any host. */
   readonly receiverFrames: number;
-  /** net.inet.siftr.ppl and net.inet.siftr.port_filter. */
-  readonly ppl: number;
-  readonly portFilter: number;
+  /** Knobs of SIFTR that were set, by full name. */
+  readonly siftr: ReadonlyMap<string, number | string>;
   readonly siftrLog: string | null;
   readonly pcap: string | null;
   readonly snaplen: number;
@@ -349,13 +349,10 @@ export function planExperiment(o: ExperimentOptions): Plan {
     throw new SimError(`--receivers ${o.receivers}: allowed are one and each`);
   }
   const { tune, receiverFrames } = room(bdpBytes, limit, mtu);
-  const siftr = new Map<string, number>();
+  const siftr = new Map<string, number | string>();
   for (const { decl, value: v } of (o.sysctl ?? []).map(sysctlOf)) {
-    if (decl.type === 'string') continue;
-    (decl.field.startsWith('siftr_') ? siftr : { set: (k: string, n: number) => (tune[k] = n) }).set(
-      decl.field,
-      Number(v),
-    );
+    if (decl.name.startsWith(PREFIX)) siftr.set(decl.name, v);
+    else if (decl.type !== 'string') tune[decl.field] = Number(v);
   }
   checkOutputs(o);
   return {
@@ -373,8 +370,7 @@ export function planExperiment(o: ExperimentOptions): Plan {
     flows,
     tune,
     receiverFrames,
-    ppl: siftr.get('siftr_ppl') ?? 1,
-    portFilter: siftr.get('siftr_port_filter') ?? 0,
+    siftr,
     siftrLog: o.siftrLog ?? null,
     pcap: o.pcap ?? null,
     snaplen: whole('snaplen', o.snaplen, '128', 0, 65535),

@@ -2,8 +2,9 @@ import type { SimNode } from '../driver/sim/node.ts';
 import { COUNTER_SLOTS } from '../metrics/layout.ts';
 import { cycleCounts, disableLine, enableLine, siftrIdent } from '../siftr/format.ts';
 import { SiftrHook } from '../siftr/hook.ts';
+import { KNOBS, writeKnob } from '../siftr/knobs.ts';
 import { createRing, QLEN_DEFAULT, RecordConsumer } from '../siftr/record.ts';
-import { CFG_PORT_FILTER, CFG_PPL, createSiftrShared } from '../siftr/shared.ts';
+import { createSiftrShared } from '../siftr/shared.ts';
 import { SiftrWriter } from '../siftr/writer.ts';
 import { VERSION } from '../version.ts';
 import { OutputFile } from './output.ts';
@@ -23,13 +24,15 @@ export class SimSiftrLog {
   readonly #writer: SiftrWriter;
   readonly #cfg: Int32Array;
 
-  /** Writes the enable line and hooks. @throws SimError when the file cannot be written */
-  constructor(path: string, nodes: readonly SimNode[], o: { ppl: number; portFilter: number }) {
+  /** Writes the enable line and hooks. @param knobs those that were set, by name @throws SimError when the file cannot be written */
+  constructor(path: string, nodes: readonly SimNode[], knobs: ReadonlyMap<string, number | string>) {
     this.#out = new OutputFile('--siftr-log', path);
     this.#nodes = nodes;
     this.#cfg = createSiftrShared();
-    this.#cfg[CFG_PPL] = o.ppl | 0;
-    this.#cfg[CFG_PORT_FILTER] = o.portFilter;
+    for (const knob of KNOBS) {
+      const value = knobs.get(knob.name);
+      if (value !== undefined) writeKnob(knob, this.#cfg, value);
+    }
     const records = nodes.length > MANY ? QLEN_MANY : QLEN_DEFAULT;
     const rings = nodes.map(() => createRing(records));
     this.#writer = new SiftrWriter(rings, this.#cfg, new Float64Array(COUNTER_SLOTS));

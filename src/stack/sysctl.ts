@@ -109,6 +109,7 @@ export class Tunables {
   siftr_enabled = 0;
   siftr_ppl = 1;
   siftr_port_filter = 0;
+  siftr_strict = 0;
 }
 
 /** A refused name or value: one line that says what was given and what is allowed. */

@@ -17,7 +17,7 @@ import { SiftrControl, type SiftrControlOptions } from '../../../src/siftr/contr
 import { siftrIdent } from '../../../src/siftr/format.ts';
 import { SiftrError } from '../../../src/siftr/logfile.ts';
 import { createRing, RecordProducer } from '../../../src/siftr/record.ts';
-import { CFG_PORT_FILTER, CFG_PPL, createSiftrShared } from '../../../src/siftr/shared.ts';
+import { CFG_PORT_FILTER, CFG_PPL, CFG_STRICT, createSiftrShared } from '../../../src/siftr/shared.ts';
 import { type CycleEnd, SiftrWriter } from '../../../src/siftr/writer.ts';
 import type { WriterPort } from '../../../src/siftr/writer-port.ts';
 import { startWriterThread } from '../../../src/siftr/writer-port.ts';
@@ -420,6 +420,19 @@ describe('the sysctls (spec/siftr.md section 10)', () => {
       'net.inet.siftr.port_filter=70000: allowed is a whole number from 0 to 65535',
     );
     expect(t.control.getSysctl('net.inet.siftr.port_filter')).toBe(0);
+  });
+
+  test('strict holds for whole cycles: it is set while SIFTR is off, and refused with EBUSY else (section 14)', async () => {
+    const t = setUp();
+    expect(t.control.getSysctl('net.inet.siftr.strict')).toBe(0);
+    await t.control.enable();
+    await expect(t.control.setSysctl('net.inet.siftr.strict', 1)).rejects.toMatchObject({ code: 'EBUSY', exitCode: 1 });
+    expect(t.cfg[CFG_STRICT]).toBe(0);
+    await t.control.setSysctl('net.inet.siftr.strict', 0);
+    await t.control.disable();
+    await t.control.setSysctl('net.inet.siftr.strict', 1);
+    expect(t.control.getSysctl('net.inet.siftr.strict')).toBe(1);
+    expect(t.cfg[CFG_STRICT]).toBe(1);
   });
 
   test('genhashes is unknown, as in 1.3.0', async () => {

@@ -145,7 +145,7 @@ describe('the plan of an experiment', () => {
     expect(p.tune.tcp_reass_maxqueuelen).toBeGreaterThanOrEqual((3 * p.bdpBytes) / 1448);
     expect(planExperiment({ sysctl: ['net.inet.tcp.reass.maxqueuelen=100'] }).tune.tcp_reass_maxqueuelen).toBe(100);
     expect(planExperiment({ sysctl: ['net.inet.tcp.sendspace=65536'] }).tune.tcp_sendspace).toBe(65536);
-    expect(planExperiment({ sysctl: ['net.inet.siftr.ppl=10'] }).ppl).toBe(10);
+    expect(planExperiment({ sysctl: ['net.inet.siftr.ppl=10'] }).siftr).toEqual(new Map([['net.inet.siftr.ppl', 10]]));
   });
 
   it.each<[ExperimentOptions, string]>([

@@ -1,0 +1,55 @@
+import type { SysctlDecl } from './sysctl-decl.ts';
+
+/** SIFTR's knobs (siftr(4); spec/siftr.md sections 10 and 14). What sets and reads them: src/siftr/knobs.ts. */
+export const SIFTR_SYSCTLS = [
+  {
+    name: 'net.inet.siftr.enabled',
+    field: 'siftr_enabled',
+    type: 'bool',
+    min: 0,
+    max: 1,
+    default: 0,
+    rw: 'rw',
+    descr: 'Log TCP packets (switch SIFTR on and off)',
+  },
+  {
+    name: 'net.inet.siftr.ppl',
+    field: 'siftr_ppl',
+    type: 'uint',
+    min: 0,
+    max: 4294967295,
+    default: 1,
+    rw: 'rw',
+    unit: 'packets',
+    descr: 'Log one packet in so many of each flow; 0 works as 1',
+  },
+  {
+    name: 'net.inet.siftr.logfile',
+    field: 'siftr_logfile',
+    type: 'string',
+    maxLength: 1023,
+    default: '/var/log/siftr.log',
+    rw: 'rw',
+    descr: 'File that SIFTR writes to',
+  },
+  {
+    name: 'net.inet.siftr.port_filter',
+    field: 'siftr_port_filter',
+    type: 'uint',
+    min: 0,
+    max: 65535,
+    default: 0,
+    rw: 'rw',
+    descr: 'Log only flows with this local or foreign port; 0 is all',
+  },
+  {
+    name: 'net.inet.siftr.strict',
+    field: 'siftr_strict',
+    type: 'bool',
+    min: 0,
+    max: 1,
+    default: 0,
+    rw: 'rw',
+    descr: 'Log as siftr(4) 1.3.0 does to the letter, without our improvements; set while SIFTR is off',
+  },
+] as const satisfies readonly SysctlDecl[];
