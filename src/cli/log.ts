@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { UserError } from '../daemon/errors.ts';
+import { logPlotCommand } from './log-plot.ts';
 import { logSummaryCommand } from './log-summary.ts';
 
 const EXAMPLES = `
@@ -9,7 +10,7 @@ Examples:
 A LOG is a SIFTR log of xsiftr or FreeBSD. xsiftr log COMMAND --help says more.`;
 
 /** The commands, each in a file of its own, log-NAME.ts. What they read with is in src/log, loaded when one runs. */
-const COMMANDS = [logSummaryCommand];
+const COMMANDS = [logSummaryCommand, logPlotCommand];
 
 /** `xsiftr log`: what is in logs. Asks no running instance. */
 export function logCommand(): Command {

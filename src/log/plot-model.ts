@@ -1,6 +1,6 @@
 import { LogError } from './error.ts';
 import { type FlowPattern, flowText, matches } from './flow-pattern.ts';
-import type { LogFormat, LogItem, LogReader, Sample, Tuple } from './model.ts';
+import type { LogFormat, LogItem, LogReader, Sample } from './model.ts';
 import { type PlotField, type Shown, shownUnit } from './plot-fields.ts';
 import { type Points, ReducedSeries } from './plot-reduce.ts';
 
@@ -79,7 +79,6 @@ const TF_FASTRECOVERY = 0x100000;
 
 /** A flow while its log is read. */
 class FlowPoints {
-  readonly tuple: Tuple;
   readonly name: string;
   /** Number among the flows of its log, in the order of their first samples. */
   readonly order: number;
@@ -91,7 +90,6 @@ class FlowPoints {
   recovery: ReducedSeries;
 
   constructor(s: Sample, name: string, order: number, fields: number) {
-    this.tuple = s;
     this.name = name;
     this.order = order;
     this.start = s.timeUs;
@@ -230,8 +228,8 @@ class LogPoints {
   }
 
   #take(item: LogItem, zero: number): void {
-    if (item.type === 'sample') return this.#sample(item, zero);
-    if (item.type === 'broken') {
+    if (item.type === 'sample') this.#sample(item, zero);
+    else if (item.type === 'broken') {
       if (this.broken++ === 0) this.#firstBroken = `line ${item.line} (${item.why})`;
     } else if (item.type === 'enable') {
       const modes = item.modes.length > 0 ? `, ${item.modes.join(', ')}` : '';
