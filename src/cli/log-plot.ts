@@ -2,7 +2,8 @@ import { statSync } from 'node:fs';
 import { basename, extname } from 'node:path';
 import { Command, Option } from 'commander';
 import { UserError } from '../daemon/errors.ts';
-import type { PlotOptions, PlotSource } from '../log/plot-model.ts';
+import type { Plot, PlotOptions, PlotSource } from '../log/plot-model.ts';
+import { print } from './common.ts';
 
 const EXAMPLES = `
 Examples:
@@ -70,10 +71,12 @@ export function logPlotCommand(): Command {
       const options = await optionsOf(given, target.format);
       const sources = await sourcesOf(logs, given.label ?? []);
       const { Output } = await import('../log/output.ts');
-      const out = new Output('-o', target.file);
+      const out = target.file === '-' ? null : new Output('-o', target.file);
       const { collectPlot } = await import('../log/plot-model.ts');
       const plot = await collectPlot(sources, options);
-      out.write(await render(plot, target.format));
+      const picture = await render(plot, target.format);
+      if (out === null) await print(picture);
+      else out.write(picture);
       for (const note of plot.notes) process.stderr.write(`xsiftr: ${note}\n`);
     });
 }
@@ -148,7 +151,7 @@ async function sourcesOf(paths: readonly string[], labels: readonly string[]): P
   }));
 }
 
-async function render(plot: import('../log/plot-model.ts').Plot, format: Format): Promise<string | Buffer> {
+async function render(plot: Plot, format: Format): Promise<string | Buffer> {
   if (format === 'html') return (await import('../log/plot-html.ts')).plotHtml(plot);
   const { plotSvg } = await import('../log/plot-svg.ts');
   const svg = plotSvg(plot);

@@ -13,15 +13,14 @@ export class Output {
 
   /**
    * Looks whether it can be written, before work is put into what is to be in it.
-   * @param option its name, for refusals. @param path `-` is standard output
+   * @param option its name, for refusals
    * @throws LogError
    */
   constructor(option: string, path: string) {
     this.#option = option;
-    this.#path = path === '-' ? '/dev/stdout' : realOf(path);
+    this.#path = realOf(path);
     const there = statSync(this.#path, { throwIfNoEntry: false });
     this.#whole = there === undefined || there.isFile();
-    if (path === '-') this.#whole = false;
     if (there?.isDirectory() === true) throw new LogError(`${option} ${path}: is a folder; name a file`);
     try {
       if (this.#whole) accessSync(dirname(this.#path), constants.W_OK | constants.X_OK);
@@ -48,8 +47,7 @@ export class Output {
 
   #put(path: string, content: string | Buffer): void {
     try {
-      if (this.#path === '/dev/stdout') writeFileSync(1, content);
-      else writeFileSync(path, content);
+      writeFileSync(path, content);
     } catch (err) {
       throw this.#refusal(err);
     }

@@ -323,8 +323,14 @@ function options(panel: PagePanel, index: number, place: HTMLElement): UPlot.Opt
     width: Math.max(300, place.clientWidth),
     height: HEIGHT,
     legend: { show: false },
-    cursor: { y: false, sync: { key: 'time' }, drag: { x: true, y: false, dist: 4 }, points: { show: false } },
-    scales: { x: { time: false, range: [from, to] }, y: { range: [0, 1] } },
+    cursor: {
+      y: false,
+      // The charts follow each other's cursor; what is selected in one is brought to all by show().
+      sync: { key: 'time', filters: { pub: (type) => type === 'mousemove' || type === 'mouseleave' } },
+      drag: { x: true, y: false, dist: 4, setScale: false },
+      points: { show: false },
+    },
+    scales: { x: { time: false, range: (_, min, max) => [min, max] }, y: { range: [0, 1] } },
     axes: [
       { ...axis, label: data.timeLabel, size: 34, labelSize: 22 },
       { ...axis, label: `${panel.title}, ${panel.unit}`, size: 62, labelSize: 22 },
@@ -334,9 +340,10 @@ function options(panel: PagePanel, index: number, place: HTMLElement): UPlot.Opt
       draw: [() => charts[index] !== undefined && draw(charts[index])],
       setSelect: [
         (u) => {
-          if (u.select.width > 0) {
-            show(u.posToVal(u.select.left, 'x'), u.posToVal(u.select.left + u.select.width, 'x'));
-          }
+          const { left, width } = u.select;
+          if (width === 0) return;
+          u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+          show(u.posToVal(left, 'x'), u.posToVal(left + width, 'x'));
         },
       ],
       setCursor: [(u) => readOut(index, u.cursor.left ?? -1)],
