@@ -16,7 +16,7 @@ import {
   RECOVERY,
   RECOVERY_OPACITY,
 } from './plot-style.ts';
-import { describe, escaped, recoverySpans } from './plot-svg.ts';
+import { axisName, describe, escaped, recoverySpans } from './plot-svg.ts';
 
 /** Flows that are seen when the page opens; the others are a click away. */
 const SHOWN = 8;
@@ -104,7 +104,13 @@ function pageData(plot: Plot): PageData {
       series: f.series.map((p) => (p === null ? null : packed(p, plot.from))),
       recovery: recoverySpans(f, plot.to),
     })),
-    panels: plot.panels.map((p) => ({ title: p.title, unit: p.shown.name, div: p.shown.div, fields: p.fields })),
+    panels: plot.panels.map((p) => ({
+      title: p.title,
+      axis: axisName(plot, p),
+      unit: p.shown.name,
+      div: p.shown.div,
+      fields: p.fields,
+    })),
     colours: COLOURS,
     darkColours: DARK_COLOURS,
     dashes: DASHES,

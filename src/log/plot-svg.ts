@@ -97,7 +97,14 @@ function panelSvg(plot: Plot, panel: PlotPanel, index: number, top: number, sing
   out.push(`<path d="M${LEFT} ${top}V${bottom}H${LEFT + INNER}" fill="none" stroke="${INK}"/>`);
   const middle = (top + bottom) / 2;
   out.push(
-    text(20, middle, `${panel.title}, ${panel.shown.name}`, 'middle', FONT, ` transform="rotate(-90 20 ${middle})"`),
+    text(
+      20,
+      middle,
+      `${axisName(plot, panel)}, ${panel.shown.name}`,
+      'middle',
+      FONT,
+      ` transform="rotate(-90 20 ${middle})"`,
+    ),
   );
   out.push(`<g clip-path="url(#${clip})" fill="none" stroke-linejoin="round">`);
   plot.flows.forEach((flow, f) => {
@@ -242,8 +249,13 @@ function flowLegend(plot: Plot, single: boolean): Entry[] {
   });
 }
 
+/** What the values of a panel are: of a single field its name, which then needs no legend. */
+export function axisName(plot: Plot, panel: PlotPanel): string {
+  return panel.fields.length === 1 ? plot.fields[panel.fields[0]!]!.label : panel.title;
+}
+
 function fieldLegend(plot: Plot, panel: PlotPanel, single: boolean): Entry[] {
-  const out = panel.fields.map((field, k) =>
+  const out = (panel.fields.length === 1 ? [] : panel.fields).map((field, k) =>
     entry(
       plot.fields[field]!.label,
       36,

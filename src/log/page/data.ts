@@ -32,6 +32,8 @@ export interface PageFlow {
 
 export interface PagePanel {
   readonly title: string;
+  /** Name of the axis of values. */
+  readonly axis: string;
   readonly unit: string;
   /** Values are shown divided by this. */
   readonly div: number;

@@ -333,7 +333,7 @@ function options(panel: PagePanel, index: number, place: HTMLElement): UPlot.Opt
     scales: { x: { time: false, range: (_, min, max) => [min, max] }, y: { range: [0, 1] } },
     axes: [
       { ...axis, label: data.timeLabel, size: 34, labelSize: 22 },
-      { ...axis, label: `${panel.title}, ${panel.unit}`, size: 62, labelSize: 22 },
+      { ...axis, label: `${panel.axis}, ${panel.unit}`, size: 62, labelSize: 22 },
     ],
     series: [{}, { stroke: 'transparent', points: { show: false } }],
     hooks: {

@@ -68,11 +68,11 @@ describe('a line', () => {
 });
 
 describe('the SVG', () => {
-  // The panel lies from x 76 to 944 and from y 94 to 304. 20 kB is its top, 0 its bottom: 10 kB lies at 304 - 105, 15 kB at 304 - 157.5.
+  // The panel lies from x 76 to 944 and from y 76 to 286. 20 kB is its top, 0 its bottom: 10 kB lies at 286 - 105, 15 kB at 286 - 157.5.
   test('has the points of a small log at the places worked out by hand', async () => {
     const svg = plotSvg(await plotOf('cwnd', [0, 10_000], [1e6, 20_000], [2e6, 15_000]));
-    expect(svg).toContain(' d="M76 199H510V94H944V146.5" ');
-    expect(svg).toContain('>Congestion control, kB</text>');
+    expect(svg).toContain(' d="M76 181H510V76H944V128.5" ');
+    expect(svg).toContain('>cwnd, kB</text>');
     expect(svg).toContain('>time since the first sample, s</text>');
   });
 
