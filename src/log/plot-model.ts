@@ -343,7 +343,8 @@ function notesOf(logs: readonly LogPoints[]): string[] {
     const notes = log.brokenNote === '' ? [] : [log.brokenNote];
     if (Number.isNaN(log.start)) notes.push(`${label}: no sample fits, nothing of it is drawn`);
     if (log.leftOut > 0) {
-      notes.push(`${label}: ${log.leftOut} flows with fewer samples are not drawn; choose with --flow or --max-flows`);
+      const flows = log.leftOut === 1 ? '1 flow with fewer samples is' : `${log.leftOut} flows with fewer samples are`;
+      notes.push(`${label}: ${flows} not drawn; choose with --flow or --max-flows`);
     }
     return notes;
   });
