@@ -79,8 +79,19 @@ function parts(): { css: string; uplot: string; licence: string; script: string 
     css: `${read(dist, 'uPlot.min.css')}\n${read(page, 'page.css')}`,
     uplot: read(dist, 'uPlot.iife.min.js'),
     licence: read(dist, '../LICENSE'),
-    script: compiled ? read(page, 'page.js') : stripTypeScriptTypes(read(page, 'page.ts')),
+    script: compiled ? read(page, 'page.js') : withoutTypes(read(page, 'page.ts')),
   };
+}
+
+/** The function is experimental in Node 24, which it would say on standard error in every checkout. */
+function withoutTypes(source: string): string {
+  const { emitWarning } = process;
+  process.emitWarning = () => {};
+  try {
+    return stripTypeScriptTypes(source);
+  } finally {
+    process.emitWarning = emitWarning;
+  }
 }
 
 /** Source of a Content-Security-Policy that allows this very text (CSP Level 3 section 8.4). */
