@@ -350,10 +350,11 @@ export function getOption(s: Sock, level: number, name: number, buflen: number):
   return b.subarray(0, buflen);
 }
 
-/** What a listener's connections begin with. */
+/** What a listener's connections begin with, and who may share its port. */
 export function setListener(l: Listener, o: OptValues): void {
   l.setOptions(stackOptions(o));
   l.fastOpen = o.fastOpen > 0;
+  l.reusePort = o.reusePort !== 0;
 }
 
 /** Lets what is set take effect on the connection, or on those that the listener gets from now on. */
