@@ -9,6 +9,7 @@ import { SystemError } from './errors.ts';
 import type { Broadcast, FromShard, PcbRow, ShardRequest, ToShard } from './messages.ts';
 import { workerFile } from './paths.ts';
 import type { ShardSetup } from './shard-setup.ts';
+import type { ShardTables } from './tuning.ts';
 
 /** What the daemon does with the messages of a shard. */
 export interface ShardEvents {
@@ -104,7 +105,7 @@ export class ShardPort {
   }
 
   request(req: { op: 'pcbs' }): Promise<PcbRow[]>;
-  request(req: { op: 'hostCache' }): Promise<string>;
+  request(req: { op: 'tables' }): Promise<ShardTables>;
   request(req: { op: 'dummynetReport' }): Promise<DummynetReport>;
   request(req: ShardRequest & { op: 'conns' }): Promise<ConnSlice>;
   request(req: ShardRequest & { op: 'drop' }): Promise<DropSlice>;
