@@ -21,7 +21,7 @@ export interface LogOptions {
 /** Bytes in which a line must tell what wrote the log. */
 const SNIFF = 64 * 1024;
 
-/** LogReaders by format. */
+/** Readers of lines by format. */
 const PARSERS: Readonly<Record<LogFormat, (mss: number | null) => LineParser>> = {
   siftr: () => new SiftrLines(),
   tcp_probe: (mss) => new TcpProbeLines(mss),

@@ -1,5 +1,5 @@
 import type { CutLine, LineParser } from './lines.ts';
-import type { DisableLine, EnableLine, LogItem, Sample, Tuple } from './model.ts';
+import type { LogItem, Sample, Tuple } from './model.ts';
 import { TupleTexts } from './tuple-texts.ts';
 
 const COMMA = 0x2c;
@@ -47,7 +47,7 @@ export class SiftrLines implements LineParser {
     out.push({ type: 'broken', line: cut.n, why: 'the last line has no end' });
   }
 
-  #data(buf: Buffer, from: number, to: number, n: number): Sample | LogItem {
+  #data(buf: Buffer, from: number, to: number, n: number): LogItem {
     let p = from + 2;
     const old = buf[p] === ZERO && buf[p + 1] === X;
     if (old) {
@@ -176,7 +176,7 @@ export class SiftrLines implements LineParser {
     return broken(n, from === to ? 'an empty line' : 'not a line of a SIFTR log');
   }
 
-  #enable(n: number, kv: Map<string, string>): EnableLine | LogItem {
+  #enable(n: number, kv: Map<string, string>): LogItem {
     const hz = whole(kv.get('hz'));
     const scale = whole(kv.get('tcp_rtt_scale'));
     this.#srttUnit = hz !== null && scale !== null && hz > 0 && scale > 0 ? 1e6 / hz / scale : Number.NaN;
@@ -220,7 +220,7 @@ function pairs(text: string): Map<string, string> {
 
 const FLOW = /^([^;]*);(\d{1,5})-([^;]*);(\d{1,5})$/;
 
-function disable(n: number, kv: Map<string, string>): DisableLine | LogItem {
+function disable(n: number, kv: Map<string, string>): LogItem {
   const secs = whole(kv.get('disable_time_secs'));
   const usecs = whole(kv.get('disable_time_usecs'));
   if (secs === null || usecs === null) return broken(n, 'a disable line without its time');

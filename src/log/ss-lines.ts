@@ -1,6 +1,7 @@
 import { parseEndpoint } from './endpoint.ts';
 import type { CutLine, LineParser } from './lines.ts';
-import type { LogItem, Sample, Tuple } from './model.ts';
+import type { LogItem, Tuple } from './model.ts';
+import { checked } from './ranges.ts';
 
 /** ss's names of states, as TCPS_* numbers them. */
 const STATES: Readonly<Record<string, number>> = {
@@ -103,7 +104,7 @@ function sample(
   t: Tuple,
   queues: readonly [number, number],
   details: string,
-): Sample {
+): LogItem {
   const words = new Map<string, string>();
   for (const word of details.split(/\s+/)) {
     const colon = word.indexOf(':');
@@ -116,7 +117,7 @@ function sample(
   const mss = n('mss');
   const [sndScale, rcvScale] = (words.get('wscale') ?? '').split(',');
   const memory = MEMORY.exec(details);
-  return {
+  return checked({
     type: 'sample',
     line,
     timeUs,
@@ -144,5 +145,5 @@ function sample(
     segqlen: null,
     flowid: null,
     flowtype: null,
-  };
+  });
 }

@@ -1,6 +1,7 @@
 import { parseEndpoint } from './endpoint.ts';
 import type { CutLine, LineParser } from './lines.ts';
-import type { LogItem, Sample } from './model.ts';
+import type { LogItem } from './model.ts';
+import { checked } from './ranges.ts';
 
 /** Time and event of a line, as tracefs, trace-cmd report and perf script write them: `TASK-PID [CPU] FLAGS SECONDS: EVENT: …`. */
 const EVENT = /(?:^|\s)(\d+)\.(\d{1,9}): +([\w:]+):(.*)$/;
@@ -41,7 +42,7 @@ export class TcpProbeLines implements LineParser {
     if (cut !== null) out.push({ type: 'broken', line: cut.n, why: 'the last line has no end' });
   }
 
-  #sample(line: number, timeUs: number, values: string): Sample | LogItem {
+  #sample(line: number, timeUs: number, values: string): LogItem {
     const v = new Map<string, string>();
     for (const m of values.matchAll(VALUES)) v.set(m[1]!, m[2]!);
     const local = parseEndpoint(v.get('src') ?? '');
@@ -50,7 +51,7 @@ export class TcpProbeLines implements LineParser {
     const n = (key: string): number => Number(v.get(key) ?? Number.NaN);
     const known = (x: number): number | null => (Number.isNaN(x) ? null : x);
     const mss = this.#mss ?? Number.NaN;
-    return {
+    return checked({
       type: 'sample',
       line,
       timeUs,
@@ -81,7 +82,7 @@ export class TcpProbeLines implements LineParser {
       segqlen: null,
       flowid: null,
       flowtype: null,
-    };
+    });
   }
 }
 
