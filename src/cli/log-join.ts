@@ -1,14 +1,15 @@
 import { Command, Option } from 'commander';
 import { UserError } from '../daemon/errors.ts';
 import { parseTime, UnitError } from '../impair/units.ts';
-import { print } from './common.ts';
+import { ReadingBar, warnBroken } from './log-common.ts';
+import { removeOnSignal } from './log-export.ts';
 
 interface Options {
   readonly offset?: string;
   readonly window?: string;
   readonly interface?: string;
   readonly format: 'table' | 'csv' | 'ndjson';
-  readonly output?: string;
+  readonly output: string;
   readonly all?: boolean;
 }
 
@@ -31,7 +32,7 @@ export function logJoinCommand(): Command {
     .option('--window <TIME>', 'how far from its expected time a segment is looked for, after --offset (default 1s)')
     .option('--interface <NAME>', 'only packets of this interface of the capture, by name or number (default: all)')
     .addOption(new Option('--format <FORMAT>', 'of the rows').choices(['table', 'csv', 'ndjson']).default('table'))
-    .option('-o, --output <FILE>', 'write the rows to a file, which is there when it is whole')
+    .option('-o, --output <FILE>', 'file for the rows, there when it is whole; - is standard output', '-')
     .option('--all', 'also rows for segments without a line')
     .addHelpText('after', NOTES)
     .action(join);
@@ -40,10 +41,15 @@ export function logJoinCommand(): Command {
 async function join(logPath: string, capturePath: string, options: Options): Promise<void> {
   const offsetUs = options.offset === undefined ? undefined : time('--offset', options.offset, true);
   const windowUs = options.window === undefined ? undefined : time('--window', options.window, false);
-  const { joinFiles, WholeFile } = await import('../log/join-files.ts');
-  const { joinHeader, joinRow, summaryText } = await import('../log/join-text.ts');
+  const [{ joinFiles }, { joinHeader, joinRow, summaryText }, { ExportFile }] = await Promise.all([
+    import('../log/join-files.ts'),
+    import('../log/join-text.ts'),
+    import('../log/export-file.ts'),
+  ]);
   const { format } = options;
-  const file = options.output === undefined || options.output === '-' ? null : new WholeFile(options.output);
+  const file = await ExportFile.create(options.output, [logPath, capturePath]);
+  const stop = removeOnSignal(() => file.abort());
+  const bar = new ReadingBar();
   try {
     const it = await joinFiles(logPath, capturePath, {
       ...(offsetUs === undefined ? {} : { offsetUs }),
@@ -56,19 +62,22 @@ async function join(logPath: string, capturePath: string, options: Options): Pro
         `xsiftr: ${logPath}: no time difference to ${capturePath} was found; 0 is taken, --offset TIME says another\n`,
       );
     }
-    const put = async (text: string): Promise<boolean> => {
-      if (file === null) return print(text);
-      file.write(text);
-      return true;
-    };
-    if (!(await put(joinHeader(format)))) return;
+    await file.write(joinHeader(format));
     for await (const rows of it.rows()) {
-      if (!(await put(rows.map((row) => joinRow(format, row)).join('')))) return;
+      await file.write(rows.map((row) => joinRow(format, row)).join(''));
+      if (options.output !== '-') bar.draw(it.log);
     }
-    file?.finish();
+    await file.commit();
+    bar.clear();
+    warnBroken(logPath, it.summary.broken.count, it.summary.broken.first);
     process.stderr.write(summaryText(it.summary, it.capture.counts.segments - it.capture.notChosen, it.capture.notes));
+  } catch (err) {
+    file.abort();
+    // Who read standard output has enough.
+    if ((err as { code?: unknown }).code !== 'EPIPE') throw err;
   } finally {
-    file?.drop();
+    bar.clear();
+    stop();
   }
 }
 

@@ -1,6 +1,5 @@
-/** `xsiftr log join` without its command line: two files in, rows out. */
-import { closeSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+/** Joins two files: what `xsiftr log join` does but for its command line and output. */
+import { statSync } from 'node:fs';
 import { ByteSource } from './bytes.ts';
 import { CaptureReader } from './capture.ts';
 import { LogError } from './error.ts';
@@ -61,61 +60,4 @@ export async function joinFiles(logPath: string, capturePath: string, options: J
   const capture = await openCapture();
   const joiner = new Joiner(log.batches(), capture.batches(), { windowUs, offset, all });
   return { rows: () => joiner.rows(), summary: joiner.summary, capture, log, offset, found };
-}
-
-/** A file that is there as a whole or not at all: it is written beside its place, and renamed at the end. */
-export class WholeFile {
-  readonly #path: string;
-  readonly #temp: string;
-  #fd: number;
-
-  /** @throws LogError when it cannot be written */
-  constructor(path: string) {
-    this.#path = path;
-    const there = statSync(path, { throwIfNoEntry: false });
-    if (there?.isDirectory() === true) throw new LogError(`-o ${path}: is a folder; name a file`);
-    // A pipe or a device cannot be replaced.
-    this.#temp =
-      there === undefined || there.isFile() ? join(dirname(path), `.${basename(path)}.${process.pid}.tmp`) : '';
-    try {
-      this.#fd = openSync(this.#temp || path, 'w');
-    } catch (err) {
-      throw this.#refusal(err);
-    }
-  }
-
-  write(text: string): void {
-    try {
-      const bytes = Buffer.from(text);
-      for (let done = 0; done < bytes.length; ) done += writeSync(this.#fd, bytes, done);
-    } catch (err) {
-      throw this.#refusal(err);
-    }
-  }
-
-  /** Puts it in its place. */
-  finish(): void {
-    this.#close();
-    try {
-      if (this.#temp !== '') renameSync(this.#temp, this.#path);
-    } catch (err) {
-      throw this.#refusal(err);
-    }
-  }
-
-  /** Leaves nothing of it. No error, also when it is finished. */
-  drop(): void {
-    this.#close();
-    if (this.#temp !== '') rmSync(this.#temp, { force: true });
-  }
-
-  #close(): void {
-    if (this.#fd >= 0) closeSync(this.#fd);
-    this.#fd = -1;
-  }
-
-  #refusal(err: unknown): LogError {
-    const { code = '' } = err as NodeJS.ErrnoException;
-    return new LogError(`-o ${this.#path}: cannot be written (${code})`, 1, code);
-  }
 }

@@ -4,18 +4,12 @@ import { EXACT, Facts, type Line } from './join-facts.ts';
 import { Stream, type Unit } from './join-stream.ts';
 import type { Sample } from './model.ts';
 
-/** Lines that decide about the base, and the units that each is compared with. */
+/** Lines that decide about the base. */
 const VOTERS = 256;
-const VOTES = 64;
-/** Candidates that are counted out. */
-const FINALISTS = 4;
 /** Share of the lines with an exact fact that a base must explain, else it is none. */
 const QUORUM = 0.5;
 /** The same for a base that was found before. */
 const KEEP = 0.1;
-/** A time difference that halves a vote, and one from which it counts nothing, µs. */
-const VOTE_US = 1000;
-const VOTE_REACH = 64000;
 
 /** One direction's end of a flow: filters what SIFTR writes no line for. */
 export class FlowSide {
@@ -131,60 +125,36 @@ export class Flow {
     return this.#base;
   }
 
+  /**
+   * Only the SYN tells it: without one, equal segments can be shifted against each other, and all look right. What it explains is counted all the same, as the log may
+   * have begun later, or may miss lines.
+   */
   #findBase(centersOut: readonly number[], centersIn: readonly number[]): void {
     const { out, in: inn } = this;
-    const exact = (lines: readonly Line[]): Line[] => lines.slice(0, VOTERS).filter((line) => line.fact === EXACT);
-    const voters = [...exact(out.stream.lines), ...exact(inn.stream.lines)];
-    if (voters.length === 0) return;
-    const outKeys = new Set(out.stream.units.map((u) => out.stream.keyOf(u)));
-    const inKeys = new Set(inn.stream.units.map((u) => inn.stream.keyOf(u)));
-    const explained = (base: number): number =>
-      voters.filter((line) => (line.out ? outKeys : inKeys).has((base + line.rel) >>> 0)).length;
-
+    const base = this.#outSide.iss < 0 ? this.#base : (this.#outSide.iss + 1) >>> 0;
+    if (base < 0 || out.stream.isSparse || inn.stream.isSparse) {
+      this.#base = -1;
+      return;
+    }
+    const outVoters = voting(out.stream, centersOut);
+    const inVoters = voting(inn.stream, centersIn);
+    const voters = outVoters.length + inVoters.length;
+    if (voters === 0) return;
+    const explained = explains(out.stream, outVoters, base) + explains(inn.stream, inVoters, base);
     // Once found it only ends with a line that is missing. That few segments are found by it is a burst of losses.
-    if (this.#base >= 0 && explained(this.#base) >= KEEP * voters.length) return;
-    const candidates = this.#base >= 0 ? [this.#base] : [];
-    // The SYN takes one number; what was sent before the first line was in flight then.
-    if (this.#outSide.iss >= 0) candidates.push((this.#outSide.iss + 1) >>> 0);
-    let best = this.#best(candidates, explained);
-    if (best.count < voters.length) {
-      const voted = this.#vote(out.stream, exact(out.stream.lines), centersOut);
-      for (const [base, weight] of this.#vote(inn.stream, exact(inn.stream.lines), centersIn)) {
-        voted.set(base, (voted.get(base) ?? 0) + weight);
-      }
-      const finalists = [...voted].sort((a, b) => b[1] - a[1]).slice(0, FINALISTS);
-      const other = this.#best(
-        finalists.map(([base]) => base),
-        explained,
-      );
-      if (other.count > best.count) best = other;
-    }
-    const needed = Math.max(candidates.includes(best.base) ? 1 : 2, QUORUM * voters.length);
-    this.#base = best.count >= needed ? best.base : -1;
+    this.#base = explained >= (this.#base === base ? KEEP : QUORUM) * voters ? base : -1;
   }
+}
 
-  #best(bases: readonly number[], explained: (base: number) => number): { base: number; count: number } {
-    let best = { base: -1, count: 0 };
-    for (const base of bases) {
-      const count = explained(base);
-      if (count > best.count) best = { base, count };
-    }
-    return best;
-  }
+/** Lines that say by a number which segment is theirs, of those in the time of the capture. */
+function voting(stream: Stream, centers: readonly number[]): Line[] {
+  const center = Number.isNaN(stream.center) ? (centers[0] ?? 0) : stream.center;
+  const from = (stream.units[0]?.timeUs ?? Number.POSITIVE_INFINITY) - center;
+  return stream.lines.filter((line) => line.fact === EXACT && line.sample.timeUs >= from).slice(0, VOTERS);
+}
 
-  /** How much speaks for each base: pairs of a line and a unit that would give it, weighted by how well their times agree. */
-  #vote(stream: Stream, lines: readonly Line[], centers: readonly number[]): Map<number, number> {
-    const votes = new Map<number, number>();
-    const center = Number.isNaN(stream.center) ? (centers[0] ?? 0) : stream.center;
-    for (const line of lines.slice(0, VOTES)) {
-      for (const unit of stream.units) {
-        const off = Math.abs(unit.timeUs - line.sample.timeUs - center);
-        if (off > VOTE_REACH) continue;
-        if (stream.out && ((unit.end - unit.seq) | 0) > line.span) continue;
-        const base = (stream.keyOf(unit) - line.rel) >>> 0;
-        votes.set(base, (votes.get(base) ?? 0) + 1 / (1 + off / VOTE_US));
-      }
-    }
-    return votes;
-  }
+/** Lines for which there is a segment when they are counted from `base`. */
+function explains(stream: Stream, lines: readonly Line[], base: number): number {
+  const keys = new Set(stream.units.map((unit) => stream.keyOf(unit)));
+  return lines.filter((line) => keys.has((base + line.rel) >>> 0)).length;
 }

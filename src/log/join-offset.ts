@@ -22,6 +22,8 @@ const WIDE = 50_000;
 const NUMBERED = 4;
 /** Votes by which two places may differ and count as equal: the ends of what is looked at. */
 const TIES = 4;
+/** How much of a difference counts like the same spread of differences. */
+const AGREEING = 0.1;
 /** Classes that are counted out. */
 const FINALISTS = 8;
 /** Share of the lines that the difference must explain. */
@@ -34,13 +36,17 @@ export interface Offset {
   /** Usual time difference, capture − log, µs, of packets out and in. */
   readonly out: number;
   readonly in: number;
-  /** Share of the lines that have a segment there, 0..1; NaN when it was given. */
+  /** Segments found for each line in their time, about 1 or less; NaN when it was given. */
   readonly share: number;
 }
 
 interface Group {
   readonly out: boolean;
+  /** Lines in the time of the capture, if both clocks are right, and the first ones of all. */
+  readonly nearLines: Line[];
   readonly lines: Line[];
+  /** The capture has the beginning of the connection. */
+  opened: boolean;
   /** Segments that may be near in time if both clocks are right, and the first ones of all. */
   readonly near: Segment[];
   readonly first: Segment[];
@@ -56,26 +62,42 @@ export async function estimateOffset(
   capture: AsyncIterable<readonly Segment[]>,
   windowUs: number,
 ): Promise<Offset | null> {
-  const groups = await linesOf(log);
+  const segments = capture[Symbol.asyncIterator]();
+  const begin = await segments.next();
+  if (begin.done === true) return null;
+  const start = begin.value.reduce((least, segment) => Math.min(least, segment.timeUs), Number.POSITIVE_INFINITY);
+  const groups = await linesOf(log, start);
   const all = [...groups.values()];
-  const times = all.flatMap((g) => g.lines.map((line) => line.sample.timeUs));
-  if (times.length === 0) return null;
-  const from = times.reduce((a, b) => Math.min(a, b)) - windowUs;
-  const to = times.reduce((a, b) => Math.max(a, b)) + windowUs;
-  await segmentsOf(capture, groups, from, to);
+  const times = all.flatMap((g) => g.nearLines.map((line) => line.sample.timeUs));
+  const from = times.reduce((a, b) => Math.min(a, b), Number.POSITIVE_INFINITY) - windowUs;
+  const to = times.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY) + windowUs;
+  segmentsOf(begin.value, groups, from, to);
+  for await (const batch of { [Symbol.asyncIterator]: () => segments }) {
+    if (segmentsOf(batch, groups, from, to)) break;
+  }
 
-  const near = estimate(all, (g) => g.near, windowUs);
+  const near = estimate(
+    all.map(({ out, opened, nearLines, near }) => ({ out, opened, lines: nearLines, segments: near })),
+    windowUs,
+  );
   if (near !== null && near.share >= QUORUM) return near;
-  const far = estimate(all, (g) => g.first, Number.POSITIVE_INFINITY);
+  // Clocks that are further apart: only where both begin with the connection it is known what belongs together.
+  const far = estimate(
+    all
+      .filter(({ opened }) => opened)
+      .map(({ out, opened, lines, first }) => ({ out, opened, lines, segments: first })),
+    Number.POSITIVE_INFINITY,
+  );
   return far !== null && far.share >= QUORUM ? far : null;
 }
 
-async function linesOf(log: AsyncIterable<readonly LogItem[]>): Promise<Map<string, Group>> {
+async function linesOf(log: AsyncIterable<readonly LogItem[]>, from: number): Promise<Map<string, Group>> {
   const texts = new AddressTexts();
   const groups = new Map<string, Group>();
   const facts = new Map<string, Facts>();
   let modes: readonly string[] = [];
   let n = 0;
+  let near = 0;
   for await (const batch of log) {
     for (const item of batch) {
       if (item.type === 'enable') modes = item.modes;
@@ -88,49 +110,68 @@ async function linesOf(log: AsyncIterable<readonly LogItem[]>): Promise<Map<stri
       const flow = `${local} ${foreign}`;
       const of = facts.get(flow) ?? new Facts(modes);
       facts.set(flow, of);
-      const group = groups.get(key) ?? { out, lines: [], near: [], first: [] };
+      const group = groups.get(key) ?? { out, nearLines: [], lines: [], opened: false, near: [], first: [] };
       groups.set(key, group);
       const line = of.add(item);
-      if (group.out === out) group.lines.push(line);
-      if (++n === LINES) return groups;
+      if (group.out !== out) continue;
+      if (n++ < LINES) group.lines.push(line);
+      if (item.timeUs < from) continue;
+      group.nearLines.push(line);
+      if (++near === LINES) return groups;
     }
   }
   return groups;
 }
 
-async function segmentsOf(
-  capture: AsyncIterable<readonly Segment[]>,
-  groups: ReadonlyMap<string, Group>,
-  from: number,
-  to: number,
-): Promise<void> {
-  let wanting = groups.size;
-  for await (const batch of capture) {
-    for (const segment of batch) {
-      const group = groups.get(`${segment.saddr} ${segment.sport} ${segment.daddr} ${segment.dport}`);
-      if (group === undefined || (segment.flags & TH_SYN) !== 0) continue;
-      const near = segment.timeUs >= from && segment.timeUs <= to;
-      if (near && group.near.length < 2 * SEGMENTS && group.near.push(segment) === 2 * SEGMENTS) wanting--;
-      if (group.first.length < SEGMENTS) group.first.push(segment);
+/** Takes what is looked at of a batch; true when no more is needed. */
+function segmentsOf(batch: readonly Segment[], groups: ReadonlyMap<string, Group>, from: number, to: number): boolean {
+  let last = Number.NEGATIVE_INFINITY;
+  for (const segment of batch) {
+    last = segment.timeUs;
+    const key = `${segment.saddr} ${segment.sport} ${segment.daddr} ${segment.dport}`;
+    const group = groups.get(key);
+    if (group === undefined) continue;
+    if ((segment.flags & TH_SYN) !== 0) {
+      group.opened ||= group.first.length === 0;
+      continue;
     }
-    if (wanting === 0) return;
+    if (segment.timeUs >= from && segment.timeUs <= to && group.near.length < SEGMENTS) group.near.push(segment);
+    if (group.first.length < SEGMENTS) group.first.push(segment);
   }
+  return (
+    last > to && [...groups.values()].every(({ near, first }) => near.length === SEGMENTS || first.length === SEGMENTS)
+  );
+}
+
+/** Lines and segments of one direction of a connection that are compared. */
+interface Compared {
+  readonly out: boolean;
+  readonly opened: boolean;
+  readonly lines: readonly Line[];
+  readonly segments: readonly Segment[];
 }
 
 /** @param limit µs, differences that are larger are not thought of */
-function estimate(groups: readonly Group[], of: (g: Group) => readonly Segment[], limit: number): Offset | null {
-  const found = [true, false].map((out) =>
+function estimate(all: readonly Compared[], limit: number): Offset | null {
+  const groups = all.filter(({ lines, segments }) => lines.length > 0 && segments.length > 0);
+  const [out, inn] = [true, false].map((way) =>
     best(
-      groups.filter((g) => g.out === out),
-      of,
+      groups.filter((g) => g.out === way),
       limit,
     ),
-  );
-  const [out, inn] = found as [Found | null, Found | null];
+  ) as [Found | null, Found | null];
   if (out === null && inn === null) return null;
   const matched = (out?.matched ?? 0) + (inn?.matched ?? 0);
-  const lines = groups.reduce((sum, g) => sum + g.lines.length, 0);
-  return { out: (out ?? inn)!.difference, in: (inn ?? out)!.difference, share: matched / lines };
+  const differences = { out: (out ?? inn)!.difference, in: (inn ?? out)!.difference };
+  const lines = groups.reduce((sum, g) => sum + covered(g, g.out ? differences.out : differences.in), 0);
+  return { ...differences, share: matched / lines };
+}
+
+/** Lines in the time of what is looked at of the segments. */
+function covered({ lines, segments }: Compared, difference: number): number {
+  const first = segments[0]!.timeUs;
+  const last = segments.at(-1)!.timeUs;
+  return lines.filter(({ sample }) => sample.timeUs + difference >= first && sample.timeUs + difference <= last).length;
 }
 
 interface Found {
@@ -138,14 +179,13 @@ interface Found {
   matched: number;
 }
 
-function best(groups: readonly Group[], of: (g: Group) => readonly Segment[], limit: number): Found | null {
+function best(groups: readonly Compared[], limit: number): Found | null {
   const classes = new Map<number, number>();
   const candidates = new Set<number>([0]);
   let exact: Found | null = null;
   for (const g of groups) {
-    const segments = of(g);
-    if (g.lines.length === 0 || segments.length === 0) continue;
-    const numbered = byNumbers(g, segments, limit);
+    const { segments } = g;
+    const numbered = byNumbers(g, limit);
     if (numbered !== null && numbered.matched > (exact?.matched ?? 0)) exact = numbered;
     // Where both begin with the connection this is it.
     candidates.add(segments[0]!.timeUs - g.lines[0]!.sample.timeUs);
@@ -159,7 +199,7 @@ function best(groups: readonly Group[], of: (g: Group) => readonly Segment[], li
   }
   if (exact !== null) {
     const { difference } = exact;
-    const matched = groups.reduce((sum, g) => sum + matches(g.lines, of(g), difference, WIDE), 0);
+    const matched = groups.reduce((sum, g) => sum + matches(g.lines, g.segments, difference, WIDE), 0);
     return { difference, matched };
   }
   const often = [...classes].sort((a, b) => b[1] - a[1]).slice(0, FINALISTS);
@@ -167,7 +207,7 @@ function best(groups: readonly Group[], of: (g: Group) => readonly Segment[], li
   let winner: Found | null = null;
   for (const difference of candidates) {
     if (Math.abs(difference) > limit) continue;
-    const matched = groups.reduce((sum, g) => sum + matches(g.lines, of(g), difference, NEAR), 0);
+    const matched = groups.reduce((sum, g) => sum + matches(g.lines, g.segments, difference, NEAR), 0);
     if (matched === 0) continue;
     // Of two that are as good the clocks that differ less.
     if (
@@ -185,12 +225,12 @@ function best(groups: readonly Group[], of: (g: Group) => readonly Segment[], li
  * By the numbers: where the lines' facts begin in the sequence space is where the most of them find a segment, and of several such places, as in a stream of equal
  * segments, where the differences vary least.
  */
-function byNumbers(g: Group, segments: readonly Segment[], limit: number): Found | null {
-  const exact = g.lines.filter((line) => line.fact === EXACT).slice(0, COUNTED_LINES);
+function byNumbers({ out, opened, lines, segments }: Compared, limit: number): Found | null {
+  const exact = lines.filter((line) => line.fact === EXACT).slice(0, COUNTED_LINES);
   if (exact.length < NUMBERED) return null;
   const first = new Map<number, number>();
   for (const s of segments) {
-    const key = g.out ? s.seq : s.ack;
+    const key = out ? s.seq : s.ack;
     if (!first.has(key)) first.set(key, s.timeUs);
   }
   const bases = new Map<number, number>();
@@ -200,18 +240,25 @@ function byNumbers(g: Group, segments: readonly Segment[], limit: number): Found
       bases.set(base, (bases.get(base) ?? 0) + 1);
     }
   }
+  const most = [...bases.values()].reduce((a, b) => Math.max(a, b), 0);
+  const ties = [...bases.values()].filter((votes) => votes >= most - TIES).length;
+  // Without the beginning, equal segments can be shifted against each other, and all look right.
+  if (!opened && ties > 1) return null;
   let best: Found | null = null;
-  let bestSpread = Number.POSITIVE_INFINITY;
-  for (const [base, votes] of [...bases].sort((a, b) => b[1] - a[1]).slice(0, FINALISTS)) {
-    if (votes < QUORUM * exact.length || votes < (best?.matched ?? 0) - TIES) break;
+  let least = Number.POSITIVE_INFINITY;
+  for (const [base, votes] of bases) {
+    if (votes < QUORUM * exact.length || votes < most - TIES) continue;
     const differences = exact
       .map((line) => (first.get((base + line.rel) >>> 0) ?? Number.NaN) - line.sample.timeUs)
       .filter((us) => !Number.isNaN(us));
     const difference = median(differences);
+    if (Math.abs(difference) > limit) continue;
     const spread = median(differences.map((us) => Math.abs(us - difference)));
-    if (Math.abs(difference) > limit || spread >= bestSpread) continue;
+    // Where the clocks are thought to agree, a small difference is likelier than a large one.
+    const cost = spread + (limit === Number.POSITIVE_INFINITY ? 0 : AGREEING * Math.abs(difference));
+    if (cost >= least) continue;
     best = { difference, matched: votes };
-    bestSpread = spread;
+    least = cost;
   }
   return best;
 }

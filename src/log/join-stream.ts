@@ -41,8 +41,8 @@ const LEFT_OUT = 1;
 /** Segments for each line from which on most of them have none (ppl). */
 const SPARSE = 1.5;
 
-/** How sure a pair is: by sequence or acknowledgment number, or by order and time alone. */
-export type Sureness = 'seq' | 'ack' | 'order';
+/** How sure a pair is: by sequence or acknowledgment number, by order and count, or where most packets have no line by time alone. */
+export type Sureness = 'seq' | 'ack' | 'order' | 'time';
 
 /** A segment, or one of the equal pieces of a larger one, as one line may stand for. */
 export interface Unit {
@@ -86,6 +86,8 @@ export class Stream {
   readonly #aside = new Map<Line, Unit>();
   /** Where on the capture's clock each line's segment is expected, while lines are settled, µs. */
   #expected = new Float64Array(0);
+  /** `isSparse`, while lines are settled. */
+  #sparse = false;
   /** Time of the next line that may be of a retransmission; Infinity without one. */
   #again = new Float64Array(0);
   /** The last lines told it by their numbers. */
@@ -139,6 +141,17 @@ export class Stream {
     this.#waiting = [];
   }
 
+  /** Many more segments than lines in the time of the lines: most have none (ppl), and what lines say by their numbers is wrong. */
+  get isSparse(): boolean {
+    const { lines, units } = this;
+    const center = Number.isNaN(this.center) ? 0 : this.center;
+    const from = (lines[0]?.sample.timeUs ?? 0) + center;
+    const to = (lines.at(-1)?.sample.timeUs ?? 0) + center;
+    let n = 0;
+    for (const { timeUs } of units) if (timeUs >= from && timeUs <= to) n++;
+    return lines.length >= NEIGHBOURS / 4 && n > SPARSE * lines.length;
+  }
+
   get isEmpty(): boolean {
     return this.lines.length === 0 && this.units.length === 0 && this.#waiting.length === 0;
   }
@@ -157,6 +170,7 @@ export class Stream {
   settle(settle: number, base: number, centers: readonly number[]): (Pair | null)[] {
     if (settle === 0) return [];
     const n = Math.min(this.lines.length, settle + AHEAD);
+    this.#sparse = this.isSparse;
     const exact = base >= 0 ? this.#exactDifferences(n, base) : [];
     if (Number.isNaN(this.center)) {
       const early = exact.filter((us) => !Number.isNaN(us)).slice(0, NEIGHBOURS);
@@ -240,7 +254,7 @@ export class Stream {
   }
 
   #align(n: number, band: Band, base: number, pairs: Int32Array): number {
-    const sparse = this.#isSparse(n);
+    const sparse = this.#sparse;
     // What comes before the first line of all may be from before the log was on.
     const start = this.#history.length > 0 ? Number.NEGATIVE_INFINITY : this.#expected[0]! - SPREAD;
     const price = (c: number): number => {
@@ -248,14 +262,6 @@ export class Stream {
       return sparse || unit.timeUs < start || unit.resent || unit.covered || unit.line !== null ? 0 : LEFT_OUT;
     };
     return align(n, band, (i, c) => this.#score(i, c, base), price, pairs);
-  }
-
-  /** Many more segments than lines in the time of these. */
-  #isSparse(n: number): boolean {
-    const [from, to] = [this.#expected[0]!, this.#expected[n - 1]!];
-    let units = 0;
-    for (const { timeUs } of this.units) if (timeUs >= from && timeUs <= to) units++;
-    return n >= NEIGHBOURS / 4 && units > SPARSE * n;
   }
 
   /** A line without a unit could have one, in the window and between those of its neighbours. */
@@ -285,7 +291,7 @@ export class Stream {
   #band(n: number, reach: number): Band {
     const band: Band = { from: new Int32Array(n), to: new Int32Array(n) };
     const { units } = this;
-    const counting = !this.#isSparse(n);
+    const counting = !this.#sparse;
     let next = this.#next;
     let from = next;
     let to = next;
@@ -413,7 +419,7 @@ export class Stream {
   #pair(line: Line, unit: Unit, base: number): Pair {
     unit.line = line;
     const exact = base >= 0 && line.fact === EXACT && this.keyOf(unit) === (base + line.rel) >>> 0;
-    return { unit, by: !exact ? 'order' : this.out ? 'seq' : 'ack' };
+    return { unit, by: exact ? (this.out ? 'seq' : 'ack') : this.#sparse ? 'time' : 'order' };
   }
 
   /** The unit of a line that is known by its number but was overtaken on its way, or overtook others. */

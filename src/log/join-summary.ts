@@ -1,4 +1,5 @@
 /** What a join found, in numbers. */
+import { BrokenLines } from './broken.ts';
 import type { Sureness } from './join-stream.ts';
 import type { DisableLine } from './model.ts';
 
@@ -82,8 +83,8 @@ export class Differences {
 export class JoinSummary {
   lines = 0;
   /** Lines that could not be read. */
-  broken = 0;
-  readonly by: Record<Sureness, number> = { seq: 0, ack: 0, order: 0 };
+  readonly broken = new BrokenLines();
+  readonly by: Record<Sureness, number> = { seq: 0, ack: 0, order: 0, time: 0 };
   readonly linesAlone: Record<LineFate, number> = { outside: 0, 'no-connection': 0, unmatched: 0 };
   readonly segmentsAlone: Record<SegmentFate, number> = {
     handshake: 0,
@@ -101,7 +102,7 @@ export class JoinSummary {
   #cycleLines = 0;
 
   get pairs(): number {
-    return this.by.seq + this.by.ack + this.by.order;
+    return this.by.seq + this.by.ack + this.by.order + this.by.time;
   }
 
   line(): void {

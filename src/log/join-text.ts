@@ -1,7 +1,7 @@
 /** The rows of a join as texts: a table for people, CSV and NDJSON with a column for each field of the line and of the segment. */
+import { COLUMNS } from './export-columns.ts';
 import type { JoinRow } from './join.ts';
 import type { JoinSummary, SegmentFate } from './join-summary.ts';
-import type { Sample } from './model.ts';
 import type { Segment } from './segment.ts';
 
 export type JoinFormat = 'table' | 'csv' | 'ndjson';
@@ -12,50 +12,18 @@ type Value = string | number | boolean | null;
 /** Letters of the control bits from FIN on, as tcpdump has them. */
 const FLAG_LETTERS = 'FSRP.UEWe';
 
-/** Fields of a line: name in the output, name in the model. */
-const LINE_COLUMNS: readonly (readonly [string, keyof Sample])[] = [
-  ['line', 'line'],
-  ['dir', 'dir'],
-  ['laddr', 'laddr'],
-  ['lport', 'lport'],
-  ['faddr', 'faddr'],
-  ['fport', 'fport'],
-  ['ssthresh', 'ssthresh'],
-  ['cwnd', 'cwnd'],
-  ['flags2', 'flags2'],
-  ['snd_wnd', 'sndWnd'],
-  ['rcv_wnd', 'rcvWnd'],
-  ['snd_scale', 'sndScale'],
-  ['rcv_scale', 'rcvScale'],
-  ['state', 'state'],
-  ['mss', 'mss'],
-  ['srtt', 'srtt'],
-  ['sack', 'sack'],
-  ['flags', 'flags'],
-  ['rto', 'rto'],
-  ['snd_hiwat', 'sndHiwat'],
-  ['snd_cc', 'sndCc'],
-  ['rcv_hiwat', 'rcvHiwat'],
-  ['rcv_cc', 'rcvCc'],
-  ['inflight', 'inflight'],
-  ['segqlen', 'segqlen'],
-  ['flowid', 'flowid'],
-  ['flowtype', 'flowtype'],
-];
-
-interface Column {
+interface RowColumn {
   readonly name: string;
   readonly of: (row: JoinRow) => Value;
 }
 
-const ofSegment = (name: string, of: (s: Segment, row: JoinRow) => Value): Column => ({
+const ofSegment = (name: string, of: (s: Segment, row: JoinRow) => Value): RowColumn => ({
   name: `seg_${name}`,
   of: (row) => (row.captured === null ? null : of(row.captured.segment, row)),
 });
 
-const COLUMNS: readonly Column[] = [
-  { name: 'time', of: ({ sample }) => (sample === null ? null : logTime(sample.timeUs)) },
-  ...LINE_COLUMNS.map(([name, key]): Column => ({ name, of: ({ sample }) => sample?.[key] ?? null })),
+const ROW_COLUMNS: readonly RowColumn[] = [
+  ...COLUMNS.map(({ name, of }): RowColumn => ({ name, of: ({ sample }) => (sample === null ? null : of(sample)) })),
   ofSegment('frame', (s) => s.frame),
   ofSegment('time', captureTime),
   { name: 'diff_us', of: ({ diffUs }) => (Number.isNaN(diffUs) ? null : micros(diffUs)) },
@@ -82,7 +50,7 @@ const COLUMNS: readonly Column[] = [
 ];
 
 /** Names of the columns of CSV and NDJSON. */
-export const JOIN_COLUMNS: readonly string[] = COLUMNS.map(({ name }) => name);
+export const JOIN_COLUMNS: readonly string[] = ROW_COLUMNS.map(({ name }) => name);
 
 /** What stands before the rows; empty for NDJSON. */
 export function joinHeader(format: JoinFormat): string {
@@ -94,10 +62,9 @@ export function joinHeader(format: JoinFormat): string {
 
 /** A row, with its line end. */
 export function joinRow(format: JoinFormat, row: JoinRow): string {
-  if (format === 'csv') return `${COLUMNS.map(({ of }) => csv(of(row))).join(',')}\n`;
-  // A threshold that is not set is Infinity, which JSON does not have: null there.
+  if (format === 'csv') return `${ROW_COLUMNS.map(({ of }) => csv(of(row))).join(',')}\n`;
   if (format === 'ndjson')
-    return `${JSON.stringify(Object.fromEntries(COLUMNS.map(({ name, of }) => [name, of(row)])))}\n`;
+    return `${JSON.stringify(Object.fromEntries(ROW_COLUMNS.map(({ name, of }) => [name, of(row)])))}\n`;
   const { sample, captured } = row;
   const s = captured?.segment;
   return tableLine([
@@ -138,11 +105,11 @@ export function summaryText(sum: JoinSummary, segments: number, notes: readonly 
     ...(counts['no-connection'] > 0 ? [`${counts['no-connection']} of connections that the ${of} does not have`] : []),
   ];
   const lines = [
-    ['lines', `${sum.lines}${sum.broken > 0 ? `, and ${sum.broken} that cannot be read` : ''}`],
+    ['lines', `${sum.lines}${sum.broken.count > 0 ? `, and ${sum.broken.count} that cannot be read` : ''}`],
     ['segments', String(segments)],
     [
       'paired',
-      `${sum.pairs} (${sum.by.seq} by sequence number, ${sum.by.ack} by acknowledgment, ${sum.by.order} by order and time)`,
+      `${sum.pairs} (${sum.by.seq} by sequence number, ${sum.by.ack} by acknowledgment, ${sum.by.order} by order and count${sum.by.time > 0 ? `, ${sum.by.time} by time` : ''})`,
     ],
     ['lines unmatched', [String(lost.unmatched), ...elsewhere(lost, 'capture')].join('; ')],
     ['segments unmatched', [String(alone.unmatched), ...elsewhere(alone, 'log')].join('; ')],

@@ -116,7 +116,7 @@ export class Joiner {
         this.#extendCycle(item.timeUs);
         this.summary.disabled(item);
       } else {
-        this.summary.broken++;
+        this.summary.broken.add(item);
       }
     }
   }
