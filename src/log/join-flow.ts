@@ -6,6 +6,8 @@ import type { Sample } from './model.ts';
 
 /** Lines that decide about the base. */
 const VOTERS = 256;
+/** How far before the first segment such a line may be, µs. */
+const NEAR = 50_000;
 /** Share of the lines with an exact fact that a base must explain, else it is none. */
 const QUORUM = 0.5;
 /** The same for a base that was found before. */
@@ -149,7 +151,7 @@ export class Flow {
 /** Lines that say by a number which segment is theirs, of those in the time of the capture. */
 function voting(stream: Stream, centers: readonly number[]): Line[] {
   const center = Number.isNaN(stream.center) ? (centers[0] ?? 0) : stream.center;
-  const from = (stream.units[0]?.timeUs ?? Number.POSITIVE_INFINITY) - center;
+  const from = (stream.units[0]?.timeUs ?? Number.POSITIVE_INFINITY) - center - NEAR;
   return stream.lines.filter((line) => line.fact === EXACT && line.sample.timeUs >= from).slice(0, VOTERS);
 }
 
