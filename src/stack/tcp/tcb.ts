@@ -23,6 +23,9 @@ export class Inpcb {
   inp_flowtype = 0;
   inp_ttl = 64;
   inp_tos = 0;
+  /** What the user lets path MTU discovery do (SockOptValues.mtuDiscover): set don't-fragment; take smaller segments where ICMP asks for them. */
+  inp_df = true;
+  inp_pmtu = true;
   tp: Tcpcb | null = null;
   inp_socket: Socket | null = null;
   readonly ro: RouteCache;
