@@ -19,7 +19,7 @@ import { Accept, Connect, type CoreReply, Linger, Poll, type PollItem } from './
 import { getOption, setListener, setOption } from './options.ts';
 import { type PortOwner, PortTable, type PortWatch } from './ports.ts';
 import { type Child, Sock, type SockHost, type SockId } from './sock.ts';
-import { type Operation, Receive, Send } from './sock-io.ts';
+import { type Operation, Receive, Send, withHead } from './sock-io.ts';
 import { SOCKADDR_IN_LEN, saAddr, saFamily, saPort, sockaddrIn } from './sockaddr.ts';
 import { type OptValues, optDefaults } from './values.ts';
 
@@ -590,12 +590,4 @@ function timeout(us: number): number {
 function setFlags(sock: Sock, type: number): void {
   if (type & L.SOCK_NONBLOCK) sock.fileFlags |= L.O_NONBLOCK;
   if (type & L.SOCK_CLOEXEC) sock.fdFlags |= L.FD_CLOEXEC;
-}
-
-/** A reply of recvmsg(2): the lengths of address and control data, of which a TCP socket gives none, before the bytes. */
-function withHead(r: CoreReply): CoreReply {
-  if (r.ret < 0) return r;
-  const payload = new Uint8Array(4 + r.payload.length);
-  payload.set(r.payload, 4);
-  return { ...r, payload };
 }
