@@ -74,6 +74,9 @@ export interface Plot {
 /** Flows of a log of which points are collected at a time. A log with more is read twice: first to find those with the most samples. */
 export const FLOWS_AT_ONCE = 64;
 
+/** The time axis is no shorter, also of a single sample, µs. */
+const SHORTEST = 1000;
+
 /** TF_FASTRECOVERY of t_flags (FreeBSD's tcp_var.h). */
 const TF_FASTRECOVERY = 0x100000;
 
@@ -282,6 +285,7 @@ export async function collectPlot(sources: readonly PlotSource[], options: PlotO
     );
   }
   const ends = drawn.flatMap((p) => [p.t[0]!, p.t.at(-1)!]);
+  const from = Math.max(options.from, Math.min(0, ...ends));
   return {
     title: options.title ?? sources.map((s) => s.label).join(', '),
     fields: options.fields,
@@ -289,8 +293,8 @@ export async function collectPlot(sources: readonly PlotSource[], options: PlotO
     logs: logs.map((l) => ({ label: l.source.label, about: l.about })),
     flows,
     panels: panelsOf(options.fields, flows),
-    from: Math.max(options.from, Math.min(0, ...ends)),
-    to: Math.max(...ends),
+    from,
+    to: Math.max(from + SHORTEST, ...ends),
     notes: notesOf(logs),
   };
 }

@@ -24,6 +24,8 @@ const INNER = WIDTH - LEFT - RIGHT;
 const LETTER = 0.62;
 const INK = '#222';
 const GRID = '#ddd';
+/** Width of a point that stands alone. */
+const DOT = 2;
 /** Markers of a line, where several flows are told apart by them. */
 const MARKED = 9;
 
@@ -66,7 +68,9 @@ export function describe(plot: Plot): string {
   const panels = plot.panels.map(
     (p) => `${p.fields.map((i) => plot.fields[i]!.label).join(', ')} in ${p.shown.name} (${p.title.toLowerCase()})`,
   );
-  const flows = plot.flows.map((f) => `${f.name} of ${plot.logs[f.log]!.label}, ${f.samples} samples`);
+  const flows = plot.flows.map(
+    (f) => `${f.name} of ${plot.logs[f.log]!.label}, ${f.samples === 1 ? '1 sample' : `${f.samples} samples`}`,
+  );
   return `${panels.join('; ')} over ${Number(seconds)} seconds. ${plot.flows.length === 1 ? 'Flow' : 'Flows'}: ${flows.join('; ')}.`;
 }
 
@@ -149,8 +153,11 @@ export function linePath(p: Points, x: Scale, y: Scale): string {
       continue;
     }
     const atY = px(y.px(p.v[i]!));
-    if (lastY === '') d += `M${atX} ${atY}`;
-    else {
+    if (lastY === '') {
+      d += `M${atX} ${atY}`;
+      // A point with nothing behind it would not be seen.
+      if (i === p.t.length - 1) d += `h${DOT}`;
+    } else {
       if (atX !== lastX) d += `H${atX}`;
       if (atY !== lastY) d += `V${atY}`;
     }

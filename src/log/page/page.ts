@@ -30,6 +30,7 @@ const PRINT_WIDTH = 680;
 const PAN = 0.25;
 const ZOOM = 0.5;
 const MARKED = 9;
+const DOT = 2;
 
 const data = JSON.parse(document.getElementById('data')!.textContent!) as PageData;
 const points = data.flows.map((flow) => flow.series.map((s) => (s === null ? null : decode(s.t, s.v))));
@@ -233,8 +234,11 @@ function line(p: Points, min: number, max: number, x: (t: number) => number, y: 
   for (let i = Math.max(0, before(p, min)); i < p.t.length; i++) {
     const atX = x(p.t[i]!);
     const atY = y(p.v[i]!);
-    if (Number.isNaN(lastY)) path.moveTo(atX, atY);
-    else {
+    if (Number.isNaN(lastY)) {
+      path.moveTo(atX, atY);
+      // A point with nothing behind it would not be seen.
+      if (i === p.t.length - 1) path.lineTo(atX + DOT * uPlot.pxRatio, atY);
+    } else {
       path.lineTo(atX, lastY);
       if (!Number.isNaN(atY)) path.lineTo(atX, atY);
     }
@@ -318,6 +322,7 @@ function options(panel: PagePanel, index: number, place: HTMLElement): UPlot.Opt
     labelFont: '12px sans-serif',
     grid: { stroke: grid, width: 1 },
     ticks: { stroke: grid, width: 1 },
+    values: (_, splits, _axis, _space, step) => splits.map((v) => tickText(v, step)),
   };
   return {
     width: Math.max(300, place.clientWidth),
@@ -349,6 +354,11 @@ function options(panel: PagePanel, index: number, place: HTMLElement): UPlot.Opt
       setCursor: [(u) => readOut(index, u.cursor.left ?? -1)],
     },
   };
+}
+
+/** As many decimals as the ticks of an axis need. */
+function tickText(value: number, step: number): string {
+  return value.toFixed(Math.min(9, Math.max(0, -Math.floor(Math.log10(step) + 1e-9))));
 }
 
 /** A table of the values under the cursor: a row a flow, a column a field. It keeps away from the cursor. */
@@ -425,7 +435,7 @@ function flowItem(group: HTMLElement, flow: PageFlow, i: number): HTMLInputEleme
   box.checked = visible[i]!;
   const place = el('span', { class: 'swatch' });
   flowSwatches.push(place);
-  const count = el('small', {}, `${flow.samples.toLocaleString('en')} samples`);
+  const count = el('small', {}, `${flow.samples.toLocaleString('en')} ${flow.samples === 1 ? 'sample' : 'samples'}`);
   box.addEventListener('change', () => {
     visible[i] = box.checked;
     refresh();

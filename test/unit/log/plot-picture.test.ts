@@ -61,6 +61,10 @@ describe('a line', () => {
     expect(path([0, 2, 4, 6], [1, Number.NaN, 3, 3])).toBe('M0 90H20M40 70H60');
   });
 
+  test('shows a point that stands alone', () => {
+    expect(path([0, 2, 4, 5, 6], [1, Number.NaN, 3, Number.NaN, 4])).toBe('M0 90H20M40 70h2H50M60 60h2');
+  });
+
   test('has a value from its first to its last point', () => {
     const p = { t: Float64Array.of(1, 3), v: Float64Array.of(5, 7) };
     expect([0, 1, 2.9, 3, 3.1].map((t) => valueAt(p, t))).toEqual([Number.NaN, 5, 5, 7, Number.NaN]);
