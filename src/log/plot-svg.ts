@@ -25,7 +25,7 @@ const LETTER = 0.62;
 const INK = '#222';
 const GRID = '#ddd';
 /** Width of a point that stands alone. */
-const DOT = 2;
+const DOT = 4;
 /** Markers of a line, where several flows are told apart by them. */
 const MARKED = 9;
 

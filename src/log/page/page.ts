@@ -30,7 +30,7 @@ const PRINT_WIDTH = 680;
 const PAN = 0.25;
 const ZOOM = 0.5;
 const MARKED = 9;
-const DOT = 2;
+const DOT = 4;
 
 const data = JSON.parse(document.getElementById('data')!.textContent!) as PageData;
 const points = data.flows.map((flow) => flow.series.map((s) => (s === null ? null : decode(s.t, s.v))));
@@ -356,9 +356,11 @@ function options(panel: PagePanel, index: number, place: HTMLElement): UPlot.Opt
   };
 }
 
-/** As many decimals as the ticks of an axis need. */
+/** As many decimals as the ticks of an axis need: 0.25 has two. */
 function tickText(value: number, step: number): string {
-  return value.toFixed(Math.min(9, Math.max(0, -Math.floor(Math.log10(step) + 1e-9))));
+  let digits = 0;
+  while (digits < 9 && Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) > 1e-6) digits++;
+  return value.toFixed(digits);
 }
 
 /** A table of the values under the cursor: a row a flow, a column a field. It keeps away from the cursor. */

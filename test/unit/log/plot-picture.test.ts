@@ -62,7 +62,7 @@ describe('a line', () => {
   });
 
   test('shows a point that stands alone', () => {
-    expect(path([0, 2, 4, 5, 6], [1, Number.NaN, 3, Number.NaN, 4])).toBe('M0 90H20M40 70h2H50M60 60h2');
+    expect(path([0, 2, 4, 5, 6], [1, Number.NaN, 3, Number.NaN, 4])).toBe('M0 90H20M40 70H50M60 60h4');
   });
 
   test('has a value from its first to its last point', () => {
