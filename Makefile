@@ -75,6 +75,7 @@ docs: node_modules/.installed
 dist: node_modules/.installed
 	rm -rf dist
 	$(NODE) node_modules/typescript/bin/tsc -p tsconfig.build.json
+	-git rev-parse HEAD > dist/commit 2>/dev/null || rm -f dist/commit
 	$(NODE) node_modules/typescript/bin/tsc -p tsconfig.page.json --noEmit false --outDir dist
 	cp src/log/page/page.css dist/log/page/
 
