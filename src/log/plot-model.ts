@@ -1,6 +1,7 @@
+import { BrokenLines } from './broken.ts';
 import { LogError } from './error.ts';
-import { type FlowPattern, flowText, matches } from './flow-pattern.ts';
-import type { LogFormat, LogItem, LogReader, Sample } from './model.ts';
+import { FlowMap, flowText } from './flows.ts';
+import type { LogFormat, LogItem, LogReader, Sample, Tuple } from './model.ts';
 import { type PlotField, type Shown, shownUnit } from './plot-fields.ts';
 import { type Points, ReducedSeries } from './plot-reduce.ts';
 
@@ -9,8 +10,9 @@ export type Align = 'start' | 'flow' | 'wall';
 
 export interface PlotOptions {
   readonly fields: readonly PlotField[];
-  /** Only flows that one of these fits; empty means all. */
-  readonly flows: readonly FlowPattern[];
+  /** Which flows, and how that was said. */
+  readonly filter: (t: Tuple) => boolean;
+  readonly flows: readonly string[];
   /** Most flows of each log, 1..64; those with the most samples are taken. */
   readonly maxFlows: number;
   readonly align: Align;
@@ -134,13 +136,14 @@ class LogPoints {
   format: LogFormat = 'siftr';
   /** Time of the first sample that fits, µs; NaN before it. */
   start = Number.NaN;
-  broken = 0;
-  #firstBroken = '';
+  #broken = new BrokenLines();
   readonly #writers = new Set<string>();
   /** Some flows that do not fit, to be told when none does. */
   readonly others = new Set<string>();
-  #flows = new Map<string, FlowPoints>();
-  /** What is counted now and drawn in a second reading; null while points are collected. */
+  /** Null for flows that fit and are left out in a second reading. */
+  #known = new FlowMap<FlowPoints | null>();
+  #flows: FlowPoints[] = [];
+  /** Names of the flows that a second reading is for. */
   #chosen: ReadonlySet<string> | null = null;
   #collect = true;
   #reader: LogReader | null = null;
@@ -163,9 +166,7 @@ class LogPoints {
       this.#options.onProgress?.(reader);
       if (done === true) return;
       this.format = reader.format;
-      const first = value.find((item) => item.type === 'sample' && matches(this.#options.flows, item)) as
-        | Sample
-        | undefined;
+      const first = value.find((item) => item.type === 'sample' && this.#options.filter(item)) as Sample | undefined;
       if (first !== undefined) {
         this.start = first.timeUs;
         this.#waiting = value;
@@ -185,9 +186,10 @@ class LogPoints {
       );
     }
     this.#chosen = new Set(this.#longest().map((f) => f.name));
-    this.#flows = new Map();
+    this.#known = new FlowMap();
+    this.#flows = [];
     this.#collect = true;
-    this.broken = 0;
+    this.#broken = new BrokenLines();
     this.#reader = await this.source.open();
     this.#batches = this.#reader.batches();
     await this.#pass(zero);
@@ -208,12 +210,14 @@ class LogPoints {
   }
 
   get brokenNote(): string {
-    const rest = this.broken > 1 ? ` and ${this.broken - 1} more` : '';
-    return this.broken === 0 ? '' : `${this.source.label}: ${this.#firstBroken}${rest} could not be read`;
+    const { count, first } = this.#broken;
+    const named = first.slice(0, 3).map((b) => `${b.line} (${b.why})`);
+    const more = count > named.length ? `, and ${count - named.length} more` : '';
+    return count === 0 ? '' : `${this.source.label}: left out line ${named.join(', ')}${more}`;
   }
 
   #longest(): FlowPoints[] {
-    const all = [...this.#flows.values()].filter((f) => f.samples > 0);
+    const all = this.#flows.filter((f) => f.samples > 0);
     if (this.#chosen === null) this.leftOut = Math.max(0, all.length - this.#options.maxFlows);
     return all
       .sort((a, b) => b.samples - a.samples || a.order - b.order)
@@ -233,7 +237,7 @@ class LogPoints {
   #take(item: LogItem, zero: number): void {
     if (item.type === 'sample') this.#sample(item, zero);
     else if (item.type === 'broken') {
-      if (this.broken++ === 0) this.#firstBroken = `line ${item.line} (${item.why})`;
+      this.#broken.add(item);
     } else if (item.type === 'enable') {
       const modes = item.modes.length > 0 ? `, ${item.modes.join(', ')}` : '';
       this.#writers.add(`SIFTR ${item.siftrver} of ${item.sysname}${modes}`);
@@ -241,26 +245,36 @@ class LogPoints {
   }
 
   #sample(s: Sample, zero: number): void {
-    const name = flowText(s);
-    let flow = this.#flows.get(name);
-    if (flow === undefined) {
-      if (!matches(this.#options.flows, s)) {
-        if (this.others.size < 3) this.others.add(name);
-        return;
-      }
-      if (this.#chosen !== null && !this.#chosen.has(name)) return;
-      flow = new FlowPoints(s, name, this.#flows.size, this.#collect ? this.#options.fields.length : 0);
-      this.#flows.set(name, flow);
-      if (this.#flows.size > FLOWS_AT_ONCE && this.#collect) {
-        this.#collect = false;
-        for (const f of this.#flows.values()) f.drop();
-      }
-    }
+    const known = this.#known.get(s);
+    if (known === null) return;
+    const flow = known ?? this.#newFlow(s);
+    if (flow === null) return;
     const { align, from, to, fields } = this.#options;
     const t = s.timeUs - (align === 'flow' ? flow.start : zero);
     if (t < from || t > to) return;
     if (this.#collect) flow.add(t, s, fields);
     else flow.samples++;
+  }
+
+  /** The flow of the first sample of it; null when it is not wanted. */
+  #newFlow(s: Sample): FlowPoints | null {
+    const name = flowText(s);
+    if (!this.#options.filter(s)) {
+      if (this.others.size < 3) this.others.add(name);
+      return null;
+    }
+    if (this.#chosen !== null && !this.#chosen.has(name)) {
+      this.#known.add(s, null);
+      return null;
+    }
+    const flow = new FlowPoints(s, name, this.#flows.length, this.#collect ? this.#options.fields.length : 0);
+    this.#known.add(s, flow);
+    this.#flows.push(flow);
+    if (this.#flows.length > FLOWS_AT_ONCE && this.#collect) {
+      this.#collect = false;
+      for (const f of this.#flows) f.drop();
+    }
+    return flow;
   }
 }
 
@@ -304,7 +318,7 @@ function nothingFits(logs: readonly LogPoints[], { flows, from, to }: PlotOption
   if (logs.every((l) => Number.isNaN(l.start) && l.others.size === 0)) return `${names}: no sample in it`;
   const some = [...new Set(logs.flatMap((l) => [...l.others]))].slice(0, 3).join(' ');
   if (logs.every((l) => Number.isNaN(l.start))) {
-    return `--flow ${flows.map((f) => f.text).join(' ')}: no flow of ${names} fits; there are ${some}`;
+    return `--flow ${flows.join(' ')}: no flow of ${names} fits; there are ${some}`;
   }
   return `no sample of ${names} lies between --from ${from / 1e6} and --to ${to / 1e6}; both are seconds from the beginning of the time axis`;
 }

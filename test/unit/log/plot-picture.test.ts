@@ -16,6 +16,7 @@ async function plotOf(names: string, ...values: [timeUs: number, cwnd: number, f
   const items = values.map(([timeUs, cwnd, flags]) => sample({ timeUs, cwnd, srtt: 40_000, flags: flags ?? null }));
   return collectPlot([sourceOf(items)], {
     fields: PLOT_FIELDS.filter((f) => names.split(',').includes(f.name)),
+    filter: () => true,
     flows: [],
     maxFlows: 8,
     align: 'start',
