@@ -30,7 +30,7 @@ const PRINT_WIDTH = 680;
 const PAN = 0.25;
 const ZOOM = 0.5;
 const MARKED = 9;
-const DOT = 4;
+const DOT = 3;
 
 const data = JSON.parse(document.getElementById('data')!.textContent!) as PageData;
 const points = data.flows.map((flow) => flow.series.map((s) => (s === null ? null : decode(s.t, s.v))));
@@ -202,29 +202,38 @@ function draw(chart: Chart): void {
     ctx.lineWidth = data.widths[field % data.widths.length]! * ratio;
     ctx.setLineDash(data.dashes[field % data.dashes.length]!.map((d) => d * ratio));
     ctx.stroke(line(p, min, max, x, y));
-    ctx.setLineDash([]);
-    if (!single()) markers(p, flow, x, y);
   });
+  // Markers may reach over the edge.
   ctx.restore();
-
-  function markers(p: Points, flow: number, toX: (t: number) => number, toY: (v: number) => number): void {
+  if (single()) return;
+  eachLine(chart, (p, flow, field) => {
     const shape = new Path2D(data.markers[flow % data.markers.length]!);
-    const span = (max - min) / MARKED;
-    const shift = ((flow + 0.5) / data.flows.length) * span;
-    ctx.fillStyle = isDark() ? '#161616' : '#fff';
-    ctx.lineWidth = 1.5;
-    for (let k = 0; k < MARKED; k++) {
-      const t = min + k * span + shift;
-      const v = valueAt(p, t);
-      if (Number.isNaN(v)) continue;
+    for (const t of marked(p, flow, min, max)) {
       ctx.save();
-      ctx.translate(toX(t), toY(v));
+      ctx.translate(x(t), y(valueAt(p, t)));
       ctx.scale(ratio, ratio);
+      ctx.lineWidth = 1.5;
+      ctx.strokeStyle = colour(flow, field);
+      ctx.fillStyle = isDark() ? '#161616' : '#fff';
       ctx.fill(shape);
       ctx.stroke(shape);
       ctx.restore();
     }
+  });
+}
+
+/** Times at which a line has markers: some places of the chart, those of each flow elsewhere, or the last point where it lies between them. */
+function marked(p: Points, flow: number, min: number, max: number): number[] {
+  const span = (max - min) / MARKED;
+  const shift = ((flow + 0.5) / data.flows.length) * span;
+  const at: number[] = [];
+  for (let k = 0; k < MARKED; k++) {
+    const t = min + k * span + shift;
+    if (!Number.isNaN(valueAt(p, t))) at.push(t);
   }
+  if (at.length > 0) return at;
+  const last = p.t[p.v.findLastIndex((v) => !Number.isNaN(v))]!;
+  return last >= min && last <= max ? [last] : [];
 }
 
 /** A line of steps: a value holds until the next sample. */
@@ -237,7 +246,10 @@ function line(p: Points, min: number, max: number, x: (t: number) => number, y: 
     if (Number.isNaN(lastY)) {
       path.moveTo(atX, atY);
       // A point with nothing behind it would not be seen.
-      if (i === p.t.length - 1) path.lineTo(atX + DOT * uPlot.pxRatio, atY);
+      if (i === p.t.length - 1) {
+        path.moveTo(atX - DOT, atY);
+        path.lineTo(atX + DOT, atY);
+      }
     } else {
       path.lineTo(atX, lastY);
       if (!Number.isNaN(atY)) path.lineTo(atX, atY);
