@@ -42,7 +42,7 @@ export function logPlotCommand(): Command {
     .argument('<log...>', 'logs to draw over each other, plain or compressed; - is standard input')
     .addOption(new Option('-o, --output <FILE>', 'where to write; .html, .svg or .png says what; - is standard output'))
     .addOption(new Option('--format <FORMAT>', 'html, svg or png, whatever the name of the file ends with'))
-    .addOption(new Option('--max-flows <N>', 'flows of each log, those with the most samples (default: 8; html 32)'))
+    .addOption(new Option('--max-flows <N>', 'flows of each log, the busiest ones (default: 8; html 32)'))
     .addOption(
       new Option(
         '--fields <LIST>',

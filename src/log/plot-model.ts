@@ -13,7 +13,7 @@ export interface PlotOptions {
   /** Which flows, and how that was said. */
   readonly filter: (t: Tuple) => boolean;
   readonly flows: readonly string[];
-  /** Most flows of each log, 1..64; those with the most samples are taken. */
+  /** Most flows of each log, 1..64; the busiest are taken, in which cwnd, srtt or bytes in flight changed most often. */
   readonly maxFlows: number;
   readonly align: Align;
   /** Part of the time axis, µs from its beginning. */
@@ -73,7 +73,7 @@ export interface Plot {
   readonly notes: readonly string[];
 }
 
-/** Flows of a log of which points are collected at a time. A log with more is read twice: first to find those with the most samples. */
+/** Flows of a log of which points are collected at a time. A log with more is read twice: first to find the busiest. */
 export const FLOWS_AT_ONCE = 64;
 
 /** The time axis is no shorter, also of a single sample, µs. */
@@ -89,6 +89,11 @@ class FlowPoints {
   readonly order: number;
   readonly start: number;
   samples = 0;
+  /** Samples that told something new: in polls, idle connections have as many samples as busy ones. */
+  changes = 0;
+  #cwnd: number | null = null;
+  #srtt: number | null = null;
+  #inflight: number | null = null;
   series: ReducedSeries[];
   readonly #said: boolean[];
   #flagged = false;
@@ -103,8 +108,16 @@ class FlowPoints {
     this.recovery = new ReducedSeries();
   }
 
-  add(t: number, s: Sample, fields: readonly PlotField[]): void {
+  count(s: Sample): void {
     this.samples++;
+    if (s.cwnd === this.#cwnd && s.srtt === this.#srtt && s.inflight === this.#inflight) return;
+    this.changes++;
+    this.#cwnd = s.cwnd;
+    this.#srtt = s.srtt;
+    this.#inflight = s.inflight;
+  }
+
+  add(t: number, s: Sample, fields: readonly PlotField[]): void {
     for (let i = 0; i < fields.length; i++) {
       const v = s[fields[i]!.key] as number | null;
       const drawn = v !== null && Number.isFinite(v);
@@ -182,10 +195,10 @@ class LogPoints {
     if (this.#collect) return;
     if (!this.source.again) {
       throw new LogError(
-        `${this.source.label}: more than ${FLOWS_AT_ONCE} flows, and a pipe cannot be read twice to find the longest; write it to a file, or choose with --flow`,
+        `${this.source.label}: more than ${FLOWS_AT_ONCE} flows, and a pipe cannot be read twice to find the busiest; write it to a file, or choose with --flow`,
       );
     }
-    this.#chosen = new Set(this.#longest().map((f) => f.name));
+    this.#chosen = new Set(this.#busiest().map((f) => f.name));
     this.#known = new FlowMap();
     this.#flows = [];
     this.#collect = true;
@@ -197,7 +210,7 @@ class LogPoints {
 
   /** The flows to be drawn, in the order of their first samples. */
   flows(log: number): PlotFlow[] {
-    return this.#longest().map((f) => f.toFlow(log));
+    return this.#busiest().map((f) => f.toFlow(log));
   }
 
   /** Flows that fit and are not drawn. */
@@ -216,11 +229,11 @@ class LogPoints {
     return count === 0 ? '' : `${this.source.label}: left out line ${named.join(', ')}${more}`;
   }
 
-  #longest(): FlowPoints[] {
+  #busiest(): FlowPoints[] {
     const all = this.#flows.filter((f) => f.samples > 0);
     if (this.#chosen === null) this.leftOut = Math.max(0, all.length - this.#options.maxFlows);
     return all
-      .sort((a, b) => b.samples - a.samples || a.order - b.order)
+      .sort((a, b) => b.changes - a.changes || a.order - b.order)
       .slice(0, this.#options.maxFlows)
       .sort((a, b) => a.order - b.order);
   }
@@ -252,8 +265,8 @@ class LogPoints {
     const { align, from, to, fields } = this.#options;
     const t = s.timeUs - (align === 'flow' ? flow.start : zero);
     if (t < from || t > to) return;
+    flow.count(s);
     if (this.#collect) flow.add(t, s, fields);
-    else flow.samples++;
   }
 
   /** The flow of the first sample of it; null when it is not wanted. */
@@ -361,7 +374,7 @@ function notesOf(logs: readonly LogPoints[]): string[] {
     const notes = log.brokenNote === '' ? [] : [log.brokenNote];
     if (Number.isNaN(log.start)) notes.push(`${label}: no sample fits, nothing of it is drawn`);
     if (log.leftOut > 0) {
-      const flows = log.leftOut === 1 ? '1 flow with fewer samples is' : `${log.leftOut} flows with fewer samples are`;
+      const flows = log.leftOut === 1 ? '1 less busy flow is' : `${log.leftOut} less busy flows are`;
       notes.push(`${label}: ${flows} not drawn; choose with --flow or --max-flows`);
     }
     return notes;

@@ -149,15 +149,13 @@ describe('what a plot shows of its logs', () => {
         Array.from({ length: i + 1 }, (_, k) => at(k, 1000 * i + k, { fport: i + 1 })),
       ).flat();
 
-    test('those with the most samples are drawn, in the order of their first samples, and the others are counted', async () => {
+    test('the busiest are drawn, in the order of their first samples, and the others are counted', async () => {
       const plot = await collectPlot([sourceOf(items(5))], options('cwnd', { maxFlows: 2 }));
       expect(plot.flows.map((f) => [f.name.split(';').at(-1), f.samples])).toEqual([
         ['4', 4],
         ['5', 5],
       ]);
-      expect(plot.notes).toEqual([
-        'a.log: 3 flows with fewer samples are not drawn; choose with --flow or --max-flows',
-      ]);
+      expect(plot.notes).toEqual(['a.log: 3 less busy flows are not drawn; choose with --flow or --max-flows']);
     });
 
     test(`a log of more than ${FLOWS_AT_ONCE} is read twice, and what is drawn is whole`, async () => {
@@ -167,7 +165,14 @@ describe('what a plot shows of its logs', () => {
       expect(plot.flows.map((f) => f.samples)).toEqual([FLOWS_AT_ONCE + 10]);
       expect(plot.flows[0]!.series[0]!.t.length).toBe(FLOWS_AT_ONCE + 10);
       expect(plot.notes).toHaveLength(1);
-      expect(plot.notes[0]).toContain(`${FLOWS_AT_ONCE + 9} flows with fewer samples`);
+      expect(plot.notes[0]).toContain(`${FLOWS_AT_ONCE + 9} less busy flows`);
+    });
+
+    test('one in which nothing changes is not busy, however often it was polled', async () => {
+      const idle = [0, 1, 2, 3].map((t) => at(t, 14_480));
+      const busy = [1, 2, 3].map((t) => at(t, 1000 * t, { fport: 2 }));
+      const plot = await collectPlot([sourceOf([...idle, ...busy])], options('cwnd', { maxFlows: 1 }));
+      expect(plot.flows.map((f) => f.name)).toEqual(['192.0.2.1;5001-192.0.2.2;2']);
     });
 
     test('a pipe of more cannot be drawn', async () => {
