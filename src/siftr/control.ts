@@ -1,6 +1,15 @@
 import { siftrs } from '../metrics/layout.ts';
 import { type CycleCounts, cycleCounts, disableLine, enableLine, type SiftrIdent, totalSkipped } from './format.ts';
-import { findKnob, PREFIX, readKnob, type SiftrKnob, wholeNumber, writeKnob } from './knobs.ts';
+import {
+  FLOW_FILTER,
+  findKnob,
+  PREFIX,
+  readKnob,
+  type SiftrKnob,
+  wholeNumber,
+  writeFlowFilter,
+  writeKnob,
+} from './knobs.ts';
 import {
   atLineStart,
   closeLog,
@@ -11,6 +20,7 @@ import {
   SiftrError,
   writeText,
 } from './logfile.ts';
+import { identOf } from './modes.ts';
 import type { CycleEnd } from './writer.ts';
 import type { WriterPort } from './writer-port.ts';
 
@@ -71,6 +81,8 @@ export class SiftrControl {
   #last: Promise<unknown>;
   /** Knobs that are no words (src/siftr/knobs.ts has those that are), by name. */
   readonly #handlers: ReadonlyMap<string, Handler>;
+  /** `net.inet.siftr.flow_filter`. */
+  #flowFilter: string;
 
   constructor(options: SiftrControlOptions) {
     this.#o = options;
@@ -81,6 +93,7 @@ export class SiftrControl {
     this.#enableUs = 0;
     this.#start = this.#read();
     this.#last = Promise.resolve();
+    this.#flowFilter = '';
     this.#handlers = new Map<string, Handler>([
       [
         `${PREFIX}enabled`,
@@ -90,6 +103,7 @@ export class SiftrControl {
             await (wholeNumber(`${PREFIX}enabled`, value, 0, 1) === 1 ? this.enable() : this.disable()),
         },
       ],
+      [FLOW_FILTER, { get: () => this.#flowFilter, set: async (value) => this.#setFlowFilter(String(value)) }],
       [`${PREFIX}logfile`, { get: () => this.#logfile, set: (value) => this.setLogfile(String(value)) }],
     ]);
     options.writer.onLimit = (fd) => void this.#limitReached(fd);
@@ -168,6 +182,11 @@ export class SiftrControl {
     writeKnob(knob, this.#o.cfg, value);
   }
 
+  #setFlowFilter(text: string): void {
+    writeFlowFilter(this.#o.cfg, text);
+    this.#flowFilter = text;
+  }
+
   #handler(name: string): Handler {
     const handler = this.#handlers.get(name);
     if (handler === undefined) throw new SiftrError('ENOENT', `unknown oid '${name}'`);
@@ -191,7 +210,7 @@ export class SiftrControl {
         );
       }
       this.#enableUs = o.nowUs();
-      const text = (atLineStart(log) ? '' : '\n') + enableLine(this.#enableUs, o.ident);
+      const text = (atLineStart(log) ? '' : '\n') + enableLine(this.#enableUs, identOf(o.ident, o.cfg));
       writeText(log, text);
       this.#start = this.#read();
       this.#limit = this.#limitOf(log);
@@ -251,7 +270,7 @@ export class SiftrControl {
     const old = this.#log;
     if (old === null || fileIdAt(this.#logfile) === old.id) return;
     const log = this.#open(this.#logfile);
-    const text = log.size === 0 ? enableLine(this.#enableUs, this.#o.ident) : '';
+    const text = log.size === 0 ? enableLine(this.#enableUs, identOf(this.#o.ident, this.#o.cfg)) : '';
     try {
       writeText(log, text);
     } catch (err) {

@@ -96,6 +96,7 @@ const anyRecord: fc.Arbitrary<Required<RecordValues>> = fc.record({
   rcv_cc: u32,
   inflight: u32,
   segqlen: u32,
+  nth: u32,
 });
 
 describe('the lines of a SIFTR log', () => {
