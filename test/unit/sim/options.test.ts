@@ -185,6 +185,15 @@ describe('the plan of an experiment', () => {
     [{ sysctl: ['net.inet.tcp.nothing=1'] }, "--sysctl net.inet.tcp.nothing=1: unknown oid 'net.inet.tcp.nothing'"],
     [{ sysctl: ['net.inet.tcp.sack.enable=7'] }, '--sysctl net.inet.tcp.sack.enable=7: '],
     [{ sysctl: ['net.inet.siftr.enabled=1'] }, '--sysctl net.inet.siftr.enabled=1: use --siftr-log FILE'],
+    [
+      { sysctl: ['net.inet.siftr.ppl=0'] },
+      '--sysctl net.inet.siftr.ppl=0: allowed is a whole number from 1 to 4294967295',
+    ],
+    [{ sysctl: ['net.inet.siftr.hook=udp'] }, '--sysctl net.inet.siftr.hook=udp: no value of it; allowed: ip, tcp'],
+    [
+      { sysctl: ['net.inet.siftr.flow_filter=x'] },
+      '--sysctl net.inet.siftr.flow_filter=x: allowed is at most 64 of laddr;',
+    ],
     [{ siftrLog: '-', pcap: '-' }, '--pcap -: standard output takes --siftr-log already'],
     [{ warmup: '10s' }, '--warmup 10s: before the end of --time'],
     [{ snaplen: -1 }, '--snaplen -1: allowed is a whole number'],
