@@ -295,6 +295,31 @@ describe('hook=tcp (spec/siftr.md section 14 item 5)', () => {
     expect(tcp.tap).toBeNull();
   });
 
+  test('a segment that was seen and then refused by IP has its line, with nothing in flight', () => {
+    const t = connected();
+    const c0 = t.client.rows.length;
+    const { pfil } = t.net.a.st;
+    // Nearer the wire than SIFTR: makes a large packet longer than the link takes.
+    const hook = {
+      mod: 'test',
+      rul: 'longer',
+      type: 'inet' as const,
+      flags: 0,
+      mbuf: (m: { len: number }) => {
+        if (m.len > 1000) m.len += 600;
+        return 0 as const;
+      },
+    };
+    pfil.addHook(hook);
+    pfil.link(pfil.inet, hook, { out: true });
+    t.user.sendAll(pattern(1400), false);
+    expect(t.client.rows.slice(c0).map((r) => [r.dir, r.inflight])).toEqual([['o', 0]]);
+    pfil.removeHook(hook);
+    t.net.run(5 * SECOND);
+    expect(t.peer.received).toBe(1400);
+    expect(t.client.rows).toHaveLength(t.client.expected);
+  });
+
   test('a mode of the cycle: connections that are there when it begins are followed, and none any more when it has ended', () => {
     const net = new TwoStacks();
     const accepted: Recorder[] = [];
@@ -363,6 +388,15 @@ describe('whole transfers with hook=tcp, beside what the segments say', () => {
       expect(t.client.rows.length).toBeGreaterThan(300);
     },
   );
+
+  test('what tcpOutput does before it sends shows from the outbound line on: the send buffer grows there, not with the ACK', () => {
+    const { rows } = run(7, 0).client;
+    expect(new Set(rows.map((r) => r.sndHiwat)).size).toBeGreaterThan(3);
+    // But for the SYN-ACK, which rounds it to whole segments.
+    for (let i = 1; i < rows.length; i++) {
+      if (rows[i]!.dir === 'i') expect(rows[i]!.sndHiwat, `line ${i}`).toBe(rows[i - 1]!.sndHiwat);
+    }
+  });
 
   test.each([
     ['without loss', 0],

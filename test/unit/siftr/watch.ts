@@ -17,6 +17,7 @@ export interface Row {
   sndWnd: number;
   state: number;
   flags: number;
+  sndHiwat: number;
   sndCc: number;
   inflight: number;
   flowid: string;
@@ -64,6 +65,7 @@ export class Watch {
           sndWnd: n(10),
           state: n(14),
           flags: n(18),
+          sndHiwat: n(20),
           sndCc: n(21),
           inflight: n(24),
           flowid: f[25]!,
