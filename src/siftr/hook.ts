@@ -21,8 +21,11 @@ import {
 } from '../stack/tcp/tcpcb.ts';
 import { Ages } from './ages.ts';
 import { FlowFilter } from './flow-filter.ts';
+import { type CycleCounts, cycleCounts } from './format.ts';
 import {
   KIND_FLOWTYPE_SHIFT,
+  KIND_GEN_SHIFT,
+  KIND_GONE,
   KIND_NTH_DIR,
   KIND_OUT,
   R_F0,
@@ -74,13 +77,14 @@ export class SiftrHook implements PfilHook, TcpTap {
   readonly #cnt: Float64Array;
   readonly #dv: DataView;
   readonly #cfg: Int32Array;
-  readonly #ring: RecordProducer;
-  readonly #words: Int32Array;
+  #ring: RecordProducer;
+  #words: Int32Array;
   #snapshot: Snapshot;
   readonly #key: FlowKey;
   readonly #flows: FlowFilter;
   readonly #ages: Ages;
   readonly #trace: TcpTraceFn;
+  readonly #gone: (inp: Inpcb) => void;
   #hooked: boolean;
   /** `net.inet.siftr.strict`, and `hook=tcp`: of the cycle. */
   #strict: boolean;
@@ -128,6 +132,7 @@ export class SiftrHook implements PfilHook, TcpTap {
     this.#flows = new FlowFilter(cfg);
     this.#ages = new Ages(st.cnt);
     this.#trace = (tp, act) => this.#traced(tp, act);
+    this.#gone = (inp) => this.#noteGone(inp);
     this.#hooked = false;
     this.#strict = false;
     this.#tcp = false;
@@ -155,14 +160,15 @@ export class SiftrHook implements PfilHook, TcpTap {
     this.#strict = cfg[CFG_STRICT] !== 0;
     this.#tcp = !this.#strict && cfg[CFG_HOOK] !== 0;
     this.#snapshot = makeSnapshot(!this.#strict && cfg[CFG_INFLIGHT] !== 0);
-    this.#cycle = (this.#cycle + 1) | 0;
-    this.#mark = M_SIFTR | ((1 + ((this.#cycle >>> 0) % 255)) << M_SIFTR_CYCLE_SHIFT);
+    this.#nextCycle();
     this.#lastSec = Math.floor(enableUs / 1e6);
     this.#lastUsec = Math.floor(enableUs - this.#lastSec * 1e6);
+    this.#ring.resetHigh();
     this.#readClock();
     const { pfil, tcp } = this.#st;
     pfil.addHook(this);
     pfil.link(pfil.inet, this, { in: true, out: true });
+    tcp.gone = this.#gone;
     if (this.#tcp) {
       traceAdd(this.#st, this.#trace);
       tcp.tap = this;
@@ -175,18 +181,55 @@ export class SiftrHook implements PfilHook, TcpTap {
     if (!this.#hooked) return;
     const { pfil, tcp } = this.#st;
     pfil.removeHook(this);
+    tcp.gone = null;
     if (this.#tcp) {
       tcp.tap = null;
       traceRemove(this.#st, this.#trace);
-      // IP dropped them, or somebody holds them: no connection has had them in this cycle.
-      this.#cnt[siftrs.siftrs_nskip_in_inpcb]! += this.#open;
-      this.#open = 0;
-      this.#due = false;
-      this.#dueTp = null;
+      this.#settle();
       this.#sending = null;
       this.#dropTp = null;
     }
     this.#hooked = false;
+  }
+
+  /** The packets of this cycle that are still open: IP dropped them, or somebody holds them, and no connection has had them in it. */
+  #settle(): void {
+    this.#cnt[siftrs.siftrs_nskip_in_inpcb]! += this.#open;
+    this.#open = 0;
+    this.#due = false;
+    this.#dueTp = null;
+  }
+
+  /** From here on packets are of another cycle: marked so, and numbered from 1. */
+  #nextCycle(): void {
+    this.#cycle = (this.#cycle + 1) | 0;
+    this.#mark = M_SIFTR | ((1 + ((this.#cycle >>> 0) % 255)) << M_SIFTR_CYCLE_SHIFT);
+  }
+
+  /**
+   * Ends a cycle and begins the next one between two packets: what was recorded before is the old one's, no record after is earlier than the
+   * new one's enable time.
+   * @param enableUs time of the new enable line, wall µs
+   * @returns this shard's counters at the cut
+   */
+  cut(enableUs: number): CycleCounts {
+    const sec = Math.floor(enableUs / 1e6);
+    const usec = Math.floor(enableUs - sec * 1e6);
+    if (sec > this.#lastSec || (sec === this.#lastSec && usec > this.#lastUsec)) {
+      this.#lastSec = sec;
+      this.#lastUsec = usec;
+    }
+    this.#settle();
+    this.#nextCycle();
+    this.#ring.cut();
+    return cycleCounts([this.#cnt]);
+  }
+
+  /** Records go to another ring from now on. @param ring memory of `createRing`; called while not hooked */
+  setRing(ring: SharedArrayBuffer): void {
+    if (this.#hooked) throw new Error('SIFTR: a ring is changed between cycles only');
+    this.#ring = new RecordProducer(ring);
+    this.#words = this.#ring.words;
   }
 
   /** Outbound records were made since `batchEnd`. */
@@ -282,16 +325,18 @@ export class SiftrHook implements PfilHook, TcpTap {
 
     const ring = this.#ring;
     const r = ring.reserve();
+    cnt[siftrs.siftrs_queue_high_water] = ring.high;
     if (ring.wantWake) {
       ring.wantWake = false;
       wakeWriter(this.#cfg);
     }
     if (r < 0) {
       cnt[out ? siftrs.siftrs_nskip_out_malloc : siftrs.siftrs_nskip_in_malloc]!++;
+      cnt[out ? siftrs.siftrs_queue_drops_out : siftrs.siftrs_queue_drops_in]!++;
       return;
     }
     const w = this.#words;
-    const kind = (out ? KIND_OUT : 0) | (inp.inp_flowtype << KIND_FLOWTYPE_SHIFT);
+    const kind = (out ? KIND_OUT : 0) | (inp.inp_flowtype << KIND_FLOWTYPE_SHIFT) | (inp.inp_gencnt << KIND_GEN_SHIFT);
     if (this.#cfg[CFG_PPL_DIR] === 0) {
       w[r + R_KIND] = kind;
       w[r + R_NTH] = inp.siftr_in + inp.siftr_out;
@@ -299,6 +344,18 @@ export class SiftrHook implements PfilHook, TcpTap {
       w[r + R_KIND] = kind | KIND_NTH_DIR;
       w[r + R_NTH] = out ? inp.siftr_out : inp.siftr_in;
     }
+    this.#name(w, r, inp);
+    inp.siftr_known = true;
+    const so = inp.inp_socket;
+    if (so === null) this.#snapshot(w, r, tp, NO_SOCKBUF, NO_SOCKBUF);
+    else this.#snapshot(w, r, tp, so.so_snd, so.so_rcv);
+    w[r + R_STATE] = state;
+    this.#stamp(w, r, out, time);
+    ring.commit();
+  }
+
+  /** Which connection a record is of. */
+  #name(w: Int32Array, r: number, inp: Inpcb): void {
     w[r + R_L0] = inp.l0;
     w[r + R_L0 + 1] = inp.l1;
     w[r + R_L0 + 2] = inp.l2;
@@ -309,12 +366,6 @@ export class SiftrHook implements PfilHook, TcpTap {
     w[r + R_F0 + 3] = inp.f3;
     w[r + R_PORTS] = (inp.lport << 16) | inp.fport;
     w[r + R_FLOWID] = inp.inp_flowid;
-    const so = inp.inp_socket;
-    if (so === null) this.#snapshot(w, r, tp, NO_SOCKBUF, NO_SOCKBUF);
-    else this.#snapshot(w, r, tp, so.so_snd, so.so_rcv);
-    w[r + R_STATE] = state;
-    this.#stamp(w, r, out, time);
-    ring.commit();
   }
 
   /** A segment comes to TCP (hook=tcp). */
@@ -373,6 +424,20 @@ export class SiftrHook implements PfilHook, TcpTap {
     this.#due = false;
     this.#dueTp = null;
     this.#record(tp.t_inpcb!, tp, false, this.#dueTime);
+  }
+
+  /** Leaves a note for the writer that a connection is gone. Where the ring is full the writer keeps its entry until the cycle ends. */
+  #noteGone(inp: Inpcb): void {
+    if (!inp.siftr_known) return;
+    inp.siftr_known = false;
+    const r = this.#ring.reserve();
+    if (r < 0) return;
+    const w = this.#words;
+    w[r + R_KIND] = KIND_GONE | (inp.inp_gencnt << KIND_GEN_SHIFT);
+    this.#name(w, r, inp);
+    w[r + R_SEC] = this.#lastSec;
+    w[r + R_USEC] = this.#lastUsec;
+    this.#ring.commit();
   }
 
   /**

@@ -3,9 +3,12 @@ import { FLOW_FILTER_ALLOWED, parseFlowFilter, storeFlowFilter } from './flow-fi
 import { SiftrError } from './logfile.ts';
 import {
   CFG_CWND_FILTER,
+  CFG_FLOW_LIST_MAX,
+  CFG_FLOW_MAX,
   CFG_HOOK,
   CFG_INFLIGHT,
   CFG_IPMODE,
+  CFG_LOGFILE_MARKERS,
   CFG_PORT_FILTER,
   CFG_PPL,
   CFG_PPL_DIR,
@@ -29,6 +32,9 @@ export interface SiftrKnob {
 
 /** Every knob that is a word. The others (`enabled`, `logfile`, …) are carried out by SiftrControl. */
 export const KNOBS: readonly SiftrKnob[] = [
+  { name: `${PREFIX}logfile_markers`, cfg: CFG_LOGFILE_MARKERS },
+  { name: `${PREFIX}flow_max`, cfg: CFG_FLOW_MAX },
+  { name: `${PREFIX}flow_list_max_bytes`, cfg: CFG_FLOW_LIST_MAX },
   // Before those that depend on it.
   { name: `${PREFIX}strict`, cfg: CFG_STRICT, idle: true },
   {

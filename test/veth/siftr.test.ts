@@ -149,8 +149,21 @@ describe.skipIf(missing !== '')('SIFTR on a veth pair', () => {
       const lines = Math.floor(records / 10);
       expect(parse(file('ppl.log'), records - lines).data).toBe(lines);
 
-      // A switch while enabled: the cycle's first line is in the old file, its last one in the new.
+      // A switch while enabled: a whole cycle in either file, each with its own flow and its own sum.
       await set(x, 'ppl', 1);
+      await set(x, 'logfile', file('first.log'));
+      await set(x, 'enabled', 1);
+      await get(lab);
+      await quiet(x);
+      await set(x, 'logfile', file('second.log'));
+      await get(lab);
+      await set(x, 'enabled', 0);
+      const cycles = [parse(file('first.log')), parse(file('second.log'))];
+      expect(cycles.map((c) => c.listed.length)).toEqual([1, 1]);
+      expect(cycles[0]!.listed).not.toEqual(cycles[1]!.listed);
+
+      // As in FreeBSD: the cycle's first line is in the old file, its last one in the new.
+      await set(x, 'logfile_markers', 0);
       await set(x, 'logfile', file('one.log'));
       await set(x, 'enabled', 1);
       await get(lab);
@@ -178,7 +191,7 @@ describe.skipIf(missing !== '')('SIFTR on a veth pair', () => {
       expect(name.stdout.trim()).toBe(`net.inet.siftr.logfile: ${file('two.log')}`);
       expect(await x.stop()).toBe(0);
       const wrote = x.lines.find((line) => line.includes('SIFTR wrote'));
-      expect(wrote).toMatch(new RegExp(` lines to ${file('two.log')} and 4 files before it, skipped \\d+$`));
+      expect(wrote).toMatch(new RegExp(` lines to ${file('two.log')} and 6 files before it, skipped \\d+$`));
     });
   });
 

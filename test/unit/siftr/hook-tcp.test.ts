@@ -295,6 +295,34 @@ describe('hook=tcp (spec/siftr.md section 14 item 5)', () => {
     expect(tcp.tap).toBeNull();
   });
 
+  test('a cut between two cycles settles what is open: each packet is of one cycle, and numbers begin again (section 14 items 7 and 9)', () => {
+    const p = new ScriptedPeer({}).listen();
+    const watch = new Watch(p.host, TCP);
+    const { st } = p.host;
+    p.send({ flags: 'S', mss: 1460 });
+    p.one();
+    p.send({ flags: 'A', seq: 1, ack: 1 });
+    const input = st.protosw[6]!;
+    const held: Parameters<typeof input>[1][] = [];
+    st.protosw[6] = (_st, m) => void held.push(m);
+    p.send({ flags: 'A', seq: 1, ack: 1, data: [1, 2, 3] });
+    // Two of the handshake, the ACK that ended it, and the one that is held.
+    const before = watch.hook.cut(st.clock.wallUs());
+    expect(before).toMatchObject({ numIn: 3, numOut: 1, skippedInpcbIn: 2, skippedInpcbOut: 1 });
+    expect(watch.writer.end(() => false).lines).toBe(1);
+    watch.begin();
+    st.protosw[6] = input;
+    for (const m of held) input(st, m);
+    p.send({ flags: 'A', seq: 4, ack: 1, data: [4] });
+    watch.hook.unhook();
+    const after = watch.counted;
+    expect(after['n_in']! - before.numIn).toBe(1);
+    expect(after['nskip_in_inpcb']! - before.skippedInpcbIn).toBe(0);
+    // The held one has no line; the one behind it has, and what it was answered with.
+    expect(watch.rows.filter((r) => r.dir === 'i')).toHaveLength(2);
+    expect(watch.rows).toHaveLength(watch.expected);
+  });
+
   test('a segment that was seen and then refused by IP has its line, with nothing in flight', () => {
     const t = connected();
     const c0 = t.client.rows.length;

@@ -39,12 +39,17 @@ export class Watch {
     writeKnobs(this.cfg, new Map(Object.entries(knobs).map(([leaf, value]) => [PREFIX + leaf, value])));
     this.hook = new SiftrHook(side.st, ring, this.cfg);
     this.writer = new SiftrWriter([ring], this.cfg, new Float64Array(COUNTER_SLOTS));
+    this.begin();
+    this.hook.hook(side.st.clock.wallUs());
+  }
+
+  /** A cycle of the writer begins; lines go on in `text`. */
+  begin(): void {
     const write = (buf: Uint8Array, off: number, len: number): number => {
       this.text += new TextDecoder().decode(buf.slice(off, off + len));
       return len;
     };
     this.writer.begin({ write }, Infinity);
-    this.hook.hook(side.st.clock.wallUs());
   }
 
   get rows(): Row[] {

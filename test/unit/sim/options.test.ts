@@ -194,6 +194,14 @@ describe('the plan of an experiment', () => {
       { sysctl: ['net.inet.siftr.flow_filter=x'] },
       '--sysctl net.inet.siftr.flow_filter=x: allowed is at most 64 of laddr;',
     ],
+    [
+      { sysctl: ['net.inet.siftr.qlen=1024'] },
+      '--sysctl net.inet.siftr.qlen=1024: has no effect in a simulation, whose log is one file and never waits',
+    ],
+    [
+      { siftrLog: 's.log', pcap: 's.log.meta.json' },
+      '--pcap s.log.meta.json: --siftr-log is written there; give each a file of its own',
+    ],
     [{ siftrLog: '-', pcap: '-' }, '--pcap -: standard output takes --siftr-log already'],
     [{ warmup: '10s' }, '--warmup 10s: before the end of --time'],
     [{ snaplen: -1 }, '--snaplen -1: allowed is a whole number'],
