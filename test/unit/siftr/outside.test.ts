@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readSiftr } from '../../../src/log/index.ts';
 import { COUNTER_SLOTS, siftrs } from '../../../src/metrics/layout.ts';
 import { parseAddress } from '../../../src/siftr/address.ts';
 import { SiftrControl } from '../../../src/siftr/control.ts';
@@ -13,6 +14,7 @@ import { createRing, RecordProducer } from '../../../src/siftr/record.ts';
 import { createSiftrShared } from '../../../src/siftr/shared.ts';
 import { SiftrWriter } from '../../../src/siftr/writer.ts';
 import { startWriterThread } from '../../../src/siftr/writer-port.ts';
+import { FixedReader, readTable } from '../../lab/siftr-readers.ts';
 import { MAN_DATA_VALUES, push, tuple } from './records.ts';
 
 const PARSER = join(import.meta.dirname, '../../fixtures/parse_siftr.py');
@@ -169,6 +171,20 @@ describe.skipIf(noPython)(
         '2001:db8::1:0:0:1,32291,fe80::1,5001',
         '1:0:2:0:3::5,32291,ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff,5001',
       ]);
+      // The reader with fixed places for keys, addresses and flows, the one that sees a table, and our own.
+      const fixed = new FixedReader();
+      const byPlaces = fixed.read(six);
+      fixed.remove();
+      expect(byPlaces.err).toBe('');
+      expect(byPlaces.out.flows.map((f) => [f.flow, f.records])).toEqual(r.out.listed.map((flow) => [flow, 100]));
+      expect(readTable(six)).toMatchObject({ status: 0, out: { rows: 400, out: 400 } });
+      const seen: Record<string, number> = {};
+      for await (const item of readSiftr(six, { flow: '*;*-2001:db8::/32;*' })) {
+        if (item.type === 'enable') expect(item).toMatchObject({ ipmode: 6, modes: ['hook:tcp', 'inflight:pipe'] });
+        const key = item.type === 'sample' ? item.faddr : item.type;
+        seen[key] = (seen[key] ?? 0) + 1;
+      }
+      expect(seen).toEqual({ enable: 1, '2001:db8:0:1:1:1:1:1': 100, disable: 1 });
       // The longest line and what it may be made of still fit the room that they have.
       expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThan(DATA_LINE_MAX);
       // With ipmode 4 the same addresses are refused, so that their acceptance means something.
