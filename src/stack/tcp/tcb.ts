@@ -27,6 +27,10 @@ export class Inpcb {
   siftr_known = false;
   inp_ttl = 64;
   inp_tos = 0;
+  /** SIFTR's cycle in which `siftr_in` and `siftr_out` count, and the packets of it, int32 (spec/siftr.md section 14 item 7). */
+  siftr_cycle = 0;
+  siftr_in = 0;
+  siftr_out = 0;
   tp: Tcpcb | null = null;
   inp_socket: Socket | null = null;
   readonly ro: RouteCache;
