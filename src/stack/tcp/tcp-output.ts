@@ -275,7 +275,7 @@ export function tcpOutput(tp: Tcpcb): number {
     m.flowid = inp.inp_flowid;
     m.hashType = inp.inp_flowtype;
     // Segments of the least size may be fragmented: a way out where a path takes less still (BSD).
-    const df = st.tune.tcp_path_mtu_discovery !== 0 && tp.t_maxseg > st.tune.tcp_minmss && !tp.t_nodf;
+    const df = st.tune.tcp_path_mtu_discovery !== 0 && tp.t_maxseg > st.tune.tcp_minmss && inp.inp_df && !tp.t_nodf;
     if (df) tp.t_flags2 |= TF2_PLPMTU_PMTUD;
     else tp.t_flags2 &= ~TF2_PLPMTU_PMTUD;
 

@@ -271,7 +271,8 @@ export function tcpRespond(
   const ro = inp === null ? st.tcp.respondRo : inp.ro;
   const tos = inp === null ? 0 : inp.inp_tos;
   const ttl = inp === null ? st.tune.ip_ttl : inp.inp_ttl;
-  if (ipOutput(st, m, laddr, faddr, IPPROTO_TCP, tos, ttl, true, inp, ro) === 0) {
+  const df = st.tune.tcp_path_mtu_discovery !== 0 && (inp === null || inp.inp_df);
+  if (ipOutput(st, m, laddr, faddr, IPPROTO_TCP, tos, ttl, df, inp, ro) === 0) {
     if (tp !== null) tp.snd_segs++;
     if (flags & TH_RST) {
       // RSTs and keepalive probes have counters of their own and are no part of the total (as in OpenBSD).

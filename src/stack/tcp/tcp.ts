@@ -97,8 +97,8 @@ export class Tcp {
   constructor(st: Stack) {
     this.st = st;
     this.tcb = new TcbTable(st.random);
-    this.listeners = new ListenTable(st.random);
     this.secret = st.secret === null ? new SipKey(st.random) : sipKeyOf(st.secret);
+    this.listeners = new ListenTable(this.secret);
     this.syncache = new Syncache(st);
     this.tfo = new FastOpen(st);
     this.hostcache = new HostCache(st);
