@@ -119,7 +119,8 @@ describe('the table of a flow', () => {
 });
 
 describe('the checks of a cycle (spec sections 7 and 9)', () => {
-  const results = (s: LogSummary, cycle = 0): string[] => s.cycles[cycle]!.checks.map((c) => `${c.result}: ${c.text}`);
+  const results = (s: LogSummary, cycle = 0): string[] =>
+    s.cycles[cycle]!.checks.map((c) => `${c.result}: ${c.detail}`);
   const IN = line({ dir: 'i' });
   const OUT = line({ dir: 'o' });
 
