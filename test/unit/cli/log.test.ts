@@ -102,8 +102,8 @@ describe('xsiftr log export', () => {
 });
 
 test.each([
-  [[], /^xsiftr: log: no command: allowed is one of the commands summary, export/],
-  [['sumary', 'x'], /^xsiftr: log: sumary: allowed is one of the commands summary, export/],
+  [[], /^xsiftr: log: no command: allowed is one of the commands summary, /],
+  [['sumary', 'x'], /^xsiftr: log: sumary: allowed is one of the commands summary, /],
   [['summary', '--jsn', 'x'], /^xsiftr: unknown option --jsn; xsiftr log summary --help lists what there is$/],
   [
     ['summary', '--mss', '70000', good],
