@@ -173,7 +173,7 @@ describe('the checks of a cycle (spec sections 7 and 9)', () => {
     expect(results(s)).toEqual([
       'failed: the disable line says total_tcp_pkts=2 and total_skipped_tcp_pkts=0, its counts sum up to 1 and 0',
       expect.stringMatching(/^unknown/),
-      'failed: flow_list lacks 1 flow: 192.0.2.1;80-198.51.100.7;4000',
+      'failed: flow_list names 1 flow, and lacks 1 flow: 192.0.2.1;80-198.51.100.7;4000',
     ]);
   });
 
@@ -188,6 +188,18 @@ describe('the checks of a cycle (spec sections 7 and 9)', () => {
     ]);
     expect(results(s, 1)).toEqual(['unknown: no disable line, so there are no counts to check']);
     expect(results(s, 2)[1]).toMatch(/^ok/);
+  });
+
+  test('a list that xsiftr was told to shorten is no fault; FILE.flows has the rest', async () => {
+    const log = MAN_ENABLE.replace('FreeBSD', 'xsiftr') + IN + disableLine(1, 0, 0, 0, '');
+    const s = await summaryOf(log);
+    expect(results(s)[2]).toBe('unknown: flow_list names 0 flows, and lacks 1 flow: 192.0.2.1;80-198.51.100.7;4000');
+    const path = join(dir, `${files++}.log`);
+    writeFileSync(path, log);
+    writeFileSync(`${path}.flows`, '192.0.2.9;1-198.51.100.7;2\n192.0.2.1;80-198.51.100.7;4000\nelse\n');
+    expect(results(await summarize(await openLog(path)))[2]).toBe(
+      'ok: flow_list names 0 flows, FILE.flows 2, and each with a data line is among them',
+    );
   });
 
   const META = {
