@@ -16,6 +16,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -325,6 +326,14 @@ Value LockFile(const CallbackInfo &info) {
   return fail(info.Env(), errno, "flock");
 }
 
+Value Mkfifo(const CallbackInfo &info) {
+  std::string path;
+  double mode;
+  if (!text(info, 0, path) || !number(info, 1, 0, 0777, mode)) return wrong(info.Env(), "a path and a mode are expected");
+  if (mkfifo(path.c_str(), static_cast<mode_t>(mode)) != 0) return fail(info.Env(), errno, "mkfifo");
+  return info.Env().Undefined();
+}
+
 // Unmaps the pages of programs and libraries: what start-up alone needed stays in the page cache only, the rest comes back by minor
 // faults. Left alone is every mapping that may be written or holds a page of our own (relocated read-only data).
 void DropFilePages() {
@@ -450,7 +459,8 @@ void InitSys(Napi::Env env, Napi::Object exports) {
   } table[] = {
       {"sysSetNetns", SetNetns},       {"sysIfIndex", IfIndex},   {"sysLink", Link},           {"sysChannels", Channels},
       {"sysSetChannels", SetChannels}, {"sysIndir", Indir},       {"sysSetIndir", SetIndir},   {"sysRxRings", RxRings},
-      {"sysFeatures", Features},       {"sysSetMtu", SetMtu},           {"sysUndoApply", UndoApply}, {"sysLockFile", LockFile}, {"sysTrimMemory", TrimMemory},
+      {"sysFeatures", Features},       {"sysSetMtu", SetMtu},     {"sysUndoApply", UndoApply}, {"sysLockFile", LockFile},
+      {"sysTrimMemory", TrimMemory},   {"sysMkfifo", Mkfifo},
       {"sysLookupUser", LookupUser},   {"sysPeerCred", PeerCred}, {"sysUserName", UserName},
       {"sysDropPrivileges", DropPrivileges}, {"sysCapabilities", Capabilities},
   };

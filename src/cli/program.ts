@@ -12,6 +12,7 @@ import { sockstatCommand } from './sockstat.ts';
 import { ssCommand } from './ss.ts';
 import { sysctlCommand } from './sysctl.ts';
 import { tcpdropCommand } from './tcpdrop.ts';
+import { tcpstatsCommand } from './tcpstats.ts';
 import { waitCommand } from './wait.ts';
 
 const EXAMPLES = `
@@ -23,6 +24,7 @@ Examples:
   xsiftr netstat -s -s                 counters of the running instance that are not zero
   xsiftr ss -tinmHO state established  its connections, as ss(8) shows Linux's
   xsiftr sockstat -l                   where it listens
+  xsiftr tcpstats -o flow.csv          its connections twenty times a second, a line each
   xsiftr kstat txq                     its transmit queues
   xsiftr kstat -i ix1 --netns lab txq  those of ix1 in network namespace lab
   xsiftr sim --loss 0.1% --time 30s    a flow over an emulated path in virtual time
@@ -40,6 +42,7 @@ const COMMANDS = [
   ssCommand,
   sockstatCommand,
   tcpdropCommand,
+  tcpstatsCommand,
   dnctlCommand,
   waitCommand,
   restoreCommand,

@@ -253,7 +253,7 @@ export class Daemon {
         nshards: plan.queues,
         version: VERSION,
         secret,
-        tfoKey: this.tuning.tfoKey,
+        tfoKeys: this.tuning.tfoKeys,
         ...setupOf(this.#taken!, k),
         ringSize: plan.options.ringSize,
         tunables: this.tuning.fields(),
@@ -290,7 +290,7 @@ export class Daemon {
       this.siftr!,
       (fields) => all({ op: 'tune', fields }),
       (name) => all({ op: 'cc', name }),
-      (words) => all({ op: 'tfoKey', words }),
+      (key) => all({ op: 'tfoKey', key }),
     );
     this.dummynet.connect({
       count: this.shards.length,

@@ -1,7 +1,9 @@
 import type { DummynetChange } from '../dummynet/control.ts';
 import type { CoreRequest } from '../endpoint/core.ts';
 import type { CoreReply } from '../endpoint/operations.ts';
+import type { ConnName } from '../stack/tcp/conn-fields.ts';
 import type { DropWanted } from './drop-slice.ts';
+import type { TfoKey } from './tuning.ts';
 
 /** What the main thread and a shard's worker say to each other. Every request gets exactly one reply with its `seq`. */
 
@@ -23,6 +25,8 @@ export type ShardRequest =
   | { readonly op: 'pcbs' }
   /** A slice of the connections, or of the listening sockets, from `cursor` on (conn-slice.ts). */
   | { readonly op: 'conns'; readonly what: 'listen' | 'connected'; readonly cursor: number }
+  /** The same of connections, with these fields alone (stat-slice.ts). */
+  | { readonly op: 'stats'; readonly cursor: number; readonly fields: readonly ConnName[] }
   /** Drops connections of a slice (drop-slice.ts). */
   | ({ readonly op: 'drop'; readonly cursor: number } & DropWanted)
   /** Drops one connection, where it is here; addresses are int32. */
@@ -35,12 +39,12 @@ export type ShardRequest =
     }
   /** Sets fields of `Tunables`. */
   | { readonly op: 'tune'; readonly fields: Readonly<Record<string, number>> }
-  /** Answers with the entries of the host cache, a line each. */
-  | { readonly op: 'hostCache' }
+  /** Answers with ShardTables. */
+  | { readonly op: 'tables' }
   /** Connections made from now on have that congestion control, unless they name one. */
   | { readonly op: 'cc'; readonly name: string }
-  /** Fast Open cookies are made with that key from now on. */
-  | { readonly op: 'tfoKey'; readonly words: readonly number[] }
+  /** Fast Open has that key from now on. */
+  | { readonly op: 'tfoKey'; readonly key: TfoKey }
   /** Links or unlinks the SIFTR hook; `enableUs` is the wall time of the enable line, µs. */
   | { readonly op: 'siftr'; readonly on: boolean; readonly enableUs: number }
   /** `SiftrHook.cut(enableUs)`: answers with a CycleCounts. */

@@ -32,18 +32,20 @@ async function run(): Promise<void> {
         return shard.pcbs();
       case 'conns':
         return shard.conns(req.what, req.cursor);
+      case 'stats':
+        return shard.stats(req.cursor, req.fields);
       case 'drop':
         return shard.drop(req.cursor, req);
       case 'dropFlow':
         return shard.dropFlow(req.laddr, req.lport, req.faddr, req.fport);
       case 'tune':
         return shard.setTunables(req.fields);
-      case 'hostCache':
-        return shard.hostCache();
+      case 'tables':
+        return shard.tables();
       case 'cc':
         return shard.setCc(req.name);
       case 'tfoKey':
-        return shard.setTfoKey(req.words);
+        return shard.setTfoKey(req.key);
       case 'siftr':
         return shard.siftr(req.on, req.enableUs);
       case 'siftrCut':

@@ -24,6 +24,7 @@ import type { Socket } from '../stack/socket/socket.ts';
 import { Stack } from '../stack/stack.ts';
 import { Tunables } from '../stack/sysctl.ts';
 import { setCcDefault } from '../stack/tcp/cc/registry.ts';
+import type { ConnName } from '../stack/tcp/conn-fields.ts';
 import { tcpInit } from '../stack/tcp/tcp.ts';
 import { type ConnSlice, connSlice, listenSlice } from './conn-slice.ts';
 import { type DropSlice, type DropWanted, dropFlow, dropSlice } from './drop-slice.ts';
@@ -37,7 +38,9 @@ import { ShardClock } from './shard-clock.ts';
 import { ShardLoop, type ShardWork } from './shard-loop.ts';
 import type { ShardInterface, ShardSetup } from './shard-setup.ts';
 import { ShardTime } from './shard-time.ts';
+import { StatReader, type StatSlice } from './stat-slice.ts';
 import { StackTransport } from './transport.ts';
+import type { ShardTables, TfoKey } from './tuning.ts';
 
 // The pure stack knows no Buffer; its byte loop is many times slower than this on whole segments.
 const { copy } = Buffer.prototype;
@@ -103,6 +106,7 @@ export class Shard implements ShardWork {
   readonly #loop: ShardLoop;
   readonly #siftr: SiftrHook;
   readonly #dummynet: Dummynet;
+  readonly #stats: StatReader;
   readonly #services: RunningService[] = [];
   readonly #bus = new Map<string, Set<(msg: unknown) => void>>();
   readonly #startedUs: number;
@@ -130,10 +134,11 @@ export class Shard implements ShardWork {
     const { shard, nshards, secret } = setup;
     const st = new Stack({ clock, random, cnt, pool, tune, shard, nshards, secret });
     this.stack = st;
+    this.#stats = new StatReader(st);
     st.onWarning = (text) => outside.log('warn', text);
     tcpInit(st);
     setCcDefault(st, setup.cc.algorithm);
-    if (setup.tfoKey !== null) st.tcp.tfo.setKey(setup.tfoKey);
+    for (const key of setup.tfoKeys) giveTfoKey(st, key);
     setup.interfaces.forEach((itf, i) => {
       const link = itf.link.kind === 'xsk' ? this.#openXsk(native, itf, pool) : this.#makeUnix(itf, i, pool);
       this.#links.push(link);
@@ -324,11 +329,15 @@ export class Shard implements ShardWork {
   setTunables(fields: Readonly<Record<string, number>>): void {
     Object.assign(this.stack.tune, fields);
     this.stack.tcp.hostcache.tuned();
+    this.stack.tcp.tfo.tuned();
   }
 
-  /** Entries of the host cache, a line each. */
-  hostCache(): string {
-    return this.stack.tcp.hostcache.list();
+  /** What is shown in knobs that can only be read. */
+  tables(): ShardTables {
+    this.enter();
+    const { hostcache, tfo } = this.stack.tcp;
+    const { numKeys, numPsks } = tfo.keys;
+    return { hostCache: hostcache.list(), ccache: tfo.cache.list(), numKeys, numPsks };
   }
 
   /** Connections made from now on have that congestion control, unless they name one. */
@@ -336,10 +345,10 @@ export class Shard implements ShardWork {
     setCcDefault(this.stack, name);
   }
 
-  /** Makes Fast Open cookies with that key from now on. */
-  setTfoKey(words: readonly number[]): void {
+  /** Gives Fast Open a key. */
+  setTfoKey(key: TfoKey): void {
     this.enter();
-    this.stack.tcp.tfo.setKey(words);
+    giveTfoKey(this.stack, key);
   }
 
   /** The link of an interface went down or came up; what waits to be sent is sent then. */
@@ -360,6 +369,12 @@ export class Shard implements ShardWork {
     // Timers and ages are those of now, not of the last pass; what is due is not done here.
     this.enter();
     return what === 'listen' ? listenSlice(this.stack, cursor, this.endpoint?.own) : connSlice(this.stack, cursor);
+  }
+
+  /** A slice of the connections with these fields alone. */
+  stats(cursor: number, fields: readonly ConnName[]): StatSlice {
+    this.enter();
+    return this.#stats.slice(cursor, fields);
   }
 
   /** Drops connections of a slice. */
@@ -527,4 +542,10 @@ export class Shard implements ShardWork {
       ],
     };
   }
+}
+
+function giveTfoKey(st: Stack, key: TfoKey): void {
+  const { keys } = st.tcp.tfo;
+  if (key.psk) keys.setPsk(key.words);
+  else keys.setKey(key.words);
 }

@@ -67,6 +67,8 @@ export interface NativeSys {
   sysUndoApply(path: string, runDir: string): NativeUndoResult;
   /** flock(2) LOCK_EX | LOCK_NB; false when another open file holds the lock. */
   sysLockFile(fd: number): boolean;
+  /** mkfifo(3): a FIFO of that mode, less the umask's bits. */
+  sysMkfifo(path: string, mode: number): void;
   /**
    * Gives back what start-up alone needed: memory that any thread has freed (malloc_trim(3)), and mapped pages of programs and
    * libraries, which come back from the page cache when they are used again.

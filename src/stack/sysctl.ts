@@ -91,6 +91,10 @@ export class Tunables {
   tcp_fastopen_autokey = 120;
   tcp_fastopen_keylen = 16;
   tcp_fastopen_maxkeys = 2;
+  tcp_fastopen_numkeys = 0;
+  tcp_fastopen_psk_enable = 0;
+  tcp_fastopen_maxpsks = 2;
+  tcp_fastopen_numpsks = 0;
   tcp_fastopen_ccache_buckets = 2048;
   tcp_fastopen_ccache_bucket_limit = 16;
   tcp_fastopen_path_disable_time = 900;

@@ -7,9 +7,10 @@ import { Timer } from '../timers.ts';
 import { TcpOpt } from '../wire/tcp.ts';
 import { CcAck, CcLost, type CcModule } from './cc/cc.ts';
 import { CC_DEFAULT, ccFind } from './cc/registry.ts';
+import { ListenTable } from './listen-table.ts';
 import { SipKey, sipKeyOf } from './siphash.ts';
 import { Syncache } from './syncache.ts';
-import { type Inpcb, ListenTable, TcbTable } from './tcb.ts';
+import { type Inpcb, TcbTable } from './tcb.ts';
 import { tcpCtlinput } from './tcp-ctlinput.ts';
 import { FastOpen } from './tcp-fastopen.ts';
 import { HostCache } from './tcp-hostcache.ts';
@@ -92,7 +93,7 @@ export class Tcp {
   constructor(st: Stack) {
     this.st = st;
     this.tcb = new TcbTable(st.random);
-    this.listeners = new ListenTable();
+    this.listeners = new ListenTable(st.random);
     this.secret = st.secret === null ? new SipKey(st.random) : sipKeyOf(st.secret);
     this.syncache = new Syncache(st);
     this.tfo = new FastOpen(st);
