@@ -170,13 +170,15 @@ describe.skipIf(labMissing('python3', 'ss', 'timeout') !== '')(
     test('when the instance ends, one line says so, status 1, the samples before it whole, and no FIFO is left', async () => {
       const p = start('-o', file('end.csv'), '-s', '10000');
       const d = start('--device', file('dev'));
+      const unread = start('--device', file('unread'));
+      await unread.waitLine(/serving/);
       await expect.poll(() => existsSync(file('dev'))).toBe(true);
       const cat = lab.spawnNear(['sh', '-c', `exec cat ${file('dev')} > ${file('last')}`]);
       const size = (name: string): number => (existsSync(file(name)) ? statSync(file(name)).size : 0);
       await expect.poll(() => Math.min(size('end.csv'), size('last'))).toBeGreaterThan(1000);
       expect(await x.stop()).toBe(0);
       const ended = /^xsiftr: tcpstats: ix1: the instance \(pid \d+\) has ended; \d+ samples? taken before$/;
-      for (const run of [p, d]) {
+      for (const run of [p, d, unread]) {
         expect(await run.exited).toBe(1);
         expect(run.errorLines.at(-1)).toMatch(ended);
       }
@@ -184,7 +186,7 @@ describe.skipIf(labMissing('python3', 'ss', 'timeout') !== '')(
       expect(await cat.exited).toBe(0);
       expect(rows(read('end.csv')).length).toBeGreaterThan(0);
       expect(rows(read('last')).length).toBeGreaterThan(0);
-      expect(existsSync(file('dev'))).toBe(false);
+      expect([existsSync(file('dev')), existsSync(file('unread'))]).toEqual([false, false]);
     });
   },
 );
