@@ -125,7 +125,7 @@ export async function attach(options: AttachOptions): Promise<Attached> {
         nshards: 1,
         version: VERSION,
         secret: null,
-        tfoKey: tuning.tfoKey,
+        tfoKeys: tuning.tfoKeys,
         ...setupOf(taken, 0),
         ringSize: run.ringSize,
         tunables: tuning.fields(),

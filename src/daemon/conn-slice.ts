@@ -1,4 +1,5 @@
 import { LEFT, NOT_OURS, ownerOf, WAITING } from '../endpoint/owner.ts';
+import type { SockId } from '../endpoint/sock.ts';
 import type { Listener } from '../stack/socket/listener.ts';
 import type { Stack } from '../stack/stack.ts';
 import { CONN_ROW, CONN_SLOT, connRead, listenRead } from '../stack/tcp/conninfo.ts';
@@ -16,6 +17,8 @@ export interface ConnSlice {
   readonly rows: Float64Array;
   /** The id of the endpoint's socket for each row, 0 for what is none of its: who has it is known where its descriptors are. */
   readonly sids: Float64Array;
+  /** The shard that has that socket: of a listening one another shard's, perhaps. */
+  readonly owners: Float64Array;
   /** What the rows' `cc` is an index of. */
   readonly ccs: readonly ConnCc[];
 }
@@ -25,6 +28,7 @@ class Gather {
   readonly #shard: number;
   readonly #rows = new Float64Array(CONN_SLICE * CONN_ROW);
   readonly #sids = new Float64Array(CONN_SLICE);
+  readonly #owners = new Float64Array(CONN_SLICE);
   readonly #ccs: ConnCc[] = [];
   #count = 0;
 
@@ -41,15 +45,17 @@ class Gather {
     return this.#count * CONN_ROW;
   }
 
-  /** The row at `at` is filled in; `mod` is its congestion control, `owner` what ownerOf says. */
+  /** The row at `at` is filled in; `mod` is its congestion control, `owner` what ownerOf says, `shard` where that socket is. */
   done(
     mod: { readonly name: string; readonly fields?: readonly { readonly name: string }[] } | null,
     owner: number,
+    shard = this.#shard,
   ): void {
     const { at } = this;
     if (owner === WAITING) this.#rows[at + CONN_SLOT.queued] = 1;
     else if (owner === LEFT) this.#rows[at + CONN_SLOT.orphan] = 1;
     this.#sids[this.#count] = Math.max(owner, 0);
+    this.#owners[this.#count] = shard;
     this.#rows[at + CONN_SLOT.shard] = this.#shard;
     if (mod !== null) {
       let i = this.#ccs.findIndex((c) => c.name === mod.name);
@@ -66,6 +72,7 @@ class Gather {
       count,
       rows: this.#rows.slice(0, count * CONN_ROW),
       sids: this.#sids.slice(0, count),
+      owners: this.#owners.slice(0, count),
       ccs: this.#ccs,
     };
   }
@@ -83,18 +90,17 @@ export function connSlice(st: Stack, cursor: number): ConnSlice {
   return g.slice(next);
 }
 
-/** The same for listening sockets, by port and address. @param own the endpoint's, as SockHost has them */
-export function listenSlice(st: Stack, cursor: number, own?: ReadonlyMap<Listener, number>): ConnSlice {
-  const key = (l: Listener): number => l.port * 0x1_0000_0000 + (l.addr >>> 0);
+/** The same for listening sockets, in the order in which they began to listen. @param own the endpoint's, as SockHost has them */
+export function listenSlice(st: Stack, cursor: number, own?: ReadonlyMap<Listener, SockId>): ConnSlice {
   const rest = st.tcp.listeners
     .all()
-    .filter((l) => key(l) >= cursor)
-    .sort((a, b) => key(a) - key(b));
+    .filter((l) => l.serial >= cursor)
+    .sort((a, b) => a.serial - b.serial);
   const g = new Gather(st.shard);
   for (const l of rest.slice(0, CONN_SLICE)) {
     listenRead(l, g.row, g.at);
-    g.done(l.cc ?? st.tcp.ccDefault, own?.get(l) ?? NOT_OURS);
+    const owner = own?.get(l);
+    g.done(l.cc ?? st.tcp.ccDefault, owner?.sid ?? NOT_OURS, owner?.shard);
   }
-  const after = rest[CONN_SLICE];
-  return g.slice(after === undefined ? -1 : key(after));
+  return g.slice(rest[CONN_SLICE]?.serial ?? -1);
 }

@@ -6,11 +6,17 @@ import { parseSsFilter, type SsFilter, type SsWanted } from '../views/ss-filter.
 import type { ConnSlice } from './conn-slice.ts';
 import type { ShardRequest } from './messages.ts';
 
-const HOLDER_SLOTS = [CONN_SLOT.fd, CONN_SLOT.pid, CONN_SLOT.command, CONN_SLOT.uid, CONN_SLOT.user, CONN_SLOT.orphan];
-
 /** What is needed of a shard: src/daemon/shard-port.ts. */
 export interface ConnSource {
   request(req: ShardRequest & { op: 'conns' }): Promise<ConnSlice>;
+}
+
+/** A listening socket, of all shards together. */
+interface Listening {
+  readonly row: Float64Array;
+  readonly ccs: ConnSlice['ccs'];
+  /** By port and address. */
+  readonly order: number;
 }
 
 /** Who has socket `sid` of the endpoint on a shard; null when it was closed. */
@@ -27,10 +33,10 @@ class Holders {
     this.#of = of;
   }
 
-  /** For socket `sid` (0: none) of the shard of the row at `at`. */
-  fill(row: Float64Array, at: number, sid: number): void {
+  /** For socket `sid` (0: none) of `shard`. */
+  fill(row: Float64Array, at: number, shard: number, sid: number): void {
     if (sid === 0) return;
-    const holder = this.#of(row[at + CONN_SLOT.shard]!, sid);
+    const holder = this.#of(shard, sid);
     if (holder === null) {
       row[at + CONN_SLOT.orphan] = 1;
       return;
@@ -89,31 +95,29 @@ export async function* connLines(
   holderOf: HolderOf = () => null,
 ): AsyncGenerator<string> {
   const holders = new Holders(holderOf);
-  // Every shard listens on the same ports: one line says it for all.
-  const listening = new Map<number, Float64Array>();
-  const names = new Map<number, ConnSlice['ccs']>();
+  // Every shard listens on the same ports: one line says it for all, and one for each socket that shares a port with others.
+  const listening = new Map<string, Listening>();
   for (const shard of shards) {
     for await (const slice of slices(shard, 'listen')) {
-      for (let at = 0; at < slice.rows.length; at += CONN_ROW) {
-        const row = slice.rows.slice(at, at + CONN_ROW);
-        // Of a socket's listeners on all shards only the one on its own shard tells whose it is.
-        holders.fill(row, 0, slice.sids[at / CONN_ROW]!);
-        const key = row[CONN_SLOT.lport]! * 0x1_0000_0000 + (row[CONN_SLOT.laddr + 3]! >>> 0);
+      for (let i = 0; i < slice.count; i++) {
+        const row = slice.rows.slice(i * CONN_ROW, (i + 1) * CONN_ROW);
+        const [owner, sid] = [slice.owners[i]!, slice.sids[i]!];
+        const addr = row[CONN_SLOT.laddr + 3]! >>> 0;
+        const key = `${row[CONN_SLOT.lport]}:${addr}:${sid === 0 ? '' : `${owner}:${sid}`}`;
         const there = listening.get(key);
         if (there === undefined) {
-          listening.set(key, row);
-          names.set(key, slice.ccs);
+          holders.fill(row, 0, owner, sid);
+          listening.set(key, { row, ccs: slice.ccs, order: row[CONN_SLOT.lport]! * 0x1_0000_0000 + addr });
         } else {
-          there[CONN_SLOT.recv_q] = there[CONN_SLOT.recv_q]! + row[CONN_SLOT.recv_q]!;
-          there[CONN_SLOT.shard] = Number.NaN;
-          for (const slot of HOLDER_SLOTS) if (Number.isNaN(there[slot]!)) there[slot] = row[slot]!;
+          there.row[CONN_SLOT.recv_q] = there.row[CONN_SLOT.recv_q]! + row[CONN_SLOT.recv_q]!;
+          there.row[CONN_SLOT.shard] = Number.NaN;
         }
       }
     }
   }
   let text = '';
-  for (const [key, row] of listening) {
-    if (filter.matches(row, 0)) text += `${JSON.stringify(connRecord(row, 0, names.get(key)!, holders.texts))}\n`;
+  for (const { row, ccs } of [...listening.values()].sort((a, b) => a.order - b.order)) {
+    if (filter.matches(row, 0)) text += `${JSON.stringify(connRecord(row, 0, ccs, holders.texts))}\n`;
   }
   if (text !== '') yield text;
   for (const shard of shards) {
@@ -121,7 +125,7 @@ export async function* connLines(
       text = '';
       for (let at = 0; at < slice.rows.length; at += CONN_ROW) {
         if (!filter.matches(slice.rows, at)) continue;
-        holders.fill(slice.rows, at, slice.sids[at / CONN_ROW]!);
+        holders.fill(slice.rows, at, slice.owners[at / CONN_ROW]!, slice.sids[at / CONN_ROW]!);
         text += `${JSON.stringify(connRecord(slice.rows, at, slice.ccs, holders.texts))}\n`;
       }
       if (text !== '') yield text;

@@ -63,8 +63,7 @@ export function controlHandlers(d: Daemon): ControlHandlers {
       ready: d.ready,
     }),
     sysctlList: async () => {
-      const lists = await Promise.all(d.shards.map((s) => s.request({ op: 'hostCache' })));
-      d.tuning.showHostCache(lists.join(''));
+      d.tuning.showTables(await Promise.all(d.shards.map((s) => s.request({ op: 'tables' }))));
       return d.tuning.rows();
     },
     sysctlSet: async (name, value) => {

@@ -3,6 +3,7 @@ import type { CoreRequest } from '../endpoint/core.ts';
 import type { CoreReply } from '../endpoint/operations.ts';
 import type { ConnName } from '../stack/tcp/conn-fields.ts';
 import type { DropWanted } from './drop-slice.ts';
+import type { TfoKey } from './tuning.ts';
 
 /** What the main thread and a shard's worker say to each other. Every request gets exactly one reply with its `seq`. */
 
@@ -38,14 +39,18 @@ export type ShardRequest =
     }
   /** Sets fields of `Tunables`. */
   | { readonly op: 'tune'; readonly fields: Readonly<Record<string, number>> }
-  /** Answers with the entries of the host cache, a line each. */
-  | { readonly op: 'hostCache' }
+  /** Answers with ShardTables. */
+  | { readonly op: 'tables' }
   /** Connections made from now on have that congestion control, unless they name one. */
   | { readonly op: 'cc'; readonly name: string }
-  /** Fast Open cookies are made with that key from now on. */
-  | { readonly op: 'tfoKey'; readonly words: readonly number[] }
+  /** Fast Open has that key from now on. */
+  | { readonly op: 'tfoKey'; readonly key: TfoKey }
   /** Links or unlinks the SIFTR hook; `enableUs` is the wall time of the enable line, µs. */
   | { readonly op: 'siftr'; readonly on: boolean; readonly enableUs: number }
+  /** `SiftrHook.cut(enableUs)`: answers with a CycleCounts. */
+  | { readonly op: 'siftrCut'; readonly enableUs: number }
+  /** SIFTR's records go to that ring; while unhooked. */
+  | { readonly op: 'siftrRing'; readonly ring: SharedArrayBuffer }
   /** The link of interface `ifIndex` went down or came up. */
   | { readonly op: 'link'; readonly ifIndex: number; readonly up: boolean }
   /** Makes, changes or deletes pipes and rules. */

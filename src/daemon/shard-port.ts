@@ -10,6 +10,7 @@ import type { Broadcast, FromShard, PcbRow, ShardRequest, ToShard } from './mess
 import { workerFile } from './paths.ts';
 import type { ShardSetup } from './shard-setup.ts';
 import type { StatSlice } from './stat-slice.ts';
+import type { ShardTables } from './tuning.ts';
 
 /** What the daemon does with the messages of a shard. */
 export interface ShardEvents {
@@ -105,7 +106,7 @@ export class ShardPort {
   }
 
   request(req: { op: 'pcbs' }): Promise<PcbRow[]>;
-  request(req: { op: 'hostCache' }): Promise<string>;
+  request(req: { op: 'tables' }): Promise<ShardTables>;
   request(req: { op: 'dummynetReport' }): Promise<DummynetReport>;
   request(req: ShardRequest & { op: 'conns' }): Promise<ConnSlice>;
   request(req: ShardRequest & { op: 'stats' }): Promise<StatSlice>;

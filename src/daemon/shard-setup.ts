@@ -2,6 +2,7 @@ import type { PortInfo } from '../driver/native.ts';
 import type { DummynetState } from '../dummynet/control.ts';
 import type { AddressOption } from './option-values.ts';
 import type { PlanRoute } from './plan.ts';
+import type { TfoKey } from './tuning.ts';
 import type { UnixLinkSpec } from './unix-option.ts';
 
 /** Everything that a shard is started with: plain data and shared memory, so that it can go to a worker thread as it is. */
@@ -11,8 +12,8 @@ export interface ShardSetup {
   readonly version: string;
   /** Four random words, the same for every shard (`StackOptions.secret`); null for a single one. */
   readonly secret: readonly number[] | null;
-  /** Key of Fast Open cookies to begin with; null for none. */
-  readonly tfoKey: readonly number[] | null;
+  /** Keys for Fast Open to begin with, the newest last. */
+  readonly tfoKeys: readonly TfoKey[];
   readonly interfaces: readonly ShardInterface[];
   /** Frames that this shard owns: of the process's UMEM from `first` on, or, where that is null, memory of its own. */
   readonly frames: { readonly first: number | null; readonly count: number };

@@ -40,14 +40,18 @@ async function run(): Promise<void> {
         return shard.dropFlow(req.laddr, req.lport, req.faddr, req.fport);
       case 'tune':
         return shard.setTunables(req.fields);
-      case 'hostCache':
-        return shard.hostCache();
+      case 'tables':
+        return shard.tables();
       case 'cc':
         return shard.setCc(req.name);
       case 'tfoKey':
-        return shard.setTfoKey(req.words);
+        return shard.setTfoKey(req.key);
       case 'siftr':
         return shard.siftr(req.on, req.enableUs);
+      case 'siftrCut':
+        return shard.siftrCut(req.enableUs);
+      case 'siftrRing':
+        return shard.siftrRing(req.ring);
       case 'dummynet':
         return shard.changeDummynet(req.change);
       case 'dummynetReport':

@@ -15,6 +15,7 @@ import { Ifiqueue } from '../rings/ifiqueue.ts';
 import { Ifqueue } from '../rings/ifqueue.ts';
 import { FRAME_SIZE, ROW } from '../rings/link.ts';
 import { FramePool } from '../rings/mbuf.ts';
+import type { CycleCounts } from '../siftr/format.ts';
 import { SiftrHook } from '../siftr/hook.ts';
 import { type Ifnet, ifaddrAdd } from '../stack/ifnet.ts';
 import { inetNtoa } from '../stack/net/in-addr.ts';
@@ -39,6 +40,7 @@ import type { ShardInterface, ShardSetup } from './shard-setup.ts';
 import { ShardTime } from './shard-time.ts';
 import { StatReader, type StatSlice } from './stat-slice.ts';
 import { StackTransport } from './transport.ts';
+import type { ShardTables, TfoKey } from './tuning.ts';
 
 // The pure stack knows no Buffer; its byte loop is many times slower than this on whole segments.
 const { copy } = Buffer.prototype;
@@ -136,7 +138,7 @@ export class Shard implements ShardWork {
     st.onWarning = (text) => outside.log('warn', text);
     tcpInit(st);
     setCcDefault(st, setup.cc.algorithm);
-    if (setup.tfoKey !== null) st.tcp.tfo.setKey(setup.tfoKey);
+    for (const key of setup.tfoKeys) giveTfoKey(st, key);
     setup.interfaces.forEach((itf, i) => {
       const link = itf.link.kind === 'xsk' ? this.#openXsk(native, itf, pool) : this.#makeUnix(itf, i, pool);
       this.#links.push(link);
@@ -298,6 +300,17 @@ export class Shard implements ShardWork {
     this.#dummynet.relink();
   }
 
+  /** `SiftrHook.cut`. */
+  siftrCut(enableUs: number): CycleCounts {
+    this.enter();
+    return this.#siftr.cut(enableUs);
+  }
+
+  /** `SiftrHook.setRing`. */
+  siftrRing(ring: SharedArrayBuffer): void {
+    this.#siftr.setRing(ring);
+  }
+
   /** Makes, changes or deletes pipes and rules. */
   changeDummynet(change: DummynetChange): void {
     this.enter();
@@ -316,11 +329,15 @@ export class Shard implements ShardWork {
   setTunables(fields: Readonly<Record<string, number>>): void {
     Object.assign(this.stack.tune, fields);
     this.stack.tcp.hostcache.tuned();
+    this.stack.tcp.tfo.tuned();
   }
 
-  /** Entries of the host cache, a line each. */
-  hostCache(): string {
-    return this.stack.tcp.hostcache.list();
+  /** What is shown in knobs that can only be read. */
+  tables(): ShardTables {
+    this.enter();
+    const { hostcache, tfo } = this.stack.tcp;
+    const { numKeys, numPsks } = tfo.keys;
+    return { hostCache: hostcache.list(), ccache: tfo.cache.list(), numKeys, numPsks };
   }
 
   /** Connections made from now on have that congestion control, unless they name one. */
@@ -328,10 +345,10 @@ export class Shard implements ShardWork {
     setCcDefault(this.stack, name);
   }
 
-  /** Makes Fast Open cookies with that key from now on. */
-  setTfoKey(words: readonly number[]): void {
+  /** Gives Fast Open a key. */
+  setTfoKey(key: TfoKey): void {
     this.enter();
-    this.stack.tcp.tfo.setKey(words);
+    giveTfoKey(this.stack, key);
   }
 
   /** The link of an interface went down or came up; what waits to be sent is sent then. */
@@ -525,4 +542,10 @@ export class Shard implements ShardWork {
       ],
     };
   }
+}
+
+function giveTfoKey(st: Stack, key: TfoKey): void {
+  const { keys } = st.tcp.tfo;
+  if (key.psk) keys.setPsk(key.words);
+  else keys.setKey(key.words);
 }

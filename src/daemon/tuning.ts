@@ -11,6 +11,7 @@ import {
   setTunable,
   Tunables,
 } from '../stack/sysctl.ts';
+import { CCACHE_LIST_HEAD } from '../stack/sysctl-tcp-handshake.ts';
 import { HC_LIST_HEAD } from '../stack/sysctl-tcp-path.ts';
 import { ccNames } from '../stack/tcp/cc/registry.ts';
 import { type SysctlChange, type SysctlRow, sysctlRows } from '../views/sysctl.ts';
@@ -18,7 +19,26 @@ import { type SysctlChange, type SysctlRow, sysctlRows } from '../views/sysctl.t
 const SIFTR = 'net.inet.siftr.';
 export const CC_ALGORITHM = 'net.inet.tcp.cc.algorithm';
 const TFO_SETKEY = 'net.inet.tcp.fastopen.setkey';
+const TFO_SETPSK = 'net.inet.tcp.fastopen.setpsk';
+const TFO_CCACHE_LIST = 'net.inet.tcp.fastopen.ccache_list';
 const HC_LIST = 'net.inet.tcp.hostcache.list';
+
+/** A key for Fast Open: four words as SipHash reads them. */
+export interface TfoKey {
+  /** A pre-shared one, not one that cookies are made with. */
+  readonly psk: boolean;
+  readonly words: readonly number[];
+}
+
+/** What a shard shows in knobs that can only be read. */
+export interface ShardTables {
+  /** Lines of net.inet.tcp.hostcache.list, and of net.inet.tcp.fastopen.ccache_list. */
+  readonly hostCache: string;
+  readonly ccache: string;
+  /** net.inet.tcp.fastopen.numkeys and numpsks. */
+  readonly numKeys: number;
+  readonly numPsks: number;
+}
 
 /** The sysctl tree of a process: the main thread's copy rules, shards get what changes. */
 export class Tuning {
@@ -29,10 +49,10 @@ export class Tuning {
   #publish: (fields: Record<string, number>) => Promise<void>;
   /** Names the congestion control of new connections to every shard. */
   #publishCc: (name: string) => Promise<void>;
-  /** Gives every shard a key of Fast Open cookies. */
-  #publishKey: (words: number[]) => Promise<void>;
-  /** Such a key from before start, or null. */
-  #key: number[] | null;
+  /** Gives every shard a key for Fast Open. */
+  #publishKey: (key: TfoKey) => Promise<void>;
+  /** Such keys from before start, in the order in which they were given. */
+  readonly tfoKeys: TfoKey[];
   /** Knobs are set one after the other, so that all shards and what is shown end with the same value. */
   #last: Promise<unknown>;
 
@@ -41,7 +61,7 @@ export class Tuning {
     this.#publish = async () => {};
     this.#publishCc = async () => {};
     this.#publishKey = async () => {};
-    this.#key = null;
+    this.tfoKeys = [];
   }
 
   /** From now on SIFTR's knobs are its control's, and changes go to the shards. */
@@ -49,7 +69,7 @@ export class Tuning {
     siftr: SiftrControl,
     publish: (fields: Record<string, number>) => Promise<void>,
     publishCc: (name: string) => Promise<void> = async () => {},
-    publishKey: (words: number[]) => Promise<void> = async () => {},
+    publishKey: (key: TfoKey) => Promise<void> = async () => {},
   ): void {
     this.#siftr = siftr;
     this.#publish = publish;
@@ -60,7 +80,8 @@ export class Tuning {
   /** Applies assignments before anything runs; those of SIFTR are the caller's to read back. */
   boot(assignments: readonly SysctlAssignment[]): void {
     for (const a of assignments) {
-      if (a.decl.name === TFO_SETKEY) this.#key = this.#keyOf(String(a.value));
+      const key = this.#keyOf(a.decl.name, String(a.value));
+      if (key !== null) this.tfoKeys.push(key);
       else if (a.decl.type === 'string') this.#texts.set(a.decl.name, String(a.value));
       else setTunable(this.tune, a.decl, Number(a.value));
     }
@@ -76,16 +97,13 @@ export class Tuning {
     return this.#texts.get(name);
   }
 
-  /** Words of the key of Fast Open cookies that was set before start, or null. */
-  get tfoKey(): readonly number[] | null {
-    return this.#key;
-  }
-
-  /** The words of a key in hexadecimal digits, least significant byte first; null for none. */
-  #keyOf(text: string): number[] | null {
+  /** The key that knob `name` is given in hexadecimal digits, least significant byte of a word first; null for none. */
+  #keyOf(name: string, text: string): TfoKey | null {
+    if (name !== TFO_SETKEY && name !== TFO_SETPSK) return null;
     const bytes = Buffer.from(text, 'hex');
     if (bytes.length !== this.tune.tcp_fastopen_keylen) return null;
-    return Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readInt32LE(4 * i));
+    const words = Array.from({ length: bytes.length / 4 }, (_, i) => bytes.readInt32LE(4 * i));
+    return { psk: name === TFO_SETPSK, words };
   }
 
   /** Every numeric field, for a shard's start. */
@@ -99,10 +117,15 @@ export class Tuning {
     return sysctlRows(this.tune, this.#texts);
   }
 
-  /** @param lines the entries of all shards' host caches, as their knobs are to show them */
-  showHostCache(lines: string): void {
+  /** What the shards show in knobs that can only be read. */
+  showTables(shards: readonly ShardTables[]): void {
+    const lines = shards.map((s) => s.hostCache).join('');
     this.tune.tcp_hc_count = lines === '' ? 0 : lines.split('\n').length - 1;
     this.#texts.set(HC_LIST, HC_LIST_HEAD + lines);
+    this.#texts.set(TFO_CCACHE_LIST, CCACHE_LIST_HEAD + shards.map((s) => s.ccache).join(''));
+    // All shards have the same keys.
+    this.tune.tcp_fastopen_numkeys = shards[0]?.numKeys ?? 0;
+    this.tune.tcp_fastopen_numpsks = shards[0]?.numPsks ?? 0;
   }
 
   /**
@@ -128,10 +151,10 @@ export class Tuning {
         setTunable(this.tune, decl, Number(value));
         await this.#publish({ [decl.field]: Number(value) });
         if (decl.action === true) setTunable(this.tune, decl, 0);
-      } else if (name === TFO_SETKEY) {
-        const words = this.#keyOf(String(value));
-        if (words !== null) await this.#publishKey(words);
-        return { name, old, new: words === null ? old : 'set' };
+      } else if (decl.keyBytes !== undefined) {
+        const key = this.#keyOf(name, String(value));
+        if (key !== null) await this.#publishKey(key);
+        return { name, old, new: key === null ? old : 'set' };
       } else if (name === CC_ALGORITHM) {
         await this.#publishCc(String(value));
       }

@@ -56,6 +56,8 @@ export interface NativeSys {
   sysSetIndir(ifname: string, table: Uint32Array | null): void;
   /** ETHTOOL_GRXRINGS: receive rings that RSS spreads over; 0 where unknown. */
   sysRxRings(ifname: string): number;
+  /** ETHTOOL_GFEATURES: names of the offloads that are on, as ethtool -k has them; null where there is no such operation. */
+  sysFeatures(ifname: string): string[] | null;
   /** SIOCSIFMTU. */
   sysSetMtu(ifname: string, mtu: number): void;
   /**

@@ -29,7 +29,8 @@ export function tcpConnectSocket(sock: Sock, faddr: number, fport: number, fast:
     const cc = sock.o.congestion === '' ? undefined : sock.o.congestion;
     const options = stackOptions(sock.o);
     const ends = { faddr, fport, laddr: sock.rcvAddr, lport: sock.num };
-    return connect(st, { ...ends, cc, options, fastOpen: fast, holdSyn: fast }, silent);
+    const fastOpenPsk = sock.o.fastOpenPsk ?? undefined;
+    return connect(st, { ...ends, cc, options, fastOpen: fast, fastOpenPsk, holdSyn: fast }, silent);
   } catch (err) {
     if (!(err instanceof SocketError)) throw err;
     // A flow that exists is for Linux an address that is not there to be had (inet_hash_connect).

@@ -6,6 +6,7 @@ import { EINVAL, ENOTCONN } from '../stack/errno.ts';
 import type { Listener } from '../stack/socket/listener.ts';
 import { listen } from '../stack/socket/listener.ts';
 import type { Socket } from '../stack/socket/socket.ts';
+import { SocketError } from '../stack/socket/socket-error.ts';
 import type { Stack } from '../stack/stack.ts';
 import { Timer } from '../stack/timers.ts';
 import * as C from './codec.ts';
@@ -16,7 +17,7 @@ import * as L from './linux.ts';
 import { Accept, Connect, type CoreReply, Linger, Poll, type PollItem } from './operations.ts';
 import { getOption, setListener, setOption } from './options.ts';
 import { type PortOwner, PortTable, type PortWatch } from './ports.ts';
-import { type Child, Sock, type SockHost } from './sock.ts';
+import { type Child, Sock, type SockHost, type SockId } from './sock.ts';
 import { type Operation, Receive, Send } from './sock-io.ts';
 import { SOCKADDR_IN_LEN, saAddr, saFamily, saPort, sockaddrIn } from './sockaddr.ts';
 import { type OptValues, optDefaults } from './values.ts';
@@ -40,7 +41,7 @@ export type CoreMessage =
       readonly holder: PortOwner;
     }
   | { readonly kind: 'portfree'; readonly shard: number; readonly id: number }
-  | { readonly kind: 'listening'; readonly owner: number; readonly key: number }
+  | { readonly kind: 'listening'; readonly owner: number; readonly key: number; readonly errno: number }
   | {
       readonly kind: 'options';
       readonly owner: number;
@@ -107,8 +108,8 @@ export class Core implements SockHost {
   readonly st: Stack;
   readonly ports: PortTable;
   readonly decides: boolean;
-  readonly own = new Map<Listener, number>();
-  readonly #shard: number;
+  readonly own = new Map<Listener, SockId>();
+  readonly shard: number;
   readonly #nshards: number;
   readonly #publish: (msg: CoreMessage) => void;
   readonly #wait: () => () => void;
@@ -116,7 +117,7 @@ export class Core implements SockHost {
   readonly #pending = new Map<number, Pending>();
   readonly #waiting = new Map<Sock, Set<Pending>>();
   /** By listening socket, how many shards have not said yet that they listen. */
-  readonly #opening = new Map<number, { left: number; ready: () => void }>();
+  readonly #opening = new Map<number, { left: number; errno: number; ready: (errno: number) => void }>();
   readonly #remote = new Map<string, Remote>();
   /** On the shard that decides: ports that connections of other shards hold. */
   readonly #holders = new Map<string, { readonly holder: PortOwner; readonly port: number }>();
@@ -125,7 +126,7 @@ export class Core implements SockHost {
 
   constructor(st: Stack, o: CoreOptions) {
     this.st = st;
-    this.#shard = o.shard;
+    this.shard = o.shard;
     this.#nshards = o.nshards;
     this.#publish = o.publish;
     this.decides = o.shard === MAKER;
@@ -169,7 +170,7 @@ export class Core implements SockHost {
         this.#send(id, sock, r, done);
         return;
       case C.OP_LISTEN: {
-        const e = sock.listen(r.a < 0 || r.a > L.SOMAXCONN ? L.SOMAXCONN : r.a, () => done(success()));
+        const e = sock.listen(r.a < 0 || r.a > L.SOMAXCONN ? L.SOMAXCONN : r.a, (errno) => done(result(errno)));
         if (e !== 0) done(failure(e));
         else this.#tellOptions(sock);
         return;
@@ -239,7 +240,7 @@ export class Core implements SockHost {
 
   /** The ports that connections of this shard hold, for the shard that decides who may have one. */
   #watchPorts(): PortWatch {
-    const shard = this.#shard;
+    const shard = this.shard;
     const ids = new Map<PortOwner, number>();
     return {
       taken: (who, port) => {
@@ -256,7 +257,7 @@ export class Core implements SockHost {
   }
 
   #holder(msg: CoreMessage & { kind: 'port' | 'portfree' }): void {
-    if (this.#shard !== MAKER) return;
+    if (this.shard !== MAKER) return;
     const key = `${msg.shard}:${msg.id}`;
     if (msg.kind === 'port') {
       this.#holders.set(key, msg);
@@ -276,8 +277,8 @@ export class Core implements SockHost {
       return;
     }
     const key = `${msg.owner}:${msg.key}`;
-    if (msg.owner === this.#shard) {
-      if (msg.kind === 'listening') this.#opened(msg.key);
+    if (msg.owner === this.shard) {
+      if (msg.kind === 'listening') this.#opened(msg.key, msg.errno);
       else if (msg.kind === 'child') {
         const sock = this.#socks.get(msg.key);
         if (sock !== undefined) this.#enqueue(sock, msg.child);
@@ -302,7 +303,7 @@ export class Core implements SockHost {
       remote.listener.close();
       this.own.delete(remote.listener);
       for (const sock of remote.waiting) this.#discard(sock);
-    } else if (msg.kind === 'taken' && msg.shard === this.#shard) {
+    } else if (msg.kind === 'taken' && msg.shard === this.shard) {
       const sock = this.#socks.get(msg.sid);
       if (sock === undefined) return;
       sock.waiting = false;
@@ -340,18 +341,18 @@ export class Core implements SockHost {
     if (listener === null) return;
     const n = sock.queue.length;
     listener.held = n;
-    if (this.#nshards > 1) this.#publish({ kind: 'held', owner: this.#shard, key: sock.sid, n });
+    if (this.#nshards > 1) this.#publish({ kind: 'held', owner: this.shard, key: sock.sid, n });
   }
 
-  listening(sock: Sock, ready: () => void): void {
+  listening(sock: Sock, ready: (errno: number) => void): void {
     if (this.#nshards === 1) {
-      ready();
+      ready(0);
       return;
     }
-    this.#opening.set(sock.sid, { left: this.#nshards - 1, ready });
+    this.#opening.set(sock.sid, { left: this.#nshards - 1, errno: 0, ready });
     this.#publish({
       kind: 'listen',
-      owner: this.#shard,
+      owner: this.shard,
       key: sock.sid,
       addr: sock.rcvAddr,
       port: sock.num,
@@ -362,23 +363,27 @@ export class Core implements SockHost {
 
   unlisten(sock: Sock, children: readonly Child[]): void {
     for (const { shard, sid } of children) {
-      const child = shard === this.#shard ? this.#socks.get(sid) : undefined;
+      const child = shard === this.shard ? this.#socks.get(sid) : undefined;
       if (child !== undefined) this.#discard(child);
     }
-    if (this.#nshards > 1) this.#publish({ kind: 'unlisten', owner: this.#shard, key: sock.sid });
+    if (this.#nshards > 1) this.#publish({ kind: 'unlisten', owner: this.shard, key: sock.sid });
   }
 
-  #opened(key: number): void {
+  #opened(key: number, errno: number): void {
     const o = this.#opening.get(key);
-    if (o === undefined || --o.left > 0) return;
+    if (o === undefined) return;
+    o.errno ||= errno;
+    if (--o.left > 0) return;
     this.#opening.delete(key);
-    o.ready();
+    o.ready(o.errno);
   }
 
   #listenFor(key: string, msg: CoreMessage & { kind: 'listen' }): void {
     const { owner } = msg;
+    let errno = 0;
     try {
-      const listener = listen(this.st, { addr: msg.addr, port: msg.port, backlog: msg.backlog }, (so) => {
+      const at = { addr: msg.addr, port: msg.port, backlog: msg.backlog, reusePort: msg.o.reusePort !== 0 };
+      const listener = listen(this.st, at, (so) => {
         const remote = this.#remote.get(key)!;
         const child = this.#child(so, remote.o);
         remote.waiting.add(this.#socks.get(child.sid)!);
@@ -388,17 +393,20 @@ export class Core implements SockHost {
       });
       listener.limit = msg.backlog;
       setListener(listener, msg.o);
-      this.own.set(listener, 0);
+      this.own.set(listener, { shard: owner, sid: msg.key });
       this.#remote.set(key, { listener, o: msg.o, waiting: new Set() });
-    } finally {
-      this.#publish({ kind: 'listening', owner, key: msg.key });
+    } catch (err) {
+      // A socket of this shard has come to listen there at the same time.
+      if (!(err instanceof SocketError)) throw err;
+      errno = -err.errno;
     }
+    this.#publish({ kind: 'listening', owner, key: msg.key, errno });
   }
 
   #tellOptions(sock: Sock): void {
     if (this.#nshards === 1) return;
     const { sid: key, backlog } = sock;
-    this.#publish({ kind: 'options', owner: this.#shard, key, backlog, o: { ...sock.o } });
+    this.#publish({ kind: 'options', owner: this.shard, key, backlog, o: { ...sock.o } });
   }
 
   /** A socket for a connection that a listener got; it waits to be accepted. */
@@ -407,7 +415,7 @@ export class Core implements SockHost {
     this.#socks.set(sock.sid, sock);
     sock.adopt(so);
     sock.waiting = true;
-    return { shard: this.#shard, sid: sock.sid, faddr: sock.faddr, fport: sock.fport };
+    return { shard: this.shard, sid: sock.sid, faddr: sock.faddr, fport: sock.fport };
   }
 
   /** A connection that nobody will accept: it is reset. */
@@ -425,7 +433,7 @@ export class Core implements SockHost {
     const sock = new Sock(this, this.#nextSid++, optDefaults());
     setFlags(sock, r.b);
     this.#socks.set(sock.sid, sock);
-    return { ...success(), made: { shard: this.#shard, sid: sock.sid } };
+    return { ...success(), made: { shard: this.shard, sid: sock.sid } };
   }
 
   #bind(sock: Sock, sa: Uint8Array): Reply {
@@ -445,8 +453,8 @@ export class Core implements SockHost {
     const flags = r.a & L.SOCK_NONBLOCK ? L.O_NONBLOCK : 0;
     const op = new Accept(sock, ({ shard, sid }) => {
       this.#tellHeld(sock);
-      if (shard !== this.#shard) {
-        this.#publish({ kind: 'taken', owner: this.#shard, key: sock.sid, shard, sid, flags });
+      if (shard !== this.shard) {
+        this.#publish({ kind: 'taken', owner: this.shard, key: sock.sid, shard, sid, flags });
         return;
       }
       const child = this.#socks.get(sid)!;

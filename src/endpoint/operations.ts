@@ -2,27 +2,21 @@
 import { EAGAIN, EINVAL, EISCONN } from '../stack/errno.ts';
 import { failure, type Reply, success } from './codec.ts';
 import { EALREADY, EINPROGRESS, LX_LISTEN, POLLERR, POLLHUP } from './linux.ts';
-import type { Sock } from './sock.ts';
+import type { Sock, SockId } from './sock.ts';
 import type { Operation } from './sock-io.ts';
 import { sockaddrIn } from './sockaddr.ts';
 
-/** Where a socket is that an operation has made. */
-export interface Made {
-  readonly shard: number;
-  readonly sid: number;
-}
-
 /** A reply of the shard; `made` becomes a descriptor where the connection is served. */
 export interface CoreReply extends Reply {
-  readonly made?: Made;
+  readonly made?: SockId;
 }
 
 export class Accept implements Operation {
   readonly #sock: Sock;
-  readonly #taken: (made: Made) => void;
+  readonly #taken: (made: SockId) => void;
 
   /** @param taken told of the connection that the caller gets */
-  constructor(sock: Sock, taken: (made: Made) => void) {
+  constructor(sock: Sock, taken: (made: SockId) => void) {
     this.#sock = sock;
     this.#taken = taken;
   }

@@ -58,6 +58,8 @@ function range(level: number, name: number, key: Num, min: number, max: number, 
 const readOnly = (level: number, name: number, get: (s: Sock) => number | Uint8Array): Row => ({ level, name, get });
 
 const INT_MAX = 0x7fffffff;
+/** Bytes of a pre-shared key of Fast Open (FreeBSD's TCP_FASTOPEN_PSK_LEN). */
+const PSK_LEN = 16;
 /** Least buffers, as Linux reports them (SOCK_MIN_SNDBUF, SOCK_MIN_RCVBUF). */
 const MIN_SNDBUF = 4608;
 const MIN_RCVBUF = 2304;
@@ -245,9 +247,11 @@ const TABLE: readonly Row[] = [
     name: L.TCP_FASTOPEN,
     signed: true,
     get: (s) => s.o.fastOpen,
-    set: (s, v) => {
+    set: (s, v, raw) => {
       if (v < 0 || (s.state !== L.LX_CLOSE && s.state !== L.LX_LISTEN)) return EINVAL;
       s.o.fastOpen = Math.min(v, L.SOMAXCONN);
+      // FreeBSD's struct tcp_fastopen: with a pre-shared key behind the int.
+      s.o.fastOpenPsk = v !== 0 && raw.length === 4 + PSK_LEN ? raw.slice(4) : null;
       return 0;
     },
   },
@@ -350,10 +354,11 @@ export function getOption(s: Sock, level: number, name: number, buflen: number):
   return b.subarray(0, buflen);
 }
 
-/** What a listener's connections begin with. */
+/** What a listener's connections begin with, and who may share its port. */
 export function setListener(l: Listener, o: OptValues): void {
   l.setOptions(stackOptions(o));
   l.fastOpen = o.fastOpen > 0;
+  l.reusePort = o.reusePort !== 0;
 }
 
 /** Lets what is set take effect on the connection, or on those that the listener gets from now on. */

@@ -73,10 +73,14 @@ const LX_STATE = [
   LX_CLOSE,
 ] as const;
 
-/** A connection that waits to be accepted, on whatever shard it is. */
-export interface Child {
+/** Which socket, on which shard. */
+export interface SockId {
   readonly shard: number;
   readonly sid: number;
+}
+
+/** A connection that waits to be accepted, on whatever shard it is. */
+export interface Child extends SockId {
   readonly faddr: number;
   readonly fport: number;
 }
@@ -85,16 +89,17 @@ export interface Child {
 export interface SockHost {
   readonly st: Stack;
   readonly ports: PortTable;
-  /** `ports` knows of the listening sockets; where it does not, their listeners stand for them. */
+  /** `ports` knows of the listening sockets of this shard; of others their listeners stand for them. */
   readonly decides: boolean;
-  /** Listeners of the endpoint's sockets, and whose they are: the id of the socket, 0 for one of another shard. */
-  readonly own: Map<Listener, number>;
+  readonly shard: number;
+  /** Listeners of the endpoint's sockets, of other shards too, and whose they are. */
+  readonly own: Map<Listener, SockId>;
   /** The socket may now be able to do what somebody waits for. */
   wake(sock: Sock): void;
   /** A passive connection is complete; the host makes a socket of it and gives it to the listener. */
   incoming(listener: Sock, so: Socket): void;
-  /** The socket listens, on all shards from now on; `ready` follows when they do. */
-  listening(sock: Sock, ready: () => void): void;
+  /** The socket listens, on all shards from now on; `ready` follows when they do, with an errno when one cannot. */
+  listening(sock: Sock, ready: (errno: number) => void): void;
   /** It no longer does; connections that nobody has accepted end. */
   unlisten(sock: Sock, children: readonly Child[]): void;
 }
@@ -229,10 +234,8 @@ export class Sock implements PortOwner {
     if (p === 0) {
       p = ports.pick(st.random.next32(), (n) => !this.#foreign(n));
       if (p === 0) return EADDRINUSE;
-    } else if (ports.conflicts(this, p) || this.#foreign(p)) {
-      return EADDRINUSE;
     }
-    ports.take(this, p);
+    if (this.#foreign(p) || !ports.bind(this, p)) return EADDRINUSE;
     this.num = p;
     this.lport = p;
     return 0;
@@ -240,9 +243,12 @@ export class Sock implements PortOwner {
 
   /** Another user of the stack, a service of its own for instance, listens there. */
   #foreign(port: number): boolean {
-    const { st, own, decides } = this.host;
+    const { st, own, decides, shard } = this.host;
     const meets = (a: number): boolean => a === 0 || this.rcvAddr === 0 || a === this.rcvAddr;
-    return st.tcp.listeners.all().some((l) => l.port === port && meets(l.addr) && !(decides && own.has(l)));
+    const known = (l: Listener): boolean => decides && own.get(l)?.shard === shard;
+    return st.tcp.listeners
+      .all()
+      .some((l) => l.port === port && meets(l.addr) && !known(l) && !(l.reusePort && this.reusePort));
   }
 
   #putPort(): void {
@@ -252,10 +258,10 @@ export class Sock implements PortOwner {
   }
 
   /**
-   * @param ready called when connections are taken in
+   * @param ready called with 0 when connections are taken in, with an errno when it listens no longer
    * @returns 0, or an errno and `ready` is not called
    */
-  listen(backlog: number, ready: () => void): number {
+  listen(backlog: number, ready: (errno: number) => void): number {
     if (this.#ss !== SS_UNCONNECTED) return EINVAL;
     const { state } = this;
     if (state !== LX_CLOSE && state !== LX_LISTEN) return EINVAL;
@@ -263,17 +269,17 @@ export class Sock implements PortOwner {
     if (this.listener !== null) {
       this.listener.backlog = backlog;
       this.listener.limit = backlog;
-      ready();
+      ready(0);
       return 0;
     }
     if (this.num === 0) {
       const e = this.#getPort(0);
       if (e !== 0) return e;
-    } else if (this.host.ports.conflicts(this, this.num)) {
+    } else if (!this.host.ports.bind(this, this.num, true)) {
       return EADDRINUSE;
     }
     try {
-      const at = { addr: this.rcvAddr, port: this.num, backlog };
+      const at = { addr: this.rcvAddr, port: this.num, backlog, reusePort: this.reusePort };
       this.listener = listen(this.host.st, at, (so) => {
         this.host.incoming(this, so);
         return so.handler;
@@ -284,8 +290,11 @@ export class Sock implements PortOwner {
     }
     this.listener.limit = backlog;
     setListener(this.listener, this.o);
-    this.host.own.set(this.listener, this.sid);
-    this.host.listening(this, ready);
+    this.host.own.set(this.listener, { shard: this.host.shard, sid: this.sid });
+    this.host.listening(this, (errno) => {
+      if (errno !== 0) this.#unlisten();
+      ready(errno);
+    });
     return 0;
   }
 

@@ -1,6 +1,6 @@
 import type { SockOptValues } from '../stack/socket/sockopt.ts';
 
-/** What options have been set to, as numbers that any thread can be handed: a connection begins with those of its listener. */
+/** What options have been set to, as plain values that any thread can be handed: a connection begins with those of its listener. */
 export interface OptValues {
   debug: number;
   reuseAddr: number;
@@ -34,6 +34,8 @@ export interface OptValues {
   /** ms */
   userTimeout: number;
   fastOpen: number;
+  /** Key of active opens with Fast Open; null for none. */
+  fastOpenPsk: Uint8Array | null;
   fastOpenConnect: number;
   notsentLowat: number;
   tos: number;
@@ -93,6 +95,7 @@ export function optDefaults(): OptValues {
     congestion: '',
     userTimeout: 0,
     fastOpen: 0,
+    fastOpenPsk: null,
     fastOpenConnect: 0,
     notsentLowat: 0,
     tos: 0,

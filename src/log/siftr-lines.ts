@@ -1,5 +1,5 @@
 import type { CutLine, LineParser } from './lines.ts';
-import type { DisableLine, EnableLine, LogItem, Sample, Tuple } from './model.ts';
+import type { LogItem, Sample, Tuple } from './model.ts';
 import { TupleTexts } from './tuple-texts.ts';
 
 const COMMA = 0x2c;
@@ -25,7 +25,7 @@ const NUMBERS_OLD = 18;
  */
 export class SiftrLines implements LineParser {
   readonly #tuples = new TupleTexts();
-  readonly #v = new Float64Array(NUMBERS);
+  readonly #v = new Uint32Array(NUMBERS);
   /** µs of one unit of srtt and of rto in 1.2.x; NaN while unknown. */
   #srttUnit = Number.NaN;
   #rtoUnit = Number.NaN;
@@ -47,7 +47,7 @@ export class SiftrLines implements LineParser {
     out.push({ type: 'broken', line: cut.n, why: 'the last line has no end' });
   }
 
-  #data(buf: Buffer, from: number, to: number, n: number): Sample | LogItem {
+  #data(buf: Buffer, from: number, to: number, n: number): LogItem {
     let p = from + 2;
     const old = buf[p] === ZERO && buf[p + 1] === X;
     if (old) {
@@ -80,7 +80,8 @@ export class SiftrLines implements LineParser {
       for (; p < to && (c = buf[p]! - ZERO) >= 0 && c <= 9; p++) x = x * 10 + c;
       if (p === start || (p < to && buf[p] !== COMMA)) return broken(n, `field ${k + (old ? 8 : 7)}: not a number`);
       if (x > U32_MAX) return broken(n, `field ${k + (old ? 8 : 7)}: more than 32 bits`);
-      v[k] = negative ? -x : x;
+      // ERTT of TEACUP is signed, and so is rto, which never is below 0.
+      v[k] = negative ? 0 : x;
       if (p++ === to - 1) return broken(n, 'a comma at the end');
     }
     const dir = buf[from] === IN ? 'i' : 'o';
@@ -175,7 +176,7 @@ export class SiftrLines implements LineParser {
     return broken(n, from === to ? 'an empty line' : 'not a line of a SIFTR log');
   }
 
-  #enable(n: number, kv: Map<string, string>): EnableLine | LogItem {
+  #enable(n: number, kv: Map<string, string>): LogItem {
     const hz = whole(kv.get('hz'));
     const scale = whole(kv.get('tcp_rtt_scale'));
     this.#srttUnit = hz !== null && scale !== null && hz > 0 && scale > 0 ? 1e6 / hz / scale : Number.NaN;
@@ -219,7 +220,7 @@ function pairs(text: string): Map<string, string> {
 
 const FLOW = /^([^;]*);(\d{1,5})-([^;]*);(\d{1,5})$/;
 
-function disable(n: number, kv: Map<string, string>): DisableLine | LogItem {
+function disable(n: number, kv: Map<string, string>): LogItem {
   const secs = whole(kv.get('disable_time_secs'));
   const usecs = whole(kv.get('disable_time_usecs'));
   if (secs === null || usecs === null) return broken(n, 'a disable line without its time');

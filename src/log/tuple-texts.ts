@@ -13,6 +13,8 @@ interface Known {
 /** Reads `laddr,lport,faddr,fport,` of a line, and remembers connections, so that their texts are made once and not once a line. */
 export class TupleTexts {
   readonly #known: (Known | null)[] = new Array<Known | null>(SLOTS).fill(null);
+  /** That of the line before. */
+  #last: Known | null = null;
   /** Place behind what was read. */
   end = 0;
   /** Why nothing was. */
@@ -20,6 +22,11 @@ export class TupleTexts {
 
   /** @returns null when four fields with a comma behind each are not there, see `why` */
   read(buf: Buffer, from: number, to: number): Tuple | null {
+    const last = this.#last;
+    if (last !== null && starts(buf, from, to, last.bytes)) {
+      this.end = from + last.bytes.length;
+      return last.tuple;
+    }
     let commas = 0;
     let hash = 0;
     let p = from;
@@ -35,20 +42,25 @@ export class TupleTexts {
     this.end = p + 1;
     const slot = (hash ^ (hash >>> 15)) & (SLOTS - 1);
     const known = this.#known[slot] ?? null;
-    if (known !== null && same(known.bytes, buf, from, p)) return known.tuple;
+    if (known !== null && starts(buf, from, to, known.bytes)) {
+      this.#last = known;
+      return known.tuple;
+    }
     const [laddr, lport, faddr, fport] = buf.toString('latin1', from, p).split(',');
     const tuple = { laddr: laddr!, lport: port(lport!), faddr: faddr!, fport: port(fport!) };
     if (laddr === '' || faddr === '' || tuple.lport < 0 || tuple.fport < 0) {
       this.why = 'not an address and a port';
       return null;
     }
-    this.#known[slot] = { bytes: Buffer.from(buf.subarray(from, p)), tuple };
+    this.#last = { bytes: Buffer.from(buf.subarray(from, this.end)), tuple };
+    this.#known[slot] = this.#last;
     return tuple;
   }
 }
 
-function same(bytes: Buffer, buf: Buffer, from: number, to: number): boolean {
-  if (bytes.length !== to - from) return false;
+/** Whether `bytes`, the last of which is a comma, begin the rest of a line. */
+function starts(buf: Buffer, from: number, to: number, bytes: Buffer): boolean {
+  if (bytes.length > to - from) return false;
   for (let i = 0; i < bytes.length; i++) if (bytes[i] !== buf[from + i]) return false;
   return true;
 }

@@ -85,6 +85,8 @@ export interface ConnectOptions {
   lport?: number;
   /** What is sent before the turn of the event loop ends rides on the SYN, where the server's cookie is known (RFC 7413). */
   fastOpen?: boolean;
+  /** With `fastOpen`: 16 bytes that the server knows too (FreeBSD's net.inet.tcp.fastopen.psk_enable). */
+  fastOpenPsk?: Uint8Array;
   /** Options that hold from the SYN on. */
   options?: Partial<SockOptValues>;
 }

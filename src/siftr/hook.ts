@@ -6,8 +6,11 @@ import { SockBuf } from '../stack/socket/sockbuf.ts';
 import type { Stack } from '../stack/stack.ts';
 import type { Inpcb } from '../stack/tcp/tcb.ts';
 import { TCPS_ESTABLISHED } from '../stack/tcp/tcp-fsm.ts';
+import { type CycleCounts, cycleCounts } from './format.ts';
 import {
   KIND_FLOWTYPE_SHIFT,
+  KIND_GEN_SHIFT,
+  KIND_GONE,
   KIND_OUT,
   R_F0,
   R_FLOWID,
@@ -43,10 +46,11 @@ export class SiftrHook implements PfilHook {
   readonly #cnt: Float64Array;
   readonly #dv: DataView;
   readonly #cfg: Int32Array;
-  readonly #ring: RecordProducer;
-  readonly #words: Int32Array;
+  #ring: RecordProducer;
+  #words: Int32Array;
   readonly #snapshot: Snapshot;
   readonly #key: FlowKey;
+  readonly #gone: (inp: Inpcb) => void;
   #hooked: boolean;
   /** The clock's µs for which `#nowSec` and `#nowUsec` hold. */
   #nowUs: number;
@@ -70,6 +74,7 @@ export class SiftrHook implements PfilHook {
     this.#words = this.#ring.words;
     this.#snapshot = makeSnapshot();
     this.#key = new FlowKey();
+    this.#gone = (inp) => this.#noteGone(inp);
     this.#hooked = false;
     this.#nowUs = 0;
     this.#nowSec = 0;
@@ -83,10 +88,12 @@ export class SiftrHook implements PfilHook {
     if (this.#hooked) return;
     this.#lastSec = Math.floor(enableUs / 1e6);
     this.#lastUsec = Math.floor(enableUs - this.#lastSec * 1e6);
+    this.#ring.resetHigh();
     this.#readClock();
     const pfil = this.#st.pfil;
     pfil.addHook(this);
     pfil.link(pfil.inet, this, { in: true, out: true });
+    this.#st.tcp.gone = this.#gone;
     this.#hooked = true;
   }
 
@@ -94,7 +101,32 @@ export class SiftrHook implements PfilHook {
   unhook(): void {
     if (!this.#hooked) return;
     this.#st.pfil.removeHook(this);
+    this.#st.tcp.gone = null;
     this.#hooked = false;
+  }
+
+  /**
+   * Ends a cycle and begins the next one between two packets: what was recorded before is the old one's, no record after is earlier than the
+   * new one's enable time.
+   * @param enableUs time of the new enable line, wall µs
+   * @returns this shard's counters at the cut
+   */
+  cut(enableUs: number): CycleCounts {
+    const sec = Math.floor(enableUs / 1e6);
+    const usec = Math.floor(enableUs - sec * 1e6);
+    if (sec > this.#lastSec || (sec === this.#lastSec && usec > this.#lastUsec)) {
+      this.#lastSec = sec;
+      this.#lastUsec = usec;
+    }
+    this.#ring.cut();
+    return cycleCounts([this.#cnt]);
+  }
+
+  /** Records go to another ring from now on. @param ring memory of `createRing`; called while not hooked */
+  setRing(ring: SharedArrayBuffer): void {
+    if (this.#hooked) throw new Error('SIFTR: a ring is changed between cycles only');
+    this.#ring = new RecordProducer(ring);
+    this.#words = this.#ring.words;
   }
 
   mbuf(m: Mbuf, ctx: PfilCtx): Verdict {
@@ -142,16 +174,31 @@ export class SiftrHook implements PfilHook {
 
     const ring = this.#ring;
     const r = ring.reserve();
+    cnt[siftrs.siftrs_queue_high_water] = ring.high;
     if (ring.wantWake) {
       ring.wantWake = false;
       wakeWriter(this.#cfg);
     }
     if (r < 0) {
       cnt[out ? siftrs.siftrs_nskip_out_malloc : siftrs.siftrs_nskip_in_malloc]!++;
+      cnt[out ? siftrs.siftrs_queue_drops_out : siftrs.siftrs_queue_drops_in]!++;
       return PFIL_PASS;
     }
     const w = this.#words;
-    w[r + R_KIND] = (out ? KIND_OUT : 0) | (inp.inp_flowtype << KIND_FLOWTYPE_SHIFT);
+    w[r + R_KIND] =
+      (out ? KIND_OUT : 0) | (inp.inp_flowtype << KIND_FLOWTYPE_SHIFT) | (inp.inp_gencnt << KIND_GEN_SHIFT);
+    this.#name(w, r, inp);
+    inp.siftr_known = true;
+    const so = inp.inp_socket;
+    if (so === null) this.#snapshot(w, r, tp, NO_SOCKBUF, NO_SOCKBUF);
+    else this.#snapshot(w, r, tp, so.so_snd, so.so_rcv);
+    this.#stamp(w, r, out, m.time);
+    ring.commit();
+    return PFIL_PASS;
+  }
+
+  /** Which connection a record is of. */
+  #name(w: Int32Array, r: number, inp: Inpcb): void {
     w[r + R_L0] = inp.l0;
     w[r + R_L0 + 1] = inp.l1;
     w[r + R_L0 + 2] = inp.l2;
@@ -162,12 +209,20 @@ export class SiftrHook implements PfilHook {
     w[r + R_F0 + 3] = inp.f3;
     w[r + R_PORTS] = (inp.lport << 16) | inp.fport;
     w[r + R_FLOWID] = inp.inp_flowid;
-    const so = inp.inp_socket;
-    if (so === null) this.#snapshot(w, r, tp, NO_SOCKBUF, NO_SOCKBUF);
-    else this.#snapshot(w, r, tp, so.so_snd, so.so_rcv);
-    this.#stamp(w, r, out, m.time);
-    ring.commit();
-    return PFIL_PASS;
+  }
+
+  /** Leaves a note for the writer that a connection is gone. Where the ring is full the writer keeps its entry until the cycle ends. */
+  #noteGone(inp: Inpcb): void {
+    if (!inp.siftr_known) return;
+    inp.siftr_known = false;
+    const r = this.#ring.reserve();
+    if (r < 0) return;
+    const w = this.#words;
+    w[r + R_KIND] = KIND_GONE | (inp.inp_gencnt << KIND_GEN_SHIFT);
+    this.#name(w, r, inp);
+    w[r + R_SEC] = this.#lastSec;
+    w[r + R_USEC] = this.#lastUsec;
+    this.#ring.commit();
   }
 
   /**

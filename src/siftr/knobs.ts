@@ -1,6 +1,13 @@
 import { findSysctl, SYSCTLS, type SysctlDecl } from '../stack/sysctl.ts';
 import { SiftrError } from './logfile.ts';
-import { CFG_PORT_FILTER, CFG_PPL, CFG_STRICT } from './shared.ts';
+import {
+  CFG_FLOW_LIST_MAX,
+  CFG_FLOW_MAX,
+  CFG_LOGFILE_MARKERS,
+  CFG_PORT_FILTER,
+  CFG_PPL,
+  CFG_STRICT,
+} from './shared.ts';
 
 export const PREFIX = 'net.inet.siftr.';
 
@@ -19,6 +26,9 @@ export interface SiftrKnob {
 export const KNOBS: readonly SiftrKnob[] = [
   { name: `${PREFIX}ppl`, cfg: CFG_PPL },
   { name: `${PREFIX}port_filter`, cfg: CFG_PORT_FILTER },
+  { name: `${PREFIX}logfile_markers`, cfg: CFG_LOGFILE_MARKERS },
+  { name: `${PREFIX}flow_max`, cfg: CFG_FLOW_MAX },
+  { name: `${PREFIX}flow_list_max_bytes`, cfg: CFG_FLOW_LIST_MAX },
   { name: `${PREFIX}strict`, cfg: CFG_STRICT, idle: true },
 ];
 

@@ -9,6 +9,12 @@ export const CFG_PPL = 0;
 export const CFG_PORT_FILTER = 1;
 /** `net.inet.siftr.strict`, 0 or 1. Changes between cycles only. */
 export const CFG_STRICT = 2;
+/** `net.inet.siftr.logfile_markers`, 0 or 1. Read by the control. */
+export const CFG_LOGFILE_MARKERS = 3;
+/** `net.inet.siftr.flow_max`, 1..16777216. Read by the writer before each pass. */
+export const CFG_FLOW_MAX = 4;
+/** `net.inet.siftr.flow_list_max_bytes`; 0 is no limit. Read by the control. */
+export const CFG_FLOW_LIST_MAX = 5;
 // Words 3 to 7 are the control's and the writer's, 8 to 15 the hook's.
 /** Futex word of the writer: a shard adds 1 and notifies when its ring fills up while the writer sleeps. */
 export const CFG_WAKE = 16;
@@ -17,10 +23,12 @@ export const CFG_SLEEPING = 17;
 
 const CFG_WORDS = 32;
 
-/** Fresh shared settings with the defaults of section 10: ppl 1, port_filter 0. */
+/** Fresh shared settings with the defaults of src/stack/sysctl-siftr.ts. */
 export function createSiftrShared(): Int32Array<SharedArrayBuffer> {
   const cfg = new Int32Array(new SharedArrayBuffer(CFG_WORDS * 4));
   cfg[CFG_PPL] = 1;
+  cfg[CFG_LOGFILE_MARKERS] = 1;
+  cfg[CFG_FLOW_MAX] = 1048576;
   return cfg;
 }
 

@@ -24,6 +24,7 @@ import {
 } from '../impair/units.ts';
 import type { Random } from '../rings/clock.ts';
 import { PREFIX } from '../siftr/knobs.ts';
+import { metaPath } from '../siftr/meta.ts';
 import { parseAssignment, type SysctlAssignment, SysctlError, type Tunables } from '../stack/sysctl.ts';
 import { CC_DEFAULT, checkCc } from './cc.ts';
 import { SimError } from './error.ts';
@@ -264,10 +265,13 @@ function planFlow(given: string | FlowOptions, { cc, delayUs, timeUs, random }: 
 function sysctlOf(text: string): SysctlAssignment {
   try {
     const a = parseAssignment(text, 'boot');
-    if (!/^net\.inet\.siftr\.(enabled|logfile)$/.test(a.decl.name)) return a;
+    if (!/^net\.inet\.siftr\.(enabled|logfile|logfile_markers|qlen)$/.test(a.decl.name)) return a;
   } catch (err) {
     if (!(err instanceof SysctlError)) throw err;
     throw new SimError(`--sysctl ${err.message.startsWith(text) ? '' : `${text}: `}${err.message}`);
+  }
+  if (/logfile_markers|qlen/.test(text)) {
+    throw new SimError(`--sysctl ${text}: has no effect in a simulation, whose log is one file and never waits`);
   }
   throw new SimError(`--sysctl ${text}: use --siftr-log FILE in a simulation`);
 }
@@ -383,7 +387,7 @@ function checkOutputs(o: ExperimentOptions): void {
   if (siftrLog === STDOUT && pcap === STDOUT) {
     throw new SimError('--pcap -: standard output takes --siftr-log already');
   }
-  if (siftrLog !== undefined && pcap !== undefined && sameFile(siftrLog, pcap)) {
+  if (siftrLog !== undefined && pcap !== undefined && [siftrLog, metaPath(siftrLog)].some((f) => sameFile(f, pcap))) {
     throw new SimError(`--pcap ${pcap}: --siftr-log is written there; give each a file of its own`);
   }
   const ccFiles = ccsOf(o).filter((cc) => /[/\\]|\.[cm]?[jt]s$/.test(cc));

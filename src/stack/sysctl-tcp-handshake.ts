@@ -1,5 +1,8 @@
 import type { SysctlDecl } from './sysctl-decl.ts';
 
+/** First lines of net.inet.tcp.fastopen.ccache_list, as in FreeBSD. */
+export const CCACHE_LIST_HEAD = '\nLocal IP address     Remote IP address     Port   MSS Disabled Cookie\n';
+
 /** Knobs of handshakes: SYN cookies, Fast Open, the SYN cache. */
 export const TCP_HANDSHAKE_SYSCTLS = [
   {
@@ -95,6 +98,71 @@ export const TCP_HANDSHAKE_SYSCTLS = [
     rw: 'rw',
     skip: true,
     descr: 'Write a key here, in hexadecimal digits, to make cookies with it from now on; it cannot be read',
+  },
+  {
+    name: 'net.inet.tcp.fastopen.numkeys',
+    field: 'tcp_fastopen_numkeys',
+    type: 'uint',
+    min: 0,
+    max: 2,
+    default: 0,
+    rw: 'ro',
+    unit: 'keys',
+    descr: 'Keys whose cookies are good now',
+  },
+  {
+    name: 'net.inet.tcp.fastopen.psk_enable',
+    field: 'tcp_fastopen_psk_enable',
+    type: 'bool',
+    min: 0,
+    max: 1,
+    default: 0,
+    rw: 'rw',
+    descr:
+      'Take data in a SYN only of clients that show, with their cookie, that they have a pre-shared key; 0 forgets all such keys',
+  },
+  {
+    name: 'net.inet.tcp.fastopen.maxpsks',
+    field: 'tcp_fastopen_maxpsks',
+    type: 'int',
+    min: 2,
+    max: 2,
+    default: 2,
+    rw: 'ro',
+    unit: 'keys',
+    descr: 'Pre-shared keys that are good at a time, the newest',
+  },
+  {
+    name: 'net.inet.tcp.fastopen.numpsks',
+    field: 'tcp_fastopen_numpsks',
+    type: 'uint',
+    min: 0,
+    max: 2,
+    default: 0,
+    rw: 'ro',
+    unit: 'keys',
+    descr: 'Pre-shared keys that are good now',
+  },
+  {
+    name: 'net.inet.tcp.fastopen.setpsk',
+    field: 'tcp_fastopen_setpsk',
+    type: 'string',
+    maxLength: 32,
+    keyBytes: 16,
+    default: 'unset',
+    rw: 'rw',
+    skip: true,
+    descr: 'Write a pre-shared key here, in hexadecimal digits; it cannot be read',
+  },
+  {
+    name: 'net.inet.tcp.fastopen.ccache_list',
+    field: 'tcp_fastopen_ccache_list',
+    type: 'string',
+    maxLength: 1 << 24,
+    default: CCACHE_LIST_HEAD,
+    rw: 'ro',
+    skip: true,
+    descr: 'Cookies of servers that are known, of all shards; not shown by -a',
   },
   {
     name: 'net.inet.tcp.fastopen.ccache_buckets',

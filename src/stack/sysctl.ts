@@ -91,6 +91,10 @@ export class Tunables {
   tcp_fastopen_autokey = 120;
   tcp_fastopen_keylen = 16;
   tcp_fastopen_maxkeys = 2;
+  tcp_fastopen_numkeys = 0;
+  tcp_fastopen_psk_enable = 0;
+  tcp_fastopen_maxpsks = 2;
+  tcp_fastopen_numpsks = 0;
   tcp_fastopen_ccache_buckets = 2048;
   tcp_fastopen_ccache_bucket_limit = 16;
   tcp_fastopen_path_disable_time = 900;
@@ -110,6 +114,10 @@ export class Tunables {
   siftr_ppl = 1;
   siftr_port_filter = 0;
   siftr_strict = 0;
+  siftr_logfile_markers = 1;
+  siftr_qlen = 65536;
+  siftr_flow_max = 1048576;
+  siftr_flow_list_max_bytes = 0;
 }
 
 /** A refused name or value: one line that says what was given and what is allowed. */

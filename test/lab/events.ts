@@ -293,7 +293,7 @@ class Scene {
     if (tcp.syncache.count > 0) return 'SYN-RECEIVED';
     // The listener of a passive open stays, whatever becomes of its connections.
     const listened = from === 'LISTEN' || from === 'CLOSED' || from === 'SYN-RECEIVED';
-    return listened && tcp.listeners.lookup(0, this.p.dport) !== null ? 'LISTEN' : 'CLOSED';
+    return listened && tcp.listeners.has(0, this.p.dport) ? 'LISTEN' : 'CLOSED';
   }
 
   signals(): string[] {

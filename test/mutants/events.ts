@@ -58,7 +58,7 @@ export const eventMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-input.ts',
-    find: 'if (!twReusable(st, tp, seq) || st.tcp.listeners.lookup(inp.l3, inp.lport) === null) {',
+    find: 'if (!twReusable(st, tp, seq) || !st.tcp.listeners.has(inp.l3, inp.lport)) {',
     replace: 'if (!twReusable(st, tp, seq)) {',
     kills: of('SYN'),
   },

@@ -21,16 +21,16 @@ export const fastopenMutants: readonly Mutant[] = [
     ],
   },
   {
-    file: 'src/stack/tcp/tcp-fastopen.ts',
+    file: 'src/stack/tcp/tcp-fastopen-keys.ts',
     find: '    w[0] = k.f3;',
     replace: '    w[0] = 0;',
     kills: ['unit/stack/tcp/fastopen.test.ts › gets the same one each time, and another address another one'],
   },
   {
     file: 'src/stack/tcp/tcp-fastopen.ts',
-    find: 'if (tune.tcp_fastopen_server_enable === 0) {',
-    replace: 'if (false) {',
-    kills: ['unit/stack/tcp/fastopen.test.ts › gets none with %s, and its data is not taken'],
+    find: 'if (tune.tcp_fastopen_server_enable === 0) return TFO_PLAIN;',
+    replace: '',
+    kills: ['unit/stack/tcp/fastopen-psk.test.ts › count keys that are given before the server may use them'],
   },
   {
     file: 'src/stack/tcp/tcp-fastopen.ts',
@@ -97,9 +97,9 @@ export const fastopenMutants: readonly Mutant[] = [
     ],
   },
   {
-    file: 'src/stack/tcp/tcp-fastopen.ts',
-    find: 'if (this.#equals(this.cookie, to.tfoAt)) return TFO_ACCEPT;',
-    replace: 'return TFO_ACCEPT;',
+    file: 'src/stack/tcp/tcp-fastopen-keys.ts',
+    find: 'if (this.#psk === 0) return equals(this.#cookie, u8, at);',
+    replace: 'if (this.#psk === 0) return true;',
     kills: ['unit/stack/tcp/fastopen.test.ts › %s gets a plain handshake and a new one; its data comes again'],
   },
   {
@@ -119,23 +119,23 @@ export const fastopenMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-fastopen.ts',
-    find: 'return TFO_ACCEPT_RENEW;\n      }',
-    replace: 'return TFO_ACCEPT;\n      }',
+    find: 'return key === 0 ? TFO_ACCEPT : TFO_ACCEPT_RENEW;',
+    replace: 'return TFO_ACCEPT;',
     kills: [
       'unit/stack/tcp/fastopen.test.ts › follow each other every net.inet.tcp.fastopen.autokey seconds: the last one is good, and brings a new cookie',
     ],
   },
   {
-    file: 'src/stack/tcp/tcp-fastopen.ts',
-    find: 'for (let i = 1; i < this.#num; i++) {',
-    replace: 'for (let i = 1; i < 1; i++) {',
+    file: 'src/stack/tcp/tcp-fastopen-keys.ts',
+    find: 'for (let i = 0; i < this.#keys.num; i++) {',
+    replace: 'for (let i = 0; i < this.#keys.num && i < 1; i++) {',
     kills: [
       'unit/stack/tcp/fastopen.test.ts › follow each other every net.inet.tcp.fastopen.autokey seconds: the last one is good, and brings a new cookie',
       'unit/stack/tcp/fastopen.test.ts › can be given (net.inet.tcp.fastopen.setkey): the last two are good',
     ],
   },
   {
-    file: 'src/stack/tcp/tcp-fastopen.ts',
+    file: 'src/stack/tcp/tcp-fastopen-keys.ts',
     find: 'sipDerive(this.#st.tcp.secret,',
     replace: 'sipDerive(new SipKey(this.#st.random),',
     kills: ['unit/stack/tcp/fastopen.test.ts › are the same on all shards, and others elsewhere'],
@@ -308,10 +308,38 @@ export const fastopenMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-fastopen-cache.ts',
-    find: '      if (n < most) {',
-    replace: '      if (true) {',
+    find: 'for (let n = 0; p !== null && n < most; n++) {',
+    replace: 'for (let n = 0; p !== null; n++) {',
     kills: [
       'unit/stack/tcp/fastopen-client.test.ts › keeps no more paths in a bucket than net.inet.tcp.fastopen.ccache_bucket_limit: the oldest goes',
     ],
+  },
+  {
+    file: 'src/stack/tcp/tcp-fastopen-keys.ts',
+    find: 'for (let i = 0; i < this.#psks.num; i++) {',
+    replace: 'for (let i = 0; i < 1; i++) {',
+    kills: ['unit/stack/tcp/fastopen-psk.test.ts › tell how many are good: the newest two'],
+  },
+  {
+    file: 'src/stack/tcp/tcp-fastopen-keys.ts',
+    find: ' || (this.#psk !== 0 && psk === 0)) this.#psks.num = 0;',
+    replace: ') this.#psks.num = 0;',
+    kills: [
+      'unit/stack/tcp/fastopen-psk.test.ts › are 0 for pre-shared keys when psk_enable goes off, and for both when server_enable does',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/tcp-fastopen-keys.ts',
+    find: 'if (equals(this.#answer, u8, at)) return true;',
+    replace: 'if (equals(this.#answer, u8, at) || equals(this.#cookie, u8, at)) return true;',
+    kills: [
+      'unit/stack/tcp/fastopen-psk.test.ts › takes data of those who answer their cookie with a key (setpsk), and not of those who send it back',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/tcp-fastopen.ts',
+    find: 'tfoPskCookie(psk, path.cookie, path.cookieLen, tfo.cookie);',
+    replace: 'tfoPskCookie(psk, path.cookie, TFO_COOKIE, tfo.cookie);',
+    kills: ['unit/stack/tcp/fastopen-psk.test.ts › answers one of %i bytes with 8 bytes of SipHash, and data'],
   },
 ];

@@ -111,7 +111,7 @@ export const handshakeMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-input.ts',
-    find: 'if (l.full && tcp.syncache.awaits(k, seq, ack)) {',
+    find: 'if (taker.full && tcp.syncache.awaits(k, seq, ack)) {',
     replace: 'if (l.full && tcp.syncache.has(k)) {',
     kills: ['unit/stack/tcp/syncookies.test.ts › waits for room in the accept queue, as a handshake of the cache does'],
   },

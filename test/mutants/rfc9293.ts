@@ -302,8 +302,8 @@ export const rfc9293Mutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-input.ts',
-    find: 'const l = lport === 0 ? null : st.tcp.listeners.lookup(dst, lport);',
-    replace: 'const l = lport === 0 || st.tcp.tcb.count > 0 ? null : st.tcp.listeners.lookup(dst, lport);',
+    find: 'const l = lport === 0 ? null : st.tcp.listeners.lookup(k);',
+    replace: 'const l = lport === 0 || st.tcp.tcb.count > 0 ? null : st.tcp.listeners.lookup(k);',
     kills: [
       'unit/stack/tcp/requirements.test.ts › a port may be listened on while a connection of ours opens from it, and takes others (MUST-41, MUST-42)',
     ],

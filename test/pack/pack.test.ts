@@ -91,6 +91,21 @@ describe('the published package', () => {
     expect((await run([program, ...words], { env })).stdout).toBe(library.stdout);
   });
 
+  test('draws logs, as a page with its script, as SVG and as PNG with its fonts', async () => {
+    const log = join(dir, 'sim.log');
+    await run([program, 'sim', '--bw', '10Mbit', '--time', '1s', '--siftr-log', log], { env });
+    const starts = { html: '<!doctype html>', svg: '<svg ', png: '\x89PNG' };
+    for (const [ending, start] of Object.entries(starts)) {
+      const file = join(dir, `plot.${ending}`);
+      expect(await run([program, 'log', 'plot', log, '-o', file], { env })).toEqual({
+        stdout: '',
+        stderr: '',
+        code: 0,
+      });
+      expect(readFileSync(file, 'latin1').slice(0, start.length)).toBe(start);
+    }
+  });
+
   test.skipIf(labMissing('ping', 'curl', 'iperf3'))('runs the core of the demo', async () => {
     await withLab('pack', { queues: 2 }, async (lab) => {
       const xsiftr = await startXsiftr(lab, [], { program, env });

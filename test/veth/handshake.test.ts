@@ -96,6 +96,19 @@ describe.skipIf(labMissing('python3', 'curl', 'nstat'))('TCP Fast Open (RFC 7413
         const again = await lab.far(['python3', TFO, 'client', '192.0.2.1', '7', '10', '1000']);
         expect(JSON.parse(again.stdout)).toEqual({ good: 10 });
         expect(changes(before, await readCounters(x))).toMatchObject({ tcp_tfo_passivefail: 1, tcp_tfo_passive: 31 });
+        // Linux knows no pre-shared keys: with psk_enable its data waits for the handshake. What FreeBSD's knobs show, of all shards.
+        const tfo = 'net.inet.tcp.fastopen';
+        await x.command(['sysctl', `${tfo}.setpsk=${'1'.repeat(32)}`, `${tfo}.psk_enable=1`]);
+        const shown = await x.command(['sysctl', '-n', ...['numkeys', 'numpsks', 'maxpsks'].map((n) => `${tfo}.${n}`)]);
+        expect(shown.stdout).toBe('2\n1\n2');
+        const plain = await lab.far(['python3', TFO, 'client', '192.0.2.1', '7', '3', '1000']);
+        expect(JSON.parse(plain.stdout)).toEqual({ good: 3 });
+        expect(changes(before, await readCounters(x))).toMatchObject({ tcp_tfo_passivefail: 4, tcp_tfo_passive: 31 });
+        await x.command(['sysctl', `${tfo}.psk_enable=0`]);
+        expect((await x.command(['sysctl', '-n', `${tfo}.numpsks`])).stdout).toBe('0');
+        expect((await x.command(['sysctl', `${tfo}.ccache_list`])).stdout).toMatch(
+          /^\S+: \nLocal IP address .* Cookie\n$/,
+        );
         await x.stop();
       } finally {
         await lab.remove();

@@ -18,6 +18,10 @@ export class Listener {
   /** Address, int32; 0 for any. */
   readonly addr: number;
   readonly port: number;
+  /** Others that have it set may listen on the same address and port (SO_REUSEPORT). */
+  reusePort: boolean;
+  /** Its number among those of this stack, in the order in which they began to listen. */
+  serial: number;
   /** Connections that may wait to be accepted. */
   backlog: number;
   /** Buffer sizes of the connections. */
@@ -51,11 +55,14 @@ export class Listener {
     backlog: number,
     cc: CcModule | null,
     fastOpen: boolean,
+    reusePort: boolean,
     accept: AcceptFn,
   ) {
     this.#st = st;
     this.addr = addr;
     this.port = port;
+    this.reusePort = reusePort;
+    this.serial = 0;
     this.backlog = backlog;
     this.sndBuf = st.tune.tcp_sendspace;
     this.rcvBuf = st.tune.tcp_recvspace;
@@ -204,6 +211,8 @@ export interface ListenOptions {
   readonly cc?: string;
   /** Whether clients may open with data in their SYN (TCP_FASTOPEN; net.inet.tcp.fastopen.server_enable); default false. */
   readonly fastOpen?: boolean;
+  /** Share address and port with others that say so too (SO_REUSEPORT); default false. */
+  readonly reusePort?: boolean;
   /** Options of the connections. */
   readonly options?: Partial<SockOptValues>;
 }
@@ -215,7 +224,7 @@ export function listen(st: Stack, opts: ListenOptions, accept: AcceptFn): Listen
   const cc = opts.cc === undefined ? null : ccFind(opts.cc);
   if (addr !== 0 && !st.isLocal(addr)) throw new SocketError(EADDRNOTAVAIL, 'listen', what);
   const backlog = opts.backlog ?? st.tune.ipc_soacceptqueue;
-  const l = new Listener(st, addr, opts.port, backlog, cc, opts.fastOpen ?? false, accept);
+  const l = new Listener(st, addr, opts.port, backlog, cc, opts.fastOpen ?? false, opts.reusePort ?? false, accept);
   if (opts.options !== undefined) l.setOptions(opts.options);
   if (!st.tcp.listeners.add(l)) throw new SocketError(EADDRINUSE, 'listen', what);
   return l;

@@ -2,12 +2,13 @@
  * The callback API of a connection: synchronous, one thread, no allocation a call. Everything else (the Node-like sockets, the
  * services) stands on it.
  */
-import { EPIPE } from '../errno.ts';
+import { EINVAL, EPIPE } from '../errno.ts';
 import { inetNtoa } from '../net/in-addr.ts';
 import type { Stack } from '../stack.ts';
 import type { CcModule } from '../tcp/cc/cc.ts';
 import { ccSwitch } from '../tcp/cc/glue.ts';
 import { ccFind, ccNames } from '../tcp/cc/registry.ts';
+import { type SipKey, sipKeyOfBytes } from '../tcp/siphash.ts';
 import { tfoConnect, tfoEarly, tfoSynRoom } from '../tcp/tcp-fastopen.ts';
 import {
   finIsAcked,
@@ -83,6 +84,8 @@ export class Socket {
   cantSendMore: boolean;
   /** Fast Open is wanted (active open), or the listener offers it (TCP_FASTOPEN). Whether it was used `tp.t_tfo` tells. */
   fastOpen: boolean;
+  /** Pre-shared key of an active open (FreeBSD's TCP_FASTOPEN); null for none. */
+  fastOpenPsk: SipKey | null;
   /** The SYN waits for `sendSyn` (ConnectOptions.holdSyn). */
   synHeld: boolean;
   /** What the application has set; changed by `setOptions` only. */
@@ -126,6 +129,7 @@ export class Socket {
     this.noFdRef = false;
     this.cantSendMore = false;
     this.fastOpen = false;
+    this.fastOpenPsk = null;
     this.synHeld = false;
     this.opt = SOCKOPT_DEFAULTS;
     this.cc = null;
@@ -562,6 +566,11 @@ export interface ConnectOptions {
    * cookie is known; else one is asked for. Only for requests that may arrive twice (section 6.3.1).
    */
   readonly fastOpen?: boolean;
+  /**
+   * With `fastOpen`, a key of 16 bytes that the server knows too (FreeBSD's net.inet.tcp.fastopen.psk_enable): the SYN shows that we have it, by
+   * a hash of the cookie in the place of the cookie.
+   */
+  readonly fastOpenPsk?: Uint8Array;
   /** With `fastOpen`, where the server's cookie is known: the SYN waits for `sendSyn`, without a limit of time. */
   readonly holdSyn?: boolean;
   readonly options?: Partial<SockOptValues>;
@@ -572,6 +581,11 @@ export function connect(st: Stack, opts: ConnectOptions, handler: SocketHandler)
   const so = new Socket(st, handler, st.tune.tcp_sendspace, st.tune.tcp_recvspace);
   if (opts.cc !== undefined) so.cc = ccFind(opts.cc);
   so.fastOpen = opts.fastOpen ?? false;
+  if (opts.fastOpenPsk !== undefined) {
+    const key = sipKeyOfBytes(opts.fastOpenPsk);
+    if (key === null) throw new SocketError(EINVAL, 'connect', `fastOpenPsk of ${opts.fastOpenPsk.length} bytes: 16`);
+    so.fastOpenPsk = key;
+  }
   so.synHeld = so.fastOpen && (opts.holdSyn ?? false);
   if (opts.options !== undefined) so.setOptions(opts.options);
   const errno = tcpConnect(st, so, opts.laddr ?? 0, opts.lport ?? 0, opts.faddr, opts.fport);

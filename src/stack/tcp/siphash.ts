@@ -21,6 +21,13 @@ export function sipKeyOf(words: ArrayLike<number>): SipKey {
   return new SipKey({ next32: () => words[i++]! });
 }
 
+/** The key of 16 bytes; null for another number of bytes. */
+export function sipKeyOfBytes(u8: Uint8Array): SipKey | null {
+  if (u8.length !== 16) return null;
+  let i = -4;
+  return new SipKey({ next32: () => word(u8, (i += 4), 16) });
+}
+
 const tag = new Int32Array(3);
 
 /**
@@ -77,7 +84,28 @@ function round(): void {
  * is in `sipHigh()`.
  */
 export function sipHash(key: SipKey, words: Int32Array, n: number): number {
-  const k = key.k;
+  begin(key.k);
+  let i = 0;
+  for (; i + 1 < n; i += 2) block(words[i]!, words[i + 1]!);
+  return end(i < n ? words[i]! : 0, 0, 4 * n);
+}
+
+/** The same for the first `n` bytes of `u8`. */
+export function sipHashBytes(key: SipKey, u8: Uint8Array, n: number): number {
+  begin(key.k);
+  let i = 0;
+  for (; i + 8 <= n; i += 8) block(word(u8, i, n), word(u8, i + 4, n));
+  return end(word(u8, i, n), word(u8, i + 4, n), n);
+}
+
+/** The word at `i`, bytes from `n` on being zero. */
+function word(u8: Uint8Array, i: number, n: number): number {
+  let w = 0;
+  for (let j = i < n - 4 ? 3 : n - i - 1; j >= 0; j--) w = (w << 8) | u8[i + j]!;
+  return w;
+}
+
+function begin(k: Int32Array): void {
   v[0] = k[0]! ^ 0x70736575;
   v[1] = k[1]! ^ 0x736f6d65;
   v[2] = k[2]! ^ 0x6e646f6d;
@@ -86,10 +114,11 @@ export function sipHash(key: SipKey, words: Int32Array, n: number): number {
   v[5] = k[1]! ^ 0x6c796765;
   v[6] = k[2]! ^ 0x79746573;
   v[7] = k[3]! ^ 0x74656462;
-  let i = 0;
-  for (; i + 1 < n; i += 2) block(words[i]!, words[i + 1]!);
-  const last = i < n ? words[i]! : 0;
-  block(last, (n << 2) << 24);
+}
+
+/** What is left of the message, less than 8 bytes, and its length. */
+function end(lo: number, hi: number, bytes: number): number {
+  block(lo, hi | (bytes << 24));
   v[4] = v[4]! ^ 0xff;
   round();
   round();
@@ -110,7 +139,7 @@ function block(lo: number, hi: number): void {
 
 let high = 0;
 
-/** High half of the last `sipHash`. */
+/** High half of the last hash. */
 export function sipHigh(): number {
   return high;
 }

@@ -100,6 +100,11 @@ export class Syncache {
     return this.#find(k) !== null;
   }
 
+  /** The listener whose handshake with this flow is under way; null when none is. */
+  listenerOf(k: FlowKey): Listener | null {
+    return this.#find(k)?.listener ?? null;
+  }
+
   /** An ACK with these numbers would end a handshake, one under way here or that of a cookie. */
   awaits(k: FlowKey, seq: number, ack: number): boolean {
     return this.#find(k) !== null || (this.#cookiesTaken(k) && this.#cookies.check(k, (seq - 1) | 0, (ack - 1) | 0));
@@ -312,6 +317,7 @@ export class Syncache {
 
   /**
    * The last ACK of a handshake, `m`: makes the connection, in SYN_RECEIVED, for the segment to be processed by.
+   * @param l that of the handshake (`listenerOf`), or of a cookie the one that would get a SYN
    * @returns null when it belongs to no handshake and has no cookie, or the listener cannot take it
    */
   expand(l: Listener, k: FlowKey, m: Mbuf, seq: number, ack: number, win: number): Tcpcb | null {
@@ -324,7 +330,6 @@ export class Syncache {
       c.listener = null;
       return tp;
     }
-    if (e.listener !== l) return null;
     // RFC 9293 section 3.10.7.4, fifth: the ACK of our SYN and nothing else. `outside` has looked at the sequence number.
     if (ack !== ((e.iss + 1) | 0)) {
       cnt[tcps.tcps_sc_badack]!++;

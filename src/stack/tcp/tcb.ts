@@ -1,8 +1,7 @@
-/** Inpcb and the tables that find one: connections by flow, listeners by port, the ephemeral port cursor. */
+/** Inpcb and the table that finds one by its flow, and the range of ephemeral ports. Listeners are found in listen-table.ts. */
 import type { Random } from '../../rings/clock.ts';
 import { type FlowKey, flowHash, V4_MAPPED } from '../flow.ts';
 import type { RouteCache } from '../net/route.ts';
-import type { Listener } from '../socket/listener.ts';
 import type { Socket } from '../socket/socket.ts';
 import type { Tcpcb } from './tcpcb.ts';
 
@@ -22,6 +21,10 @@ export class Inpcb {
   /** Non-zero and unique among live flows (spec/siftr.md section 13 rule 5); int32. */
   inp_flowid = 0;
   inp_flowtype = 0;
+  /** Serial number of the connection in its shard, int32, wrapping: tells it from others that had or will have its addresses and ports. */
+  inp_gencnt = 0;
+  /** SIFTR has a record of it. */
+  siftr_known = false;
   inp_ttl = 64;
   inp_tos = 0;
   tp: Tcpcb | null = null;
@@ -188,47 +191,5 @@ export class TcbTable {
         p = next;
       }
     }
-  }
-}
-
-/** Listeners by port; on one port at most one for each address, and one for any. */
-export class ListenTable {
-  readonly #byPort = new Map<number, Listener[]>();
-
-  /** The listener for an address and port: the one bound to the address before the one bound to any; null when none. */
-  lookup(laddr: number, lport: number): Listener | null {
-    const list = this.#byPort.get(lport);
-    if (list === undefined) return null;
-    let any: Listener | null = null;
-    for (let i = 0; i < list.length; i++) {
-      const l = list[i]!;
-      if (l.addr === laddr) return l;
-      if (l.addr === 0) any = l;
-    }
-    return any;
-  }
-
-  /** False when the address and port are taken. */
-  add(l: Listener): boolean {
-    const list = this.#byPort.get(l.port);
-    if (list === undefined) {
-      this.#byPort.set(l.port, [l]);
-      return true;
-    }
-    if (list.some((o) => o.addr === l.addr)) return false;
-    list.push(l);
-    return true;
-  }
-
-  remove(l: Listener): void {
-    const list = this.#byPort.get(l.port);
-    if (list === undefined) return;
-    const rest = list.filter((o) => o !== l);
-    if (rest.length === 0) this.#byPort.delete(l.port);
-    else this.#byPort.set(l.port, rest);
-  }
-
-  all(): Listener[] {
-    return [...this.#byPort.values()].flat();
   }
 }

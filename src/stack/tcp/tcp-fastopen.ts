@@ -1,6 +1,6 @@
 /**
  * TCP Fast Open (RFC 7413): data in the SYN, delivered before the handshake ends to a server that has seen the client's address answer
- * before. The cookie that shows it is a keyed hash of both addresses; keys follow each other by time and are the same on all shards.
+ * before. The cookie that shows it is a keyed hash of both addresses (tcp-fastopen-keys.ts).
  *
  * A server's connection is made in SYN_RECEIVED by the SYN itself, its numbers from iss + 1 on: it may send (tfoEarly) while the SYN,ACK,
  * which has a number below them, is out and is sent again by the retransmission timer.
@@ -12,8 +12,8 @@ import type { Listener } from '../socket/listener.ts';
 import type { Stack } from '../stack.ts';
 import { TCP_MAXOLEN, type TcpOpt, TOF_FASTOPEN, TOF_MSS } from '../wire/tcp.ts';
 import { ccInit } from './cc/glue.ts';
-import { SipKey, sipDerive, sipHash, sipHigh } from './siphash.ts';
 import { TfoCache, type TfoPath } from './tcp-fastopen-cache.ts';
+import { TFO_COOKIE, TfoKeys, tfoPskCookie } from './tcp-fastopen-keys.ts';
 import { TCPS_SYN_RECEIVED, TCPS_SYN_SENT } from './tcp-fsm.ts';
 import { tcpOutput } from './tcp-output.ts';
 import { rtxFlush } from './tcp-rtxq.ts';
@@ -29,11 +29,6 @@ const TFO_DATA = 2;
 const TFO_SERVED = 3;
 const TFO_RENEW = 4;
 
-/** Bytes of our cookies (FreeBSD's TCP_FASTOPEN_COOKIE_LEN). */
-const TFO_COOKIE = 8;
-/** Names the keys of cookies among those that are derived from the secret. */
-const USE_FASTOPEN = 0x7f;
-
 /** What a SYN that mentions Fast Open gets. */
 export const TFO_PLAIN = 0;
 export const TFO_GIVE = 1;
@@ -41,131 +36,48 @@ export const TFO_ACCEPT = 2;
 export const TFO_ACCEPT_RENEW = 3;
 
 export class FastOpen {
+  readonly keys: TfoKeys;
   readonly cache: TfoCache;
   /** The newest cookie for the SYN that was looked at last. */
   readonly cookie: Uint8Array;
   readonly #st: Stack;
-  /** A ring of keys, the newest at #newest, #num of them valid. */
-  readonly #keys: readonly SipKey[];
-  #newest: number;
-  #num: number;
-  /** Number of the derived key that came last, and the period that it counts; -1: none. */
-  #gen: number;
-  #period: number;
-  readonly #words: Int32Array;
-  readonly #tried: Uint8Array;
-  /** Keys that are believed at a time. */
-  readonly #max: number;
 
   constructor(st: Stack) {
     this.#st = st;
+    this.keys = new TfoKeys(st);
     this.cache = new TfoCache(st);
     this.cookie = new Uint8Array(TFO_COOKIE);
-    const none = { next32: () => 0 };
-    this.#max = st.tune.tcp_fastopen_maxkeys;
-    this.#keys = Array.from({ length: this.#max }, () => new SipKey(none));
-    this.#newest = this.#max - 1;
-    this.#num = 0;
-    this.#gen = -1;
-    this.#period = 0;
-    this.#words = new Int32Array(8);
-    this.#tried = new Uint8Array(TFO_COOKIE);
+  }
+
+  /** Knobs were set from outside: what they forbid is forgotten. */
+  tuned(): void {
+    this.keys.refresh();
+    this.cache.tuned();
   }
 
   /** What the SYN of flow `k`, its options in `to`, gets from listener `l`: TFO_PLAIN, or with the newest cookie in `cookie` the others. */
   request(l: Listener, k: FlowKey, to: TcpOpt): number {
     const st = this.#st;
     const { cnt, tune } = st;
+    const { keys } = this;
     if ((to.flags & TOF_FASTOPEN) === 0 || !l.fastOpen) return TFO_PLAIN;
-    if (tune.tcp_fastopen_server_enable === 0) {
-      this.#num = 0;
-      this.#gen = -1;
-      return TFO_PLAIN;
-    }
+    keys.refresh();
+    if (tune.tcp_fastopen_server_enable === 0) return TFO_PLAIN;
     // RFC 7413 section 5.1: too many handshakes under way, so none more gets ahead of its own.
     if (l.tfoPending(st.clock.ms) > l.backlog >> 1) {
       cnt[tcps.tcps_tfo_listenoverflow]!++;
       return TFO_PLAIN;
     }
-    this.#rotate();
     if (to.tfoLen > 0 && tune.tcp_fastopen_acceptany !== 0) return TFO_ACCEPT;
-    if (this.#num === 0) return TFO_PLAIN;
-    this.#make(this.#keys[this.#newest]!, k, this.cookie);
+    if (!keys.newest(k, this.cookie)) return TFO_PLAIN;
     if (to.tfoLen === 0) {
       cnt[tcps.tcps_tfo_cookiereqd]!++;
       return TFO_GIVE;
     }
-    if (to.tfoLen === TFO_COOKIE) {
-      if (this.#equals(this.cookie, to.tfoAt)) return TFO_ACCEPT;
-      for (let i = 1; i < this.#num; i++) {
-        this.#make(this.#keys[(this.#newest + this.#max - i) % this.#max]!, k, this.#tried);
-        if (this.#equals(this.#tried, to.tfoAt)) return TFO_ACCEPT_RENEW;
-      }
-    }
+    const key = to.tfoLen === TFO_COOKIE ? keys.find(k, st.pool.u8, to.tfoAt) : -1;
+    if (key >= 0) return key === 0 ? TFO_ACCEPT : TFO_ACCEPT_RENEW;
     cnt[tcps.tcps_tfo_passivefail]!++;
     return TFO_GIVE;
-  }
-
-  /** Makes `words`, four of them as SipHash reads them, the newest key (net.inet.tcp.fastopen.setkey). */
-  setKey(words: ArrayLike<number>): void {
-    const period = this.#st.tune.tcp_fastopen_autokey;
-    this.#period = period;
-    this.#gen = period === 0 ? -1 : this.#now(period);
-    this.#add().k.set(words);
-  }
-
-  /** Keys follow each other every net.inet.tcp.fastopen.autokey seconds: this one's, and the last one's if it was not needed. */
-  #rotate(): void {
-    const st = this.#st;
-    const period = st.tune.tcp_fastopen_autokey;
-    if (period === 0) return;
-    const gen = this.#now(period);
-    if (gen === this.#gen && period === this.#period) return;
-    if (gen !== this.#gen + 1 || period !== this.#period) this.#derive(period, gen - 1);
-    this.#derive(period, gen);
-    this.#gen = gen;
-    this.#period = period;
-  }
-
-  #now(period: number): number {
-    return Math.floor((this.#st.clock.ms >>> 0) / (period * 1000));
-  }
-
-  #derive(period: number, gen: number): void {
-    sipDerive(this.#st.tcp.secret, USE_FASTOPEN ^ (period << 8), gen, this.#add());
-  }
-
-  #add(): SipKey {
-    this.#newest = (this.#newest + 1) % this.#max;
-    if (this.#num < this.#max) this.#num++;
-    return this.#keys[this.#newest]!;
-  }
-
-  #make(key: SipKey, k: FlowKey, out: Uint8Array): void {
-    const w = this.#words;
-    w[0] = k.f3;
-    w[1] = k.l3;
-    w[2] = k.f0;
-    w[3] = k.f1;
-    w[4] = k.f2;
-    w[5] = k.l0;
-    w[6] = k.l1;
-    w[7] = k.l2;
-    let low = sipHash(key, w, 8);
-    let high = sipHigh();
-    for (let i = 0; i < 4; i++) {
-      out[i] = low & 0xff;
-      out[i + 4] = high & 0xff;
-      low >>>= 8;
-      high >>>= 8;
-    }
-  }
-
-  #equals(cookie: Uint8Array, at: number): boolean {
-    const { u8 } = this.#st.pool;
-    let diff = 0;
-    for (let i = 0; i < TFO_COOKIE; i++) diff |= cookie[i]! ^ u8[at + i]!;
-    return diff === 0;
   }
 }
 
@@ -316,7 +228,14 @@ export function tfoSynOption(tp: Tcpcb, to: TcpOpt): void {
   const path = tp.t_tfo === TFO_DATA ? pathOf(tp) : null;
   to.flags |= TOF_FASTOPEN;
   to.tfoLen = path === null ? 0 : path.cookieLen;
-  if (path !== null) to.tfoCookie = path.cookie;
+  if (path === null) return;
+  to.tfoCookie = path.cookie;
+  const psk = tp.t_socket!.fastOpenPsk;
+  if (psk === null) return;
+  // FreeBSD's pre-shared keys: what shows that we know one, in the place of the cookie.
+  tfoPskCookie(psk, path.cookie, path.cookieLen, tfo.cookie);
+  to.tfoLen = TFO_COOKIE;
+  to.tfoCookie = tfo.cookie;
 }
 
 /** SYN,ACK: what it says of Fast Open, and whether it covers the data of our SYN. @param acked bytes of it that it does */

@@ -46,6 +46,8 @@ export class HostCache {
   readonly #lengths: Int32Array;
   readonly #words: Int32Array;
   readonly #timer: Timer;
+  /** What net.inet.tcp.hostcache.prune was when the timer was armed last. */
+  #interval: number;
   #free: HcEntry | null;
   /** Entries now. */
   count: number;
@@ -57,6 +59,7 @@ export class HostCache {
     this.#lengths = new Int32Array(n);
     this.#words = new Int32Array(6);
     this.#timer = new Timer((hc: HostCache) => hc.#prune(), this);
+    this.#interval = st.tune.tcp_hc_prune;
     this.#free = null;
     this.count = 0;
   }
@@ -231,7 +234,8 @@ export class HostCache {
   }
 
   #arm(): void {
-    this.#st.wheel.arm(this.#timer, this.#st.tune.tcp_hc_prune * 1e6);
+    this.#interval = this.#st.tune.tcp_hc_prune;
+    this.#st.wheel.arm(this.#timer, this.#interval * 1e6);
   }
 
   /** Forgets what has expired, or all when net.inet.tcp.hostcache.purge is set. */
@@ -262,6 +266,7 @@ export class HostCache {
       tune.tcp_hc_purgenow = 0;
       this.#sweep(true);
     }
+    if (tune.tcp_hc_prune === this.#interval) return;
     wheel.cancel(this.#timer);
     if (this.count > 0) this.#arm();
   }

@@ -118,7 +118,7 @@ export function tcpInput(st: Stack, m: Mbuf): void {
     last = tp.snd_max;
   }
   cnt[tcps.tcps_pcbhashmiss]!++;
-  const l = lport === 0 ? null : st.tcp.listeners.lookup(dst, lport);
+  const l = lport === 0 ? null : st.tcp.listeners.lookup(k);
   if (l === null) {
     cnt[tcps.tcps_noport]!++;
     noPort(st, m, src, dst, fport, lport, seq, ack, flags, tlen);
@@ -236,7 +236,9 @@ function listenInput(
   }
   tcpDooptions(v, at, hlen, (flags & TH_SYN) !== 0, tcp.optIn);
   if ((flags & (TH_ACK | TH_SYN)) === TH_ACK) {
-    if (l.full && tcp.syncache.awaits(k, seq, ack)) {
+    // The one that took the SYN: others may have come to share the port since then, or one that is bound to the address.
+    const taker = tcp.syncache.listenerOf(k) ?? l;
+    if (taker.full && tcp.syncache.awaits(k, seq, ack)) {
       // Too many handshakes ended at once. This one stays open: the peer's next segment may find room.
       cnt[tcps.tcps_listen_overflow]!++;
       st.pool.put(m);
@@ -247,7 +249,7 @@ function listenInput(
       st.pool.put(m);
       return;
     }
-    const tp = tcp.syncache.expand(l, k, m, seq, ack, thWin(v, at));
+    const tp = tcp.syncache.expand(taker, k, m, seq, ack, thWin(v, at));
     if (tp !== null) {
       connectionInput(st, tp, m, at, hlen, seq, ack, flags, tlen);
       return;
@@ -289,7 +291,7 @@ function twInput(
   if ((flags & (TH_SYN | TH_ACK)) === TH_SYN) {
     tcpDooptions(st.pool.dv, at, hlen, true, st.tcp.optIn);
     // Where nobody listens there is no new connection to give way to.
-    if (!twReusable(st, tp, seq) || st.tcp.listeners.lookup(inp.l3, inp.lport) === null) {
+    if (!twReusable(st, tp, seq) || !st.tcp.listeners.has(inp.l3, inp.lport)) {
       cnt[tcps.tcps_tw_synrefused]!++;
       return false;
     }

@@ -67,6 +67,8 @@ export function tcpNewtcpcb(st: Stack, k: FlowKey, so: Socket): Tcpcb {
   tp.t_flags |= sockOptFlags(so.opt);
   const inp = new Inpcb(new RouteCache());
   sockOptsToInp(so.opt, inp, tune);
+  tcp.gencnt = (tcp.gencnt + 1) | 0;
+  inp.inp_gencnt = tcp.gencnt;
   inp.tp = tp;
   inp.inp_socket = so;
   tp.t_inpcb = inp;
@@ -129,6 +131,7 @@ export function tcpClose(tp: Tcpcb, errno: number): void {
   if (inp.dirHash !== 0 && st.dir !== null) st.dir.remove(inp.dirHash);
   st.cnt[tcps.tcps_closed]!++;
   st.cnt[tcps.tcps_active] = st.tcp.tcb.count;
+  if (st.tcp.gone !== null) st.tcp.gone(inp);
   tp.t_state = TCPS_CLOSED;
   tp.t_flags |= TF_CLOSED;
   tp.t_inpcb = null;

@@ -94,11 +94,7 @@ function pickPort(st: Stack, src: number, faddr: number, fport: number): number 
     const port = IPPORT_EPHEMERALFIRST + at;
     at = at + 1 === range ? 0 : at + 1;
     k.setV4(src, port, faddr, fport);
-    if (
-      tcp.tcb.lookup(k) === null &&
-      tcp.listeners.lookup(src, port) === null &&
-      ownFlow(st, src, port, faddr, fport)
-    ) {
+    if (tcp.tcb.lookup(k) === null && !tcp.listeners.has(src, port) && ownFlow(st, src, port, faddr, fport)) {
       tcp.nextPort = at;
       return port;
     }

@@ -7,9 +7,10 @@ import { Timer } from '../timers.ts';
 import { TcpOpt } from '../wire/tcp.ts';
 import { CcAck, CcLost, type CcModule } from './cc/cc.ts';
 import { CC_DEFAULT, ccFind } from './cc/registry.ts';
+import { ListenTable } from './listen-table.ts';
 import { SipKey, sipKeyOf } from './siphash.ts';
 import { Syncache } from './syncache.ts';
-import { ListenTable, TcbTable } from './tcb.ts';
+import { type Inpcb, TcbTable } from './tcb.ts';
 import { tcpCtlinput } from './tcp-ctlinput.ts';
 import { FastOpen } from './tcp-fastopen.ts';
 import { HostCache } from './tcp-hostcache.ts';
@@ -36,6 +37,10 @@ export class Tcp {
   readonly secret: SipKey;
   /** Listener of the trace point for connections made from now on. */
   trace: TcpTraceFn | null;
+  /** Connections made, int32, wrapping. */
+  gencnt: number;
+  /** Who hears of every connection that ends, or null. */
+  gone: ((inp: Inpcb) => void) | null;
   /** Options of the segment being read, and of the one being written; the block list of the latter. */
   readonly optIn: TcpOpt;
   readonly optOut: TcpOpt;
@@ -88,12 +93,14 @@ export class Tcp {
   constructor(st: Stack) {
     this.st = st;
     this.tcb = new TcbTable(st.random);
-    this.listeners = new ListenTable();
+    this.listeners = new ListenTable(st.random);
     this.secret = st.secret === null ? new SipKey(st.random) : sipKeyOf(st.secret);
     this.syncache = new Syncache(st);
     this.tfo = new FastOpen(st);
     this.hostcache = new HostCache(st);
     this.trace = null;
+    this.gencnt = 0;
+    this.gone = null;
     this.optIn = new TcpOpt();
     this.optOut = new TcpOpt();
     this.noSacks = new Int32Array(0);

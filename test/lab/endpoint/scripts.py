@@ -38,6 +38,15 @@ def put_off(flags=NONBLOCK):
     return [("u", "socket", 2, 1 | flags, 0), ("u", "setsockopt", TCP, FAST_CONNECT, 1), ("u", "connect", ("peer", "A"))]
 
 
+def sharing(*names):
+    """Listeners under test that share port A by SO_REUSEPORT, and a connection of each of 24 sockets of the peer, which nobody has accepted."""
+    return [
+        step for u in names for step in [
+            (u, "socket", 2, 1 | NONBLOCK, 0), (u, "setsockopt", SOL, 15, 1), (u, "bind", ("any", "A")), (u, "listen", 64),
+        ]
+    ] + [step for i in range(24) for step in [(f"p{i}", "socket"), (f"p{i}", "connect", ("us", "A"))]] + [0.1]
+
+
 SCRIPTS = {
     # Before all others with Fast Open, as it is about a host whose cookie nobody knows.
     "Fast Open without a cookie": [
@@ -175,6 +184,29 @@ SCRIPTS = {
         ("u", "socket"), ("u2", "socket"), ("u", "setsockopt", SOL, 2, 1), ("u", "bind", ("any", "A")), ("u2", "bind", ("any", "A")),
         ("u2", "setsockopt", SOL, 2, 1), ("u2", "bind", ("us", "A")), ("u", "listen", 1), ("u2", "listen", 1), ("u3", "socket"),
         ("u3", "setsockopt", SOL, 2, 1), ("u3", "bind", ("any", "A")), ("u", "close"), ("u2", "listen", 1),
+    ],
+    "ports shared by SO_REUSEPORT": [
+        ("u", "socket"), ("u2", "socket"), ("u3", "socket"), ("u", "bind", ("any", "A")), ("u2", "setsockopt", SOL, 15, 1), ("u2", "bind", ("any", "A")),
+        ("u", "setsockopt", SOL, 15, 1), ("u2", "bind", ("any", "A")), ("u3", "bind", ("us", "A")), ("u3", "setsockopt", SOL, 2, 1),
+        ("u3", "bind", ("us", "A")), ("u", "listen", 5), ("u3", "bind", ("any", "A")), ("u2", "listen", 5), ("u2", "listen", 7),
+        ("u3", "setsockopt", SOL, 15, 1), ("u3", "bind", ("us", "A")), ("u3", "listen", 5), ("p", "socket"), ("p", "connect", ("us", "A")), 0.1,
+        ("u", "poll"), ("u2", "poll"), ("u3", "poll"), ("u3", "accept", "c"), ("c", "getsockname"), ("c", "getsockopt", SOL, 15),
+        ("u4", "socket"), ("u4", "bind", ("any", "A")), ("u4", "setsockopt", SOL, 2, 1), ("u4", "bind", ("any", "A")), ("u3", "close"), ("u2", "close"),
+        ("p2", "socket"), ("p2", "connect", ("us", "A")), 0.1, ("u", "poll"), ("u", "accept", "c2"), ("u", "close"), ("p3", "socket"),
+        ("p3", "connect", ("us", "A")), ("u4", "bind", ("any", "A")), ("u4", "setsockopt", SOL, 15, 1), ("u4", "bind", ("any", "A")), ("u4", "listen", 1),
+    ],
+    "a port that only some may share": [
+        ("u", "socket"), ("u2", "socket"), ("u", "setsockopt", SOL, 15, 1), ("u", "bind", ("any", "A")), ("u", "listen", 5),
+        ("u2", "bind", ("any", "A")), ("u2", "setsockopt", SOL, 2, 1), ("u2", "bind", ("any", "A")), ("u2", "bind", ("us", "A")),
+        ("u2", "setsockopt", SOL, 15, 1), ("u", "setsockopt", SOL, 15, 0), ("u2", "bind", ("any", "A")), ("u", "setsockopt", SOL, 15, 1),
+        ("u2", "bind", ("any", "A")), ("u2", "setsockopt", SOL, 15, 0), ("u2", "listen", 5), ("u2", "setsockopt", SOL, 15, 1), ("u2", "listen", 5),
+        ("u", "shutdown", 0), ("u", "listen", 3), ("u2", "shutdown", 0), ("p", "socket"), ("p", "connect", ("us", "A")), 0.1, ("u", "accept", "c"),
+    ],
+    "connections to a port that is shared": sharing("u", "u2", "u3") + [
+        ("u", "shares", "u2", "u3"), ("u", "close"), ("p", "socket"), ("p", "connect", ("us", "A")), 0.1, ("u2", "shares", "u3"),
+    ],
+    "one of those that share a port is closed, with connections in its queue": sharing("u", "u2") + [
+        ("u", "close"), 0.1, ("p", "reset_or_not", 24, "u2"), ("p", "socket"), ("p", "connect", ("us", "A")), 0.1, ("u2", "accept", "c"),
     ],
     "a port that a connection still has": passive() + [
         ("ul", "close"), ("u2", "socket"), ("u2", "bind", ("any", "A")), ("u2", "setsockopt", SOL, 2, 1), ("u2", "bind", ("any", "A")),

@@ -257,6 +257,15 @@ class World:
                 made.endpoint = self.ep
             self.put(args[0], made)
             return peer
+        if call == "shares":
+            # How many connections all had in their queues, and whether each had some: which has which no rule gives.
+            shares = [self.accept_all(name) for name in (who, *args)]
+            return [sum(shares), sum(shares) < len(shares) or min(shares) > 0]
+        if call == "reset_or_not":
+            # Of `n` peers' connections: each was reset or can be accepted, and there are some of both.
+            n, name = args
+            resets = sum(self.poll(self.sockets[f"p{i}"]) & select.POLLERR != 0 for i in range(n))
+            return [resets + self.accept_all(name), 0 < resets < n]
         if call == "close":
             del self.sockets[who]
             return s.close()
@@ -269,6 +278,16 @@ class World:
             del self.sockets[who]
             return s.close()
         return getattr(s, call)(*args)
+
+    def accept_all(self, who):
+        """How many connections a listener has in its queue; they are closed."""
+        n = 0
+        while True:
+            try:
+                self.sockets[who].accept()[0].close()
+            except BlockingIOError:
+                return n
+            n += 1
 
     def put(self, who, made):
         """Gives a socket a name; who had it before is closed."""

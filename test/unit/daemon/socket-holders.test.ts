@@ -38,6 +38,7 @@ class Source implements ConnSource {
     const { st, own } = this.#core;
     const s = req.what === 'listen' ? listenSlice(st, req.cursor, own) : connSlice(st, req.cursor);
     for (let at = 0; at < s.rows.length; at += CONN_ROW) s.rows[at + CONN_SLOT.shard] = this.#shard;
+    if (req.what === 'connected') s.owners.fill(this.#shard);
     this.after();
     return s;
   }
@@ -186,6 +187,17 @@ describe('the sockets of the endpoint', () => {
     // The order of the shards is no matter.
     const turned = [new Source(cores[1]!, 1), new Source(cores[0]!, 0)];
     expect((await records(ep, turned))[0]).toMatchObject({ fd: listener, ...ANNS });
+    // Two that share a port are two lines.
+    const shared = [1, 2].map(() => {
+      const fd = ann.socket();
+      ann.setInt(fd, L.SOL_SOCKET, L.SO_REUSEPORT, 1);
+      ann.do(C.OP_BIND, fd, 0, 0, 0, sockaddrIn(0, 90));
+      expect(ann.do(C.OP_LISTEN, fd, 5)).toBe(0);
+      return fd;
+    });
+    const lines = (await records(ep, turned)).filter((r) => r.lport === 90);
+    expect(lines.map((r) => [r.state, r.shard, r.fd])).toEqual(shared.map((fd) => ['LISTEN', undefined, fd]));
+    for (const fd of shared) ann.do(C.OP_CLOSE, fd);
     const fd = ann.do(C.OP_ACCEPT, listener);
     expect(await shown()).toEqual([listening, ['ESTAB', 1, false, { fd, ...ANNS }]]);
     ann.client.end();

@@ -1,19 +1,19 @@
 import { describe, expect, it } from 'vitest';
-import { Tuning } from '../../../src/daemon/tuning.ts';
+import { type ShardTables, type TfoKey, Tuning } from '../../../src/daemon/tuning.ts';
 import type { SiftrControl } from '../../../src/siftr/control.ts';
 import { parseAssignment, SYSCTLS, type SysctlNumber } from '../../../src/stack/sysctl.ts';
 
 describe('the sysctl tree of a process', () => {
   it('shows the host caches of the shards as net.inet.tcp.hostcache.count and list, the latter only where it is named', () => {
     const t = new Tuning();
-    t.showHostCache('192.0.2.2 a\n192.0.2.3 b\n');
+    t.showTables([tables({ hostCache: '192.0.2.2 a\n' }), tables({ hostCache: '192.0.2.3 b\n' })]);
     const row = (leaf: string) => t.rows().find((r) => r.name === `net.inet.tcp.hostcache.${leaf}`);
     expect(row('count')!.value).toBe('2');
     expect(row('list')).toMatchObject({
       skip: true,
       value: expect.stringMatching(/^\nIP address .* EXP\n192\.0\.2\.2 a\n/),
     });
-    t.showHostCache('');
+    t.showTables([tables()]);
     expect(row('count')!.value).toBe('0');
   });
 
@@ -139,26 +139,46 @@ describe('the sysctl tree of a process', () => {
     },
   );
 
-  it('gives the shards a key of Fast Open cookies, and never shows it', async () => {
-    const NAME = 'net.inet.tcp.fastopen.setkey';
-    const key = '000102030405060708090a0b0c0d0e0f';
-    // As the SipHash paper's appendix A reads the key 00 01 … 0f.
-    const words = [0x03020100, 0x07060504, 0x0b0a0908, 0x0f0e0d0c];
+  it.each(['setkey', 'setpsk'])(
+    'gives the shards keys by net.inet.tcp.fastopen.%s, and never shows one',
+    async (leaf) => {
+      const NAME = `net.inet.tcp.fastopen.${leaf}`;
+      const key = '000102030405060708090a0b0c0d0e0f';
+      // As the SipHash paper's appendix A reads the key 00 01 … 0f.
+      const words = [0x03020100, 0x07060504, 0x0b0a0908, 0x0f0e0d0c];
+      const t = new Tuning();
+      t.boot([parseAssignment(`${NAME}=${key}`, 'boot')]);
+      expect(t.tfoKeys).toEqual([{ psk: leaf === 'setpsk', words }]);
+      expect(t.rows().find((r) => r.name === NAME)?.value).toBe('unset');
+      const keys: TfoKey[] = [];
+      const siftr = { getSysctl: () => 0 } as unknown as SiftrControl;
+      t.connect(
+        siftr,
+        async () => {},
+        async () => {},
+        async (k) => void keys.push(k),
+      );
+      expect(await t.set(NAME, key)).toEqual({ name: NAME, old: 'unset', new: 'set' });
+      expect((await t.set(NAME, '00')).error).toBe('not a key; allowed: 32 hexadecimal digits');
+      expect(keys).toEqual(t.tfoKeys);
+      expect(t.rows().find((r) => r.name === NAME)).toMatchObject({ value: 'unset', skip: true });
+    },
+  );
+
+  it('shows net.inet.tcp.fastopen.numkeys and numpsks, and as ccache_list, where it is named, the cookies of all shards', () => {
     const t = new Tuning();
-    t.boot([parseAssignment(`${NAME}=${key}`, 'boot')]);
-    expect(t.tfoKey).toEqual(words);
-    expect(t.rows().find((r) => r.name === NAME)?.value).toBe('unset');
-    const keys: number[][] = [];
-    const siftr = { getSysctl: () => 0 } as unknown as SiftrControl;
-    t.connect(
-      siftr,
-      async () => {},
-      async () => {},
-      async (k) => void keys.push(k),
-    );
-    expect(await t.set(NAME, key)).toEqual({ name: NAME, old: 'unset', new: 'set' });
-    expect((await t.set(NAME, '00')).error).toBe('not a key; allowed: 32 hexadecimal digits');
-    expect(keys).toEqual([words]);
-    expect(t.rows().find((r) => r.name === NAME)?.value).toBe('unset');
+    t.showTables([
+      tables({ ccache: 'a\n', numKeys: 2, numPsks: 1 }),
+      tables({ ccache: 'b\n', numKeys: 2, numPsks: 1 }),
+    ]);
+    const row = (leaf: string) => t.rows().find((r) => r.name === `net.inet.tcp.fastopen.${leaf}`);
+    expect([row('numkeys')?.value, row('numpsks')?.value]).toEqual(['2', '1']);
+    // The head of FreeBSD's tcp_fastopen.c.
+    const head = '\nLocal IP address     Remote IP address     Port   MSS Disabled Cookie\n';
+    expect(row('ccache_list')).toMatchObject({ value: `${head}a\nb\n`, skip: true });
   });
 });
+
+function tables(t: Partial<ShardTables> = {}): ShardTables {
+  return { hostCache: '', ccache: '', numKeys: 0, numPsks: 0, ...t };
+}

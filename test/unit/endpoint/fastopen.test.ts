@@ -179,6 +179,26 @@ describe('MSG_FASTOPEN', () => {
   });
 });
 
+// struct tcp_fastopen of FreeBSD's netinet/tcp.h: an int, and a key of 16 bytes.
+test("TCP_FASTOPEN with a key behind the int: who has the server's pre-shared key may send with the SYN", () => {
+  const psk = (first: number) => Uint8Array.from({ length: 20 }, (_, i) => (i === 0 ? 1 : i < 4 ? 0 : first + i));
+  const open = (option: Uint8Array | null): number => {
+    const fd = ca.socket();
+    if (option !== null) expect(ca.do(C.OP_SETSOCKOPT, fd, L.SOL_TCP, L.TCP_FASTOPEN, 0, option)).toBe(0);
+    sent = [];
+    expect(fast(fd, 'hello')).toBe(5);
+    expect(received()).toBe('hello');
+    return count('tcps_tfo_active');
+  };
+  learn();
+  const { st } = lab.net.b;
+  st.tune.tcp_fastopen_psk_enable = 1;
+  st.tcp.tfo.keys.setPsk(new Int32Array(psk(0).slice(4).buffer));
+  expect(open(null)).toBe(0);
+  expect(open(psk(1))).toBe(0);
+  expect(open(psk(0))).toBe(1);
+});
+
 describe('TCP_FASTOPEN_CONNECT', () => {
   test('without a cookie it is a connect as any other, which asks for one', () => {
     const fd = ca.socket(L.SOCK_NONBLOCK);

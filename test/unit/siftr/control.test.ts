@@ -7,21 +7,18 @@ import {
   statSync,
   symlinkSync,
   writeFileSync,
-  writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { COUNTER_SLOTS, siftrs } from '../../../src/metrics/layout.ts';
-import { SiftrControl, type SiftrControlOptions } from '../../../src/siftr/control.ts';
-import { siftrIdent } from '../../../src/siftr/format.ts';
+import type { SiftrControlOptions } from '../../../src/siftr/control.ts';
 import { SiftrError } from '../../../src/siftr/logfile.ts';
 import { createRing, RecordProducer } from '../../../src/siftr/record.ts';
 import { CFG_PORT_FILTER, CFG_PPL, CFG_STRICT, createSiftrShared } from '../../../src/siftr/shared.ts';
-import { type CycleEnd, SiftrWriter } from '../../../src/siftr/writer.ts';
-import type { WriterPort } from '../../../src/siftr/writer-port.ts';
 import { startWriterThread } from '../../../src/siftr/writer-port.ts';
-import { push, type RecordValues, tuple } from './records.ts';
+import { controlRig, ENABLE, figures, read } from './control-rig.ts';
+import { push, tuple } from './records.ts';
 
 let dir: string;
 beforeEach(() => {
@@ -31,101 +28,7 @@ afterEach(() => {
   rmSync(dir, { recursive: true });
 });
 
-/** The writer without its thread: passes happen when a command comes or a test asks. */
-class DirectPort implements WriterPort {
-  onLimit: ((fd: number) => void) | null = null;
-  onWriteError: ((text: string | null) => void) | null = null;
-  onDeath: ((err: Error) => void) | null = null;
-  readonly #writer: SiftrWriter;
-  #fd = -1;
-
-  constructor(writer: SiftrWriter) {
-    this.#writer = writer;
-  }
-
-  async begin(fd: number, limit: number): Promise<void> {
-    this.#fd = fd;
-    this.#writer.begin({ write: (buf, off, len) => writeSync(fd, buf, off, len) }, limit);
-  }
-
-  async switchTo(fd: number, limit: number): Promise<void> {
-    this.#fd = fd;
-    this.#writer.switchTo({ write: (buf, off, len) => writeSync(fd, buf, off, len) }, limit);
-  }
-
-  async end(): Promise<CycleEnd> {
-    return this.#writer.end(() => false);
-  }
-
-  async close(): Promise<void> {}
-
-  pass(): void {
-    this.#writer.pass();
-    if (this.#writer.limitReached) this.onLimit?.(this.#fd);
-  }
-}
-
-function setUp(over: Partial<SiftrControlOptions> = {}, records = 64) {
-  const cfg = createSiftrShared();
-  const buf = createRing(records);
-  const ring = new RecordProducer(buf);
-  const shard = new Float64Array(COUNTER_SLOTS);
-  const cnt = new Float64Array(COUNTER_SLOTS);
-  const port = new DirectPort(new SiftrWriter([buf], cfg, new Float64Array(COUNTER_SLOTS)));
-  const events: string[] = [];
-  const said: string[] = [];
-  const log = join(dir, 'siftr.log');
-  let now = 1685191807160752;
-  const control = new SiftrControl({
-    shards: [
-      {
-        hook: async (us) => void events.push(`hook ${us} ${readFileSync(log, 'utf8').split('\t')[0]}`),
-        unhook: async () => void events.push('unhook'),
-      },
-    ],
-    counters: [shard],
-    cnt,
-    cfg,
-    writer: port,
-    nowUs: () => now++,
-    lockFile: () => true,
-    ident: siftrIdent('0.1.0'),
-    logfile: log,
-    limit: null,
-    warn: (line) => said.push(`warn ${line}`),
-    error: (line) => said.push(`error ${line}`),
-    ...over,
-  });
-  /** What the hook does with one packet that has a control block. */
-  const packet = (values: RecordValues = {}): void => {
-    const out = ((values.kind ?? 0) & 1) !== 0;
-    shard[out ? siftrs.siftrs_n_out : siftrs.siftrs_n_in]!++;
-    const ok = push(ring, { ...tuple('192.0.2.1', 1, '192.0.2.2', 5001), flowid: 7, sec: 1685191808, ...values });
-    if (!ok) shard[out ? siftrs.siftrs_nskip_out_malloc : siftrs.siftrs_nskip_in_malloc]!++;
-  };
-  return { control, cfg, cnt, shard, ring, port, events, said, log, packet };
-}
-
-const read = (path: string): string[] => readFileSync(path, 'utf8').split('\n').slice(0, -1);
-const ENABLE =
-  'enable_time_secs=1685191807\tenable_time_usecs=160752\tsiftrver=1.3.0\tsysname=xsiftr\tsysver=1000100\tipmode=4';
-
-/** Lines, total and skipped of the last cycle in a file. */
-const figures = (path: string) => {
-  const lines = read(path);
-  const last = Object.fromEntries(
-    lines
-      .at(-1)!
-      .split('\t')
-      .map((p) => p.split('=') as [string, string]),
-  );
-  return {
-    data: lines.filter((l) => /^[io],/.test(l)).length,
-    total: Number(last['total_tcp_pkts']),
-    skipped: Number(last['total_skipped_tcp_pkts']),
-    malloc: [Number(last['num_inbound_skipped_pkts_malloc']), Number(last['num_outbound_skipped_pkts_malloc'])],
-  };
-};
+const setUp = (over: Partial<SiftrControlOptions> = {}, records = 64) => controlRig(dir, over, records);
 
 describe('enable and disable', () => {
   test('the enable line is in the file before any hook is linked, with the time that the hooks are told (spec/siftr.md section 13 rule 1)', async () => {
@@ -294,8 +197,9 @@ describe('the size limit', () => {
 });
 
 describe('net.inet.siftr.logfile (spec/siftr.md section 10.1)', () => {
-  test('while enabled: earlier records go to the old file, later ones to the new, and only the cycle has an enable and a disable line', async () => {
+  test('with logfile_markers=0: earlier records go to the old file, later ones to the new, and only the cycle has an enable and a disable line', async () => {
     const t = setUp();
+    await t.control.setSysctl('net.inet.siftr.logfile_markers', 0);
     const next = join(dir, 'next.log');
     await t.control.enable();
     t.packet();
@@ -457,6 +361,7 @@ describe('the writer thread', () => {
       expect(push(rings[i & 1]!, values)).toBe(true);
     };
     try {
+      await t.control.setSysctl('net.inet.siftr.logfile_markers', 0);
       await t.control.enable();
       for (let i = 0; i < 50; i++) record(i);
       await expect.poll(() => read(t.log).length, { timeout: 5000 }).toBe(51);

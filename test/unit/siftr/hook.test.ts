@@ -229,6 +229,9 @@ describe('the decision sequence (spec/siftr.md section 5.2)', () => {
       siftrs_n_out: 1,
       siftrs_nskip_in_malloc: 2,
       siftrs_nskip_out_malloc: 1,
+      siftrs_queue_drops_in: 2,
+      siftrs_queue_drops_out: 1,
+      siftrs_queue_high_water: RECORDS,
     });
     expect(t.records()).toHaveLength(RECORDS);
   });

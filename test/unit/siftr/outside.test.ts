@@ -48,6 +48,7 @@ describe.skipIf(noPython)(
         counters: shards,
         cnt: new Float64Array(COUNTER_SLOTS),
         cfg,
+        makeRings: async () => expect.unreachable(),
         writer: startWriterThread({
           rings: bufs,
           cfg,
@@ -58,6 +59,7 @@ describe.skipIf(noPython)(
         ident: siftrIdent('0.1.0'),
         logfile: log,
         limit: null,
+        meta: null,
         warn: () => {},
         error: (line) => expect.unreachable(line),
       });

@@ -185,6 +185,14 @@ describe('the plan of an experiment', () => {
     [{ sysctl: ['net.inet.tcp.nothing=1'] }, "--sysctl net.inet.tcp.nothing=1: unknown oid 'net.inet.tcp.nothing'"],
     [{ sysctl: ['net.inet.tcp.sack.enable=7'] }, '--sysctl net.inet.tcp.sack.enable=7: '],
     [{ sysctl: ['net.inet.siftr.enabled=1'] }, '--sysctl net.inet.siftr.enabled=1: use --siftr-log FILE'],
+    [
+      { sysctl: ['net.inet.siftr.qlen=1024'] },
+      '--sysctl net.inet.siftr.qlen=1024: has no effect in a simulation, whose log is one file and never waits',
+    ],
+    [
+      { siftrLog: 's.log', pcap: 's.log.meta.json' },
+      '--pcap s.log.meta.json: --siftr-log is written there; give each a file of its own',
+    ],
     [{ siftrLog: '-', pcap: '-' }, '--pcap -: standard output takes --siftr-log already'],
     [{ warmup: '10s' }, '--warmup 10s: before the end of --time'],
     [{ snaplen: -1 }, '--snaplen -1: allowed is a whole number'],

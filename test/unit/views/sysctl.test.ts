@@ -10,11 +10,11 @@ test('all knobs are listed in declared order, with their values now', () => {
   const rows = sysctlRows(tune, texts);
   expect(rows.map((r) => r.name)).toEqual(SYSCTLS.map((d) => d.name));
   expect(
-    sysctlRows(tune, texts, 'net.inet.siftr')
+    [...sysctlRows(tune, texts, 'net.inet.icmp'), ...sysctlRows(tune, texts, 'net.inet.siftr').slice(0, 4)]
       .map((r) => renderSysctl(r))
       .join(''),
   ).toBe(
-    'net.inet.siftr.enabled: 0\nnet.inet.siftr.ppl: 10\nnet.inet.siftr.logfile: /tmp/siftr.log\nnet.inet.siftr.port_filter: 0\n',
+    'net.inet.icmp.icmplim: 200\nnet.inet.icmp.icmplim_echo: 10000\nnet.inet.icmp.bmcastecho: 0\nnet.inet.siftr.enabled: 0\nnet.inet.siftr.ppl: 10\nnet.inet.siftr.logfile: /tmp/siftr.log\nnet.inet.siftr.port_filter: 0\n',
   );
 });
 

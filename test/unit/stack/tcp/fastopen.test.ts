@@ -342,7 +342,7 @@ describe('keys of cookies', () => {
       [5, 6, 7, 8],
       [9, 10, 11, 12],
     ].map((key) => {
-      tfo.setKey(key);
+      tfo.keys.setKey(key);
       return askCookie(p);
     });
     const acks = cookies.map((cookie, i) => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { SipKey, sipHash, sipHigh } from '../../../../src/stack/tcp/siphash.ts';
+import { SipKey, sipHash, sipHashBytes, sipHigh, sipKeyOfBytes } from '../../../../src/stack/tcp/siphash.ts';
 
 describe('siphash', () => {
   it('equals the vectors of the reference implementation for messages of whole words (key 00..0f, message 00..)', () => {
@@ -16,5 +16,31 @@ describe('siphash', () => {
       [0x93f5f579, 0x9a932462],
       [0x751e8fbc, 0x860ee5fb],
     ]);
+  });
+
+  // What `openssl mac -macopt size:8 SIPHASH` says of the same key and messages.
+  it.each([
+    [0, '310e0edd47db6f72'],
+    [1, 'fd67dc93c539f874'],
+    [4, 'b7877127e09427cf'],
+    [6, 'cee3fe586e46c9cb'],
+    [7, '37d1018bf50002ab'],
+    [8, '6224939a79f5f593'],
+    [10, 'f3b9dd94c5bb5d7a'],
+    [14, 'eef27a8e90ca23f7'],
+    [15, 'e545be4961ca29a1'],
+    [16, 'db9bc2577fcc2a3f'],
+  ])('equals OpenSSL for a message of %i bytes', (n, expected) => {
+    const bytes = Uint8Array.from({ length: 16 }, (_, i) => i);
+    const key = sipKeyOfBytes(bytes)!;
+    const low = sipHashBytes(key, bytes, n);
+    const out = Buffer.alloc(8);
+    out.writeInt32LE(low | 0, 0);
+    out.writeInt32LE(sipHigh() | 0, 4);
+    expect(out.toString('hex')).toBe(expected);
+  });
+
+  it('has keys of 16 bytes', () => {
+    expect([0, 15, 17].map((n) => sipKeyOfBytes(new Uint8Array(n)))).toEqual([null, null, null]);
   });
 });

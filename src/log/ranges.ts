@@ -1,0 +1,30 @@
+import type { LogItem, Sample } from './model.ts';
+
+const U32_MAX = 0xffffffff;
+
+/** Numbers that are whole and below 2^32 in every log. */
+const WHOLE = [
+  'cwnd',
+  'sndWnd',
+  'rcvWnd',
+  'sndScale',
+  'rcvScale',
+  'mss',
+  'sndHiwat',
+  'sndCc',
+  'rcvHiwat',
+  'rcvCc',
+  'inflight',
+] as const satisfies readonly (keyof Sample)[];
+
+/** The sample; or a broken line where a number of it can be none of TCP's. */
+export function checked(s: Sample): LogItem {
+  for (const name of WHOLE) {
+    const x = s[name];
+    if (x !== null && !(Number.isInteger(x) && x >= 0 && x <= U32_MAX)) {
+      return { type: 'broken', line: s.line, why: `${name} ${x}: not a whole number below 2^32` };
+    }
+  }
+  // More than any window can be: no limit.
+  return s.ssthresh !== null && s.ssthresh > U32_MAX ? { ...s, ssthresh: Infinity } : s;
+}
