@@ -40,6 +40,7 @@ describe.skipIf(labMissing('python3', 'ss', 'timeout') !== '')(
     let held: Record<'echo' | 'http' | 'idle', number>;
     const file = (name: string): string => join(lab.dir, name);
     const read = (name: string): string => readFileSync(file(name), 'utf8');
+    const size = (name: string): number => (existsSync(file(name)) ? statSync(file(name)).size : 0);
     const start = (...words: string[]): Running =>
       lab.spawnNear([XSIFTR, 'tcpstats', ...words, '--control', x.control]);
 
@@ -129,12 +130,15 @@ describe.skipIf(labMissing('python3', 'ss', 'timeout') !== '')(
       const p = start('--device', dev, '-s', '20000');
       await expect.poll(() => existsSync(dev)).toBe(true);
       const cat = (name: string): Promise<unknown> =>
-        lab.near(`timeout 1 cat ${dev} > ${file(name)}`, { check: false });
+        lab.near(`timeout 2 cat ${dev} > ${file(name)}`, { check: false });
       await cat('alone');
-      await Promise.all([cat('one'), cat('two')]);
+      const one = cat('one');
+      // Two that open it before the program has seen the first share a pipe.
+      await expect.poll(() => size('one')).toBeGreaterThan(0);
+      await Promise.all([one, cat('two')]);
       expect((await lab.near(`head -n 4 ${dev}`)).stdout.split('\n')).toHaveLength(4);
       const killed = lab.spawnNear(['sh', '-c', `exec cat ${dev} > ${file('killed')}`]);
-      await expect.poll(() => existsSync(file('killed')) && statSync(file('killed')).size).toBeGreaterThan(0);
+      await expect.poll(() => size('killed')).toBeGreaterThan(0);
       await killed.stop('SIGKILL');
       await cat('after');
       for (const name of ['alone', 'one', 'two', 'after']) {
@@ -174,7 +178,6 @@ describe.skipIf(labMissing('python3', 'ss', 'timeout') !== '')(
       await unread.waitLine(/serving/);
       await expect.poll(() => existsSync(file('dev'))).toBe(true);
       const cat = lab.spawnNear(['sh', '-c', `exec cat ${file('dev')} > ${file('last')}`]);
-      const size = (name: string): number => (existsSync(file(name)) ? statSync(file(name)).size : 0);
       await expect.poll(() => Math.min(size('end.csv'), size('last'))).toBeGreaterThan(1000);
       expect(await x.stop()).toBe(0);
       const ended = /^xsiftr: tcpstats: ix1: the instance \(pid \d+\) has ended; \d+ samples? taken before$/;
