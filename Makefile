@@ -65,6 +65,7 @@ bench: apt-demo build
 lint: node_modules/.installed
 	node_modules/.bin/biome check --error-on-warnings .
 	$(NODE) node_modules/typescript/bin/tsc --noEmit -p .
+	$(NODE) node_modules/typescript/bin/tsc --noEmit -p tsconfig.page.json
 	$(NODE) tools/check-imports.ts
 
 docs: node_modules/.installed
@@ -74,6 +75,9 @@ docs: node_modules/.installed
 dist: node_modules/.installed
 	rm -rf dist
 	$(NODE) node_modules/typescript/bin/tsc -p tsconfig.build.json
+	-git rev-parse HEAD > dist/commit 2>/dev/null || rm -f dist/commit
+	$(NODE) node_modules/typescript/bin/tsc -p tsconfig.page.json --noEmit false --outDir dist
+	cp src/log/page/page.css dist/log/page/
 
 clean:
 	rm -rf build dist $(RESULTS) demo-output

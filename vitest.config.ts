@@ -32,6 +32,7 @@ export default defineConfig({
       folder('unit', { serial: false, timeout: 20_000 }),
       folder('sim', { serial: false, timeout: 60_000 }),
       folder('veth', { serial: true, timeout: 120_000 }),
+      folder('browser', { serial: true, timeout: 30_000 }),
       folder('clients', { serial: true, timeout: 120_000 }),
       folder('pack', { serial: true, timeout: 300_000 }),
     ],

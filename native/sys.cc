@@ -16,6 +16,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -223,6 +224,44 @@ Value SetIndir(const CallbackInfo &info) {
   return env.Undefined();
 }
 
+// Names of the features that are on, as ethtool -k shows them.
+Value Features(const CallbackInfo &info) {
+  const Env env = info.Env();
+  std::string name;
+  if (!ifname(info, name)) return wrong(env, kBadName);
+  Interface dev(name);
+  // The header and, behind it, the size of the one set that is asked for.
+  std::vector<uint64_t> info_words(sizeof(ethtool_sset_info) / sizeof(uint64_t) + 1);
+  auto *sets = reinterpret_cast<ethtool_sset_info *>(info_words.data());
+  sets->cmd = ETHTOOL_GSSET_INFO;
+  sets->sset_mask = 1ull << ETH_SS_FEATURES;
+  int e = dev.ethtool(sets);
+  if (e == EOPNOTSUPP || (e == 0 && sets->sset_mask == 0)) return env.Null();
+  if (e != 0) return fail(env, e, "ETHTOOL_GSSET_INFO");
+  const uint32_t count = sets->data[0];
+  std::vector<uint32_t> names((sizeof(ethtool_gstrings) + size_t{count} * ETH_GSTRING_LEN) / sizeof(uint32_t) + 1);
+  auto *strings = reinterpret_cast<ethtool_gstrings *>(names.data());
+  strings->cmd = ETHTOOL_GSTRINGS;
+  strings->string_set = ETH_SS_FEATURES;
+  strings->len = count;
+  if ((e = dev.ethtool(strings)) != 0) return fail(env, e, "ETHTOOL_GSTRINGS");
+  const uint32_t blocks = (count + 31) / 32;
+  std::vector<uint32_t> bits((sizeof(ethtool_gfeatures) + size_t{blocks} * sizeof(ethtool_get_features_block)) / sizeof(uint32_t));
+  auto *features = reinterpret_cast<ethtool_gfeatures *>(bits.data());
+  features->cmd = ETHTOOL_GFEATURES;
+  features->size = blocks;
+  if ((e = dev.ethtool(features)) != 0) return fail(env, e, "ETHTOOL_GFEATURES");
+  Napi::Array out = Napi::Array::New(env);
+  uint32_t n = 0;
+  for (uint32_t i = 0; i < count; i++) {
+    if ((features->features[i / 32].active & (1u << (i % 32))) == 0) continue;
+    const char *text = reinterpret_cast<const char *>(strings->data) + size_t{i} * ETH_GSTRING_LEN;
+    const size_t length = strnlen(text, ETH_GSTRING_LEN);
+    if (length > 0) out.Set(n++, std::string(text, length));
+  }
+  return out;
+}
+
 Value RxRings(const CallbackInfo &info) {
   const Env env = info.Env();
   std::string name;
@@ -285,6 +324,14 @@ Value LockFile(const CallbackInfo &info) {
   if (flock(static_cast<int>(fd), LOCK_EX | LOCK_NB) == 0) return Napi::Boolean::New(info.Env(), true);
   if (errno == EWOULDBLOCK) return Napi::Boolean::New(info.Env(), false);
   return fail(info.Env(), errno, "flock");
+}
+
+Value Mkfifo(const CallbackInfo &info) {
+  std::string path;
+  double mode;
+  if (!text(info, 0, path) || !number(info, 1, 0, 0777, mode)) return wrong(info.Env(), "a path and a mode are expected");
+  if (mkfifo(path.c_str(), static_cast<mode_t>(mode)) != 0) return fail(info.Env(), errno, "mkfifo");
+  return info.Env().Undefined();
 }
 
 // Unmaps the pages of programs and libraries: what start-up alone needed stays in the page cache only, the rest comes back by minor
@@ -412,7 +459,8 @@ void InitSys(Napi::Env env, Napi::Object exports) {
   } table[] = {
       {"sysSetNetns", SetNetns},       {"sysIfIndex", IfIndex},   {"sysLink", Link},           {"sysChannels", Channels},
       {"sysSetChannels", SetChannels}, {"sysIndir", Indir},       {"sysSetIndir", SetIndir},   {"sysRxRings", RxRings},
-      {"sysSetMtu", SetMtu},           {"sysUndoApply", UndoApply}, {"sysLockFile", LockFile}, {"sysTrimMemory", TrimMemory},
+      {"sysFeatures", Features},       {"sysSetMtu", SetMtu},     {"sysUndoApply", UndoApply}, {"sysLockFile", LockFile},
+      {"sysTrimMemory", TrimMemory},   {"sysMkfifo", Mkfifo},
       {"sysLookupUser", LookupUser},   {"sysPeerCred", PeerCred}, {"sysUserName", UserName},
       {"sysDropPrivileges", DropPrivileges}, {"sysCapabilities", Capabilities},
   };

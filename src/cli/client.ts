@@ -218,17 +218,30 @@ function messageOf(reply: Reply): string {
   return reply.text.trim() || `the instance answered with status ${reply.status}`;
 }
 
+/** How an answer of lines is asked for. */
+export interface LineOptions {
+  /** Breaks the request off. */
+  readonly signal?: AbortSignal;
+}
+
 /**
  * The lines of an answer as they come, refusals as `ask` has them. With a `body` it is a POST.
- * @throws SystemError when the answer breaks off
+ * @throws SystemError when the answer breaks off; its `cause` is the socket's error
  */
-export async function* askLines(i: Instance, url: string, body?: unknown): AsyncGenerator<string> {
+export async function* askLines(
+  i: Instance,
+  url: string,
+  body?: unknown,
+  options: LineOptions = {},
+): AsyncGenerator<string> {
   checkLength(url);
   const broken = (err: unknown): SystemError =>
-    new SystemError(`${i.info.iface}: the instance at ${i.path} does not answer: ${(err as Error).message}`);
+    new SystemError(`${i.info.iface}: the instance at ${i.path} does not answer: ${(err as Error).message}`, {
+      cause: err,
+    });
   const res = await new Promise<IncomingMessage>((resolve, reject) => {
     const post = body === undefined ? {} : { method: 'POST', headers: { 'content-type': 'application/json' } };
-    const req = request({ socketPath: i.path, path: url, timeout: 10_000, ...post }, resolve);
+    const req = request({ socketPath: i.path, path: url, timeout: 10_000, ...post, ...options }, resolve);
     req.on('timeout', () => req.destroy(new Error('no answer within 10 s')));
     req.on('error', (err) => reject(broken(err)));
     req.end(body === undefined ? undefined : JSON.stringify(body));

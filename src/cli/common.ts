@@ -25,8 +25,8 @@ export function instanceOptions(cmd: Command): ClientOptions {
 let gone = false;
 
 /** Writes to standard output and waits until that is taken. False when it is not: the reader went away, or the disk is full (main.ts). */
-export async function print(text: string): Promise<boolean> {
-  if (text === '' || gone) return !gone;
+export async function print(text: string | Uint8Array): Promise<boolean> {
+  if (text.length === 0 || gone) return !gone;
   await new Promise<void>((resolve) => {
     process.stdout.write(text, (err) => {
       gone = err != null;

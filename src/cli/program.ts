@@ -4,6 +4,7 @@ import { VERSION } from '../daemon/version.ts';
 import { describe, instances } from './client.ts';
 import { dnctlCommand } from './dnctl.ts';
 import { kstatCommand } from './kstat.ts';
+import { logCommand } from './log.ts';
 import { netstatCommand } from './netstat.ts';
 import { restoreCommand } from './restore.ts';
 import { simCommand } from './sim.ts';
@@ -11,6 +12,7 @@ import { sockstatCommand } from './sockstat.ts';
 import { ssCommand } from './ss.ts';
 import { sysctlCommand } from './sysctl.ts';
 import { tcpdropCommand } from './tcpdrop.ts';
+import { tcpstatsCommand } from './tcpstats.ts';
 import { waitCommand } from './wait.ts';
 
 const EXAMPLES = `
@@ -22,10 +24,13 @@ Examples:
   xsiftr netstat -s -s                 counters of the running instance that are not zero
   xsiftr ss -tinmHO state established  its connections, as ss(8) shows Linux's
   xsiftr sockstat -l                   where it listens
+  xsiftr tcpstats -o flow.csv          its connections twenty times a second, a line each
   xsiftr kstat txq                     its transmit queues
   xsiftr kstat -i ix1 --netns lab txq  those of ix1 in network namespace lab
   xsiftr sim --loss 0.1% --time 30s    a flow over an emulated path in virtual time
+  xsiftr log plot t.log -o t.html      windows and round-trip times of a log, to look around in
   xsiftr -i ix1 --pipe out,delay=20ms  send through an emulated link
+  xsiftr log summary trace.log         what each flow of a SIFTR log did
   xsiftr dnctl pipe show               the emulated links of the running instance
   xsiftr -i unix:l,addr=192.0.2.1/24   a link over the Unix socket l instead of an interface; no root needed
   xsiftr restore                       undo what a killed instance left behind
@@ -39,10 +44,12 @@ const COMMANDS = [
   ssCommand,
   sockstatCommand,
   tcpdropCommand,
+  tcpstatsCommand,
   dnctlCommand,
   waitCommand,
   restoreCommand,
   simCommand,
+  logCommand,
 ];
 
 /** @param run with the options of a run, whose schema takes a while to load and which a command does not need */
@@ -109,17 +116,24 @@ function quiet(cmd: Command): void {
   cmd.commands.forEach(quiet);
 }
 
+/** The command that the words name, and its name with that of the command it belongs to: `log summary`. */
+function commandOf(program: Command, argv: readonly string[]): { sub: Command | undefined; path: string } {
+  const sub = program.commands.find((c) => c.name() === argv[0]);
+  const inner = sub?.commands.find((c) => c.name() === argv[1]);
+  return { sub: inner ?? sub, path: argv.slice(0, inner === undefined ? 1 : 2).join(' ') };
+}
+
 /** Commander's own complaint as one line in the manner of ours. */
 async function usageMessage(err: CommanderError, program: Command, argv: readonly string[]): Promise<string> {
   const given = /'([^']*)'/.exec(err.message)?.[1] ?? '';
-  const sub = program.commands.find((c) => c.name() === argv[0]);
+  const { sub, path } = commandOf(program, argv);
   if (err.code === 'commander.unknownOption') {
     if (sub === undefined) return (await import('../daemon/options.ts')).unknownOption(given);
-    return `unknown option ${given}; xsiftr ${sub.name()} --help lists what there is`;
+    return `unknown option ${given}; xsiftr ${path} --help lists what there is`;
   }
   if (err.code === 'commander.excessArguments' && sub !== undefined) {
     const most = sub.registeredArguments.length;
-    return `${sub.name()}: ${sub.args[most]}: ${most === 0 ? 'takes no words' : 'one word too many'}; see xsiftr ${sub.name()} --help`;
+    return `${path}: ${sub.args[most]}: ${most === 0 ? 'takes no words' : 'one word too many'}; see xsiftr ${path} --help`;
   }
   if (err.code === 'commander.optionMissingArgument') return `${given}: its value is missing; see --help`;
   return err.message.replace(/^error: /, '');

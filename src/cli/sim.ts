@@ -3,6 +3,7 @@ import { Command, Option } from 'commander';
 import { UserError } from '../daemon/errors.ts';
 import type { ExperimentHooks, ExperimentReport } from '../sim/index.ts';
 import { type ExperimentOptions, SIM_OPTIONS } from '../sim/options.ts';
+import { Bar } from './bar.ts';
 import { print } from './common.ts';
 
 const EXAMPLES = `
@@ -98,32 +99,4 @@ async function sweepAll(sweep: InstanceType<Sim['Sweep']>, threads: number, ccs:
     bar.draw(++done / sweep.length);
   }
   bar.clear();
-}
-
-const WIDTH = 40;
-
-/** A progress bar on standard error, when that is a terminal. */
-class Bar {
-  readonly shown = process.stderr.isTTY === true;
-  readonly #suffix: string;
-  #last = '';
-
-  constructor(suffix: string) {
-    this.#suffix = suffix;
-  }
-
-  /** @param done share that is done, 0..1 */
-  draw(done: number): void {
-    if (!this.shown) return;
-    const full = Math.round(done * WIDTH);
-    const text = `\r[${'#'.repeat(full)}${'.'.repeat(WIDTH - full)}] ${Math.floor(done * 100)}%${this.#suffix}`;
-    if (text === this.#last) return;
-    this.#last = text;
-    process.stderr.write(text);
-  }
-
-  clear(): void {
-    if (this.shown && this.#last !== '') process.stderr.write(`\r${' '.repeat(this.#last.length)}\r`);
-    this.#last = '';
-  }
 }

@@ -19,6 +19,7 @@ import { exitCodeOf, isRefusal, SystemError, UserError } from './errors.ts';
  *   GET  /kstat?sel=…&sel=…       text of kstat(1)
  *   POST /dnctl                   {words, quiet, files} → {text, notes}: a command of dnctl (src/dummynet/command.ts)
  *   GET  /ss?a=0|1&l=0|1&w=…&w=…  connections, a line of JSON each (ConnRecord of src/views/conn.ts); w: the words of the filter
+ *   GET  /tcpstats?f=…&f=…&a=0|1&w=…   one sample of the connections, a line of JSON each (StatRecord of src/views/tcpstats.ts); f: the fields
  *   POST /tcpdrop                 {state?, cc?, list?} → connections dropped (or to drop), a line of JSON each (Flow of drop-slice.ts)
  *                                 {laddr, lport, faddr, fport} → {dropped}: that one
  *   GET  /netstat?s=0|1|2&a=0|1&p=NAME   text of netstat(1)
@@ -34,6 +35,8 @@ export interface ControlHandlers {
   kstat(selectors: readonly string[]): string;
   /** Lines of JSON, as they are asked for. Throws for a filter that is none. */
   ss(words: readonly string[], wanted: SsWanted): AsyncIterable<string>;
+  /** Lines of JSON with these columns. Throws for a filter or a column that is none. */
+  tcpstats(columns: readonly string[], words: readonly string[], wanted: SsWanted): AsyncIterable<string>;
   /** Drops connections, as lines of JSON are asked for that tell which. Throws for a congestion control that is not loaded. */
   tcpdrop(wanted: DropWanted): AsyncIterable<string>;
   /** False when there is none. */
@@ -57,6 +60,7 @@ const ssQuery = z.object({
   l: z.enum(['0', '1']).default('0'),
   w: z.union([z.string(), z.array(z.string())]).default([]),
 });
+const statsQuery = ssQuery.omit({ l: true }).extend({ f: ssQuery.shape.w });
 const port = z.int().min(1).max(65535);
 const dropOneBody = z.strictObject({ laddr: z.ipv4(), lport: port, faddr: z.ipv4(), fport: port });
 const dropBody = z.strictObject({
@@ -104,6 +108,11 @@ export async function controlServer(handlers: ControlHandlers): Promise<FastifyI
   app.get('/ss', async (req, reply) => {
     const q = checked(ssQuery, req.query);
     const lines = handlers.ss(typeof q.w === 'string' ? [q.w] : q.w, { all: q.a === '1', listening: q.l === '1' });
+    return reply.type('application/x-ndjson').send(Readable.from(lines));
+  });
+  app.get('/tcpstats', async (req, reply) => {
+    const q = checked(statsQuery, req.query);
+    const lines = handlers.tcpstats([q.f].flat(), [q.w].flat(), { all: q.a === '1' });
     return reply.type('application/x-ndjson').send(Readable.from(lines));
   });
   app.post('/tcpdrop', async (req, reply) => {

@@ -4,11 +4,12 @@ import { dropPrivileges } from '../driver/privileges.ts';
 import { DummynetControl } from '../dummynet/control.ts';
 import type { Holder } from '../endpoint/endpoint.ts';
 import { siftrs } from '../metrics/layout.ts';
-import { SiftrControl } from '../siftr/control.ts';
-import { siftrIdent } from '../siftr/format.ts';
+import { SiftrControl, type SiftrShard } from '../siftr/control.ts';
+import { type CycleCounts, siftrIdent } from '../siftr/format.ts';
 import { trimHeap } from '../siftr/heap.ts';
+import { SIFTR_DECLS } from '../siftr/knobs.ts';
 import { closeLog, openLog } from '../siftr/logfile.ts';
-import { createRing } from '../siftr/record.ts';
+import { createRing, QLEN_DEFAULT } from '../siftr/record.ts';
 import { createSiftrShared } from '../siftr/shared.ts';
 import { startWriterThread } from '../siftr/writer-port.ts';
 import { CC_DEFAULT } from '../stack/tcp/cc/registry.ts';
@@ -27,6 +28,7 @@ import { listenMetrics, type MetricsHandlers, metricsServer } from './metrics-se
 import { framesPerQueue, type Plan } from './plan.ts';
 import { NICE_DEFAULT, setNice } from './priority.ts';
 import { MachineRandom } from './random.ts';
+import { describeRun } from './run-meta.ts';
 import { ShardClock } from './shard-clock.ts';
 import { ShardPort } from './shard-port.ts';
 import type { ShardJoint, ShardSetup } from './shard-setup.ts';
@@ -189,7 +191,7 @@ export class Daemon {
     const counters = this.counters!;
     const cfg = createSiftrShared();
     this.#cfg = cfg;
-    this.#rings = Array.from({ length: this.plan.queues }, () => createRing());
+    this.#makeRings(QLEN_DEFAULT);
     const writer = startWriterThread({ rings: this.#rings, cfg, cnt: counters.writer });
     writer.onDeath = (err) => void this.stop('failure', new SystemError(`the SIFTR writer died: ${oneLine(err)}`));
     const siftr = new SiftrControl({
@@ -199,6 +201,11 @@ export class Daemon {
       cnt: counters.main,
       cfg,
       writer,
+      makeRings: async (records) => {
+        this.#makeRings(records);
+        await Promise.all(this.shards.map((s, k) => s.request({ op: 'siftrRing', ring: this.#rings[k]! })));
+        return this.#rings;
+      },
       nowUs: () => {
         this.#clock.read(this.native);
         return this.#clock.wallUs();
@@ -207,13 +214,17 @@ export class Daemon {
       ident: siftrIdent(VERSION),
       logfile: this.tuning.text('net.inet.siftr.logfile') ?? options.siftrLog,
       limit: options.siftrLimit ?? null,
+      meta: describeRun(this.plan, this.#taken!.mode, this.tuning),
       warn: (line) => this.log.warn(line),
       error: (line) => this.log.error(line),
     });
     this.siftr = siftr;
     const { tune } = this.tuning;
-    await siftr.setSysctl('net.inet.siftr.ppl', options.siftrPpl ?? tune.siftr_ppl);
-    await siftr.setSysctl('net.inet.siftr.port_filter', options.siftrPortFilter ?? tune.siftr_port_filter);
+    tune.siftr_ppl = options.siftrPpl ?? tune.siftr_ppl;
+    tune.siftr_port_filter = options.siftrPortFilter ?? tune.siftr_port_filter;
+    const before = new Set(['net.inet.siftr.enabled', 'net.inet.siftr.logfile']);
+    for (const decl of SIFTR_DECLS)
+      if (!before.has(decl.name)) await siftr.setSysctl(decl.name, this.tuning.value(decl));
     if (options.siftr || tune.siftr_enabled === 1) await siftr.enable();
   }
 
@@ -222,7 +233,11 @@ export class Daemon {
   #joint: ShardJoint | null = null;
   #cfg: Int32Array = new Int32Array(0);
   #rings: SharedArrayBuffer[] = [];
-  readonly #siftrShards: { hook(enableUs: number): Promise<void>; unhook(): Promise<void> }[] = [];
+  readonly #siftrShards: SiftrShard[] = [];
+
+  #makeRings(records: number): void {
+    this.#rings = Array.from({ length: this.plan.queues }, () => createRing(records));
+  }
 
   async #startShards(): Promise<void> {
     const { plan } = this;
@@ -267,6 +282,7 @@ export class Daemon {
       this.#siftrShards.push({
         hook: async (enableUs) => void (await s.request({ op: 'siftr', on: true, enableUs })),
         unhook: async () => void (await s.request({ op: 'siftr', on: false, enableUs: 0 })),
+        cut: async (enableUs) => (await s.request({ op: 'siftrCut', enableUs })) as CycleCounts,
       });
     }
     const all = async (req: ShardRequest) => void (await Promise.all(this.shards.map((s) => s.request(req))));
@@ -296,6 +312,7 @@ export class Daemon {
       setInterval(() => {
         this.#link?.look();
         if (this.#stopped !== null) return;
+        void this.siftr?.look();
         this.#hintOversize();
         if (!this.out.isTTY || options.json) return;
         const now = readTotals(this.counters!);

@@ -6,12 +6,14 @@ import { ccNames } from '../stack/tcp/cc/registry.ts';
 import { TCP_STATE_NAMES } from '../stack/tcp/tcp-fsm.ts';
 import { renderKstat } from '../views/kstat.ts';
 import { type Connection, renderConnections, renderStatistics } from '../views/netstat.ts';
+import { parseStatNames } from '../views/tcpstats.ts';
 import { connLines, ssFilter } from './conns.ts';
 import type { ControlHandlers } from './control.ts';
 import type { Daemon } from './daemon.ts';
 import { SystemError, UserError } from './errors.ts';
 import type { AddressOption } from './option-values.ts';
 import type { Plan } from './plan.ts';
+import { statLines } from './stats.ts';
 import { dropLines, dropOne } from './tcpdrop.ts';
 import { VERSION } from './version.ts';
 
@@ -73,6 +75,8 @@ export function controlHandlers(d: Daemon): ControlHandlers {
     dnctl: (words, quiet, files) => d.dummynet.run(words, quiet, (name) => files[name] ?? ''),
     kstat: (selectors) => renderKstat(counters().kstat(), selectors),
     ss: (words, wanted) => connLines(d.shards, ssFilter(words, wanted), (shard, sid) => d.socketHolder(shard, sid)),
+    tcpstats: (columns, words, wanted) =>
+      statLines(d.shards, ssFilter(words, wanted), parseStatNames(columns.join() || 'default')),
     tcpdrop: (wanted) => {
       if (wanted.cc !== undefined && !ccNames().includes(wanted.cc)) {
         throw new UserError(`tcpdrop: -C ${wanted.cc}: not loaded; allowed are ${ccNames().join(', ')}`);

@@ -1,6 +1,7 @@
 import type { DummynetChange } from '../dummynet/control.ts';
 import type { CoreRequest } from '../endpoint/core.ts';
 import type { CoreReply } from '../endpoint/operations.ts';
+import type { ConnName } from '../stack/tcp/conn-fields.ts';
 import type { DropWanted } from './drop-slice.ts';
 import type { TfoKey } from './tuning.ts';
 
@@ -24,6 +25,8 @@ export type ShardRequest =
   | { readonly op: 'pcbs' }
   /** A slice of the connections, or of the listening sockets, from `cursor` on (conn-slice.ts). */
   | { readonly op: 'conns'; readonly what: 'listen' | 'connected'; readonly cursor: number }
+  /** The same of connections, with these fields alone (stat-slice.ts). */
+  | { readonly op: 'stats'; readonly cursor: number; readonly fields: readonly ConnName[] }
   /** Drops connections of a slice (drop-slice.ts). */
   | ({ readonly op: 'drop'; readonly cursor: number } & DropWanted)
   /** Drops one connection, where it is here; addresses are int32. */
@@ -44,6 +47,10 @@ export type ShardRequest =
   | { readonly op: 'tfoKey'; readonly key: TfoKey }
   /** Links or unlinks the SIFTR hook; `enableUs` is the wall time of the enable line, µs. */
   | { readonly op: 'siftr'; readonly on: boolean; readonly enableUs: number }
+  /** `SiftrHook.cut(enableUs)`: answers with a CycleCounts. */
+  | { readonly op: 'siftrCut'; readonly enableUs: number }
+  /** SIFTR's records go to that ring; while unhooked. */
+  | { readonly op: 'siftrRing'; readonly ring: SharedArrayBuffer }
   /** The link of interface `ifIndex` went down or came up. */
   | { readonly op: 'link'; readonly ifIndex: number; readonly up: boolean }
   /** Makes, changes or deletes pipes and rules. */

@@ -9,6 +9,7 @@ import { SystemError } from './errors.ts';
 import type { Broadcast, FromShard, PcbRow, ShardRequest, ToShard } from './messages.ts';
 import { workerFile } from './paths.ts';
 import type { ShardSetup } from './shard-setup.ts';
+import type { StatSlice } from './stat-slice.ts';
 import type { ShardTables } from './tuning.ts';
 
 /** What the daemon does with the messages of a shard. */
@@ -108,6 +109,7 @@ export class ShardPort {
   request(req: { op: 'tables' }): Promise<ShardTables>;
   request(req: { op: 'dummynetReport' }): Promise<DummynetReport>;
   request(req: ShardRequest & { op: 'conns' }): Promise<ConnSlice>;
+  request(req: ShardRequest & { op: 'stats' }): Promise<StatSlice>;
   request(req: ShardRequest & { op: 'drop' }): Promise<DropSlice>;
   request(req: ShardRequest & { op: 'dropFlow' }): Promise<boolean>;
   request(req: ShardRequest): Promise<unknown>;

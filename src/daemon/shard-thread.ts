@@ -32,6 +32,8 @@ async function run(): Promise<void> {
         return shard.pcbs();
       case 'conns':
         return shard.conns(req.what, req.cursor);
+      case 'stats':
+        return shard.stats(req.cursor, req.fields);
       case 'drop':
         return shard.drop(req.cursor, req);
       case 'dropFlow':
@@ -46,6 +48,10 @@ async function run(): Promise<void> {
         return shard.setTfoKey(req.key);
       case 'siftr':
         return shard.siftr(req.on, req.enableUs);
+      case 'siftrCut':
+        return shard.siftrCut(req.enableUs);
+      case 'siftrRing':
+        return shard.siftrRing(req.ring);
       case 'dummynet':
         return shard.changeDummynet(req.change);
       case 'dummynetReport':

@@ -15,6 +15,7 @@ import { Ifiqueue } from '../rings/ifiqueue.ts';
 import { Ifqueue } from '../rings/ifqueue.ts';
 import { FRAME_SIZE, ROW } from '../rings/link.ts';
 import { FramePool } from '../rings/mbuf.ts';
+import type { CycleCounts } from '../siftr/format.ts';
 import { SiftrHook } from '../siftr/hook.ts';
 import { type Ifnet, ifaddrAdd } from '../stack/ifnet.ts';
 import { inetNtoa } from '../stack/net/in-addr.ts';
@@ -23,6 +24,7 @@ import type { Socket } from '../stack/socket/socket.ts';
 import { Stack } from '../stack/stack.ts';
 import { Tunables } from '../stack/sysctl.ts';
 import { setCcDefault } from '../stack/tcp/cc/registry.ts';
+import type { ConnName } from '../stack/tcp/conn-fields.ts';
 import { tcpInit } from '../stack/tcp/tcp.ts';
 import { type ConnSlice, connSlice, listenSlice } from './conn-slice.ts';
 import { type DropSlice, type DropWanted, dropFlow, dropSlice } from './drop-slice.ts';
@@ -36,6 +38,7 @@ import { ShardClock } from './shard-clock.ts';
 import { ShardLoop, type ShardWork } from './shard-loop.ts';
 import type { ShardInterface, ShardSetup } from './shard-setup.ts';
 import { ShardTime } from './shard-time.ts';
+import { StatReader, type StatSlice } from './stat-slice.ts';
 import { StackTransport } from './transport.ts';
 import type { ShardTables, TfoKey } from './tuning.ts';
 
@@ -99,10 +102,13 @@ export class Shard implements ShardWork {
   /** By interface, whether its link is up. */
   readonly #linkUp: boolean[];
   readonly #table = new Int32Array(RX_BATCH * ROW);
+  /** Where the machine's clock is read to, beside `clock`. */
+  readonly #page = new Float64Array(CLOCK_WORDS);
   readonly #joint: Joint | null;
   readonly #loop: ShardLoop;
   readonly #siftr: SiftrHook;
   readonly #dummynet: Dummynet;
+  readonly #stats: StatReader;
   readonly #services: RunningService[] = [];
   readonly #bus = new Map<string, Set<(msg: unknown) => void>>();
   readonly #startedUs: number;
@@ -130,6 +136,7 @@ export class Shard implements ShardWork {
     const { shard, nshards, secret } = setup;
     const st = new Stack({ clock, random, cnt, pool, tune, shard, nshards, secret });
     this.stack = st;
+    this.#stats = new StatReader(st);
     st.onWarning = (text) => outside.log('warn', text);
     tcpInit(st);
     setCcDefault(st, setup.cc.algorithm);
@@ -166,7 +173,7 @@ export class Shard implements ShardWork {
     }
     this.#siftr = new SiftrHook(st, setup.siftr.ring, setup.siftr.cfg);
     if (setup.siftr.enableUs !== null) this.#siftr.hook(setup.siftr.enableUs);
-    const page = new Float64Array(CLOCK_WORDS);
+    const page = this.#page;
     this.#dummynet = new Dummynet(st, () => {
       if (clock.virtual) return clock.us;
       native.readClock(page);
@@ -246,8 +253,18 @@ export class Shard implements ShardWork {
     st.runTimers();
     if (st.flush()) worked = true;
     for (let i = 0; i < this.#ulinks.length; i++) this.#ulinks[i]!.finished();
+    if (this.#siftr.clockUsed) this.#siftr.batchEnd(this.#clockAge());
     if (worked) this.#cnt[stks.stks_passes]!++;
     return worked;
+  }
+
+  /** µs since the reading of the clock that everything in this pass has for its time. */
+  #clockAge(): number {
+    const { clock } = this;
+    if (clock.virtual) return 0;
+    const page = this.#page;
+    this.#native.readClock(page);
+    return (page[CLK.US]! - clock.us) | 0;
   }
 
   sending(): boolean {
@@ -293,6 +310,17 @@ export class Shard implements ShardWork {
     if (on) this.#siftr.hook(enableUs);
     else this.#siftr.unhook();
     this.#dummynet.relink();
+  }
+
+  /** `SiftrHook.cut`. */
+  siftrCut(enableUs: number): CycleCounts {
+    this.enter();
+    return this.#siftr.cut(enableUs);
+  }
+
+  /** `SiftrHook.setRing`. */
+  siftrRing(ring: SharedArrayBuffer): void {
+    this.#siftr.setRing(ring);
   }
 
   /** Makes, changes or deletes pipes and rules. */
@@ -353,6 +381,12 @@ export class Shard implements ShardWork {
     // Timers and ages are those of now, not of the last pass; what is due is not done here.
     this.enter();
     return what === 'listen' ? listenSlice(this.stack, cursor, this.endpoint?.own) : connSlice(this.stack, cursor);
+  }
+
+  /** A slice of the connections with these fields alone. */
+  stats(cursor: number, fields: readonly ConnName[]): StatSlice {
+    this.enter();
+    return this.#stats.slice(cursor, fields);
   }
 
   /** Drops connections of a slice. */

@@ -1,12 +1,13 @@
 import type { SiftrControl } from '../siftr/control.ts';
+import { SIFTR_DECLS } from '../siftr/knobs.ts';
 import {
   checkWritable,
   findSysctl,
   getTunable,
   parseSysctl,
   type SysctlAssignment,
+  type SysctlDecl,
   SysctlError,
-  type SysctlNumber,
   setTunable,
   Tunables,
 } from '../stack/sysctl.ts';
@@ -86,6 +87,11 @@ export class Tuning {
     }
   }
 
+  /** Value that a knob has, for what begins with it. */
+  value(decl: SysctlDecl): number | string {
+    return decl.type === 'string' ? (this.#texts.get(decl.name) ?? decl.default) : getTunable(this.tune, decl);
+  }
+
   /** Text of a string knob that was set before start, or undefined. */
   text(name: string): string | undefined {
     return this.#texts.get(name);
@@ -136,7 +142,7 @@ export class Tuning {
     let old = '';
     try {
       const decl = findSysctl(name);
-      old = decl.type === 'string' ? (this.#texts.get(name) ?? decl.default) : String(getTunable(this.tune, decl));
+      old = String(this.value(decl));
       checkWritable(decl, 'run');
       const value = parseSysctl(decl, text);
       if (name.startsWith(SIFTR) && this.#siftr !== null) {
@@ -163,11 +169,10 @@ export class Tuning {
   #readSiftr(): void {
     const siftr = this.#siftr;
     if (siftr === null) return;
-    for (const leaf of ['enabled', 'ppl', 'port_filter', 'logfile']) {
-      const decl = findSysctl(SIFTR + leaf);
+    for (const decl of SIFTR_DECLS) {
       const value = siftr.getSysctl(decl.name);
       if (decl.type === 'string') this.#texts.set(decl.name, String(value));
-      else setTunable(this.tune, decl as SysctlNumber, Number(value));
+      else setTunable(this.tune, decl, Number(value));
     }
   }
 }

@@ -1,1 +1,1 @@
-export { VERSION } from '../version.ts';
+export { commitOf, VERSION } from '../version.ts';

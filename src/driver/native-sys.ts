@@ -56,6 +56,8 @@ export interface NativeSys {
   sysSetIndir(ifname: string, table: Uint32Array | null): void;
   /** ETHTOOL_GRXRINGS: receive rings that RSS spreads over; 0 where unknown. */
   sysRxRings(ifname: string): number;
+  /** ETHTOOL_GFEATURES: names of the offloads that are on, as ethtool -k has them; null where there is no such operation. */
+  sysFeatures(ifname: string): string[] | null;
   /** SIOCSIFMTU. */
   sysSetMtu(ifname: string, mtu: number): void;
   /**
@@ -65,6 +67,8 @@ export interface NativeSys {
   sysUndoApply(path: string, runDir: string): NativeUndoResult;
   /** flock(2) LOCK_EX | LOCK_NB; false when another open file holds the lock. */
   sysLockFile(fd: number): boolean;
+  /** mkfifo(3): a FIFO of that mode, less the umask's bits. */
+  sysMkfifo(path: string, mode: number): void;
   /**
    * Gives back what start-up alone needed: memory that any thread has freed (malloc_trim(3)), and mapped pages of programs and
    * libraries, which come back from the page cache when they are used again.

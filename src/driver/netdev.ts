@@ -155,6 +155,15 @@ export function readNeighbours(name: string, netns: string | null = null): Kerne
   );
 }
 
+/** Names of the offloads of `name` that are on, as ethtool -k has them; null where that cannot be known. */
+export function readOffloads(name: string, netns: string | null = null): readonly string[] | null {
+  try {
+    return withNetns(netns, () => loadNative().sysFeatures(name));
+  } catch {
+    return null;
+  }
+}
+
 function readHere(name: string, netns: string | null): Netdev {
   if (loadNative().sysIfIndex(name) === 0) {
     const names = ipJson<IpLink>(['link', 'show']).map((l) => l.ifname);

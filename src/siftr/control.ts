@@ -1,5 +1,19 @@
+import { fstatSync } from 'node:fs';
 import { siftrs } from '../metrics/layout.ts';
+import { findSysctl, type SysctlNumber } from '../stack/sysctl.ts';
+import { addCounts, NO_COUNTS, subtractCounts, withSkipped } from './counts.ts';
+import { splitFlowList, writeFlows } from './flows-file.ts';
 import { type CycleCounts, cycleCounts, disableLine, enableLine, type SiftrIdent, totalSkipped } from './format.ts';
+import {
+  FLOW_FILTER,
+  findKnob,
+  PREFIX,
+  readKnob,
+  type SiftrKnob,
+  wholeNumber,
+  writeFlowFilter,
+  writeKnob,
+} from './knobs.ts';
 import {
   atLineStart,
   closeLog,
@@ -10,7 +24,10 @@ import {
   SiftrError,
   writeText,
 } from './logfile.ts';
-import { CFG_PORT_FILTER, CFG_PPL } from './shared.ts';
+import { metaBegin, metaCounts, metaEnd, metaTime, type RunMeta } from './meta.ts';
+import { identOf } from './modes.ts';
+import { QLEN_DEFAULT } from './record.ts';
+import { CFG_FLOW_LIST_MAX, CFG_LOGFILE_MARKERS, CFG_STRICT } from './shared.ts';
 import type { CycleEnd } from './writer.ts';
 import type { WriterPort } from './writer-port.ts';
 
@@ -20,6 +37,8 @@ export interface SiftrShard {
   hook(enableUs: number): Promise<void>;
   /** `SiftrHook.unhook()`. */
   unhook(): Promise<void>;
+  /** `SiftrHook.cut(enableUs)`. */
+  cut(enableUs: number): Promise<CycleCounts>;
 }
 
 export interface SiftrControlOptions {
@@ -31,6 +50,8 @@ export interface SiftrControlOptions {
   /** Shared settings, see `createSiftrShared`. */
   readonly cfg: Int32Array;
   readonly writer: WriterPort;
+  /** Makes rings of so many records and hands them to the shards, which are not hooked; gives them for the writer. */
+  readonly makeRings: (records: number) => Promise<readonly SharedArrayBuffer[]>;
   /** Wall time, µs since the epoch: the clock that the shards' wall time is derived from. */
   readonly nowUs: () => number;
   /** flock(2) LOCK_EX | LOCK_NB: false when another holds the lock. */
@@ -40,15 +61,21 @@ export interface SiftrControlOptions {
   readonly logfile: string;
   /** Bytes that one opening of a log may take; null: see `defaultLimit`. */
   readonly limit: number | null;
+  /** How the packets come about, for `FILE.meta.json`; null: no such files are written. */
+  readonly meta: (() => RunMeta) | null;
   /** Diagnostics, a line each. */
   readonly warn: (line: string) => void;
   readonly error: (line: string) => void;
 }
 
-const PREFIX = 'net.inet.siftr.';
+/** A knob that is more than a word of the shared settings. */
+interface Handler {
+  get(): number | string;
+  set(value: number | string): Promise<void>;
+}
 
 /**
- * SIFTR's switchboard in the main thread: enable and disable cycles, the log file, the four sysctls, and the check that every packet
+ * SIFTR's switchboard in the main thread: enable and disable cycles, the log file, the sysctls, and the check that every packet
  * seen is accounted for. Calls are carried out one after another.
  */
 export class SiftrControl {
@@ -60,11 +87,23 @@ export class SiftrControl {
   #limit: number;
   /** Paths of the logs that were in use, in the order of the first time. */
   readonly #written: Set<string>;
+  /** Records in a ring, `net.inet.siftr.qlen`. */
+  #qlen: number;
+  /** Why the log cannot be written, as the writer said; null while it can. */
+  #failing: string | null;
+  /** The log is gone and could not be made again; this was said. */
+  #lostPath: boolean;
+  /** A description that could not be written was told of. */
+  #metaTold: boolean;
   #enableUs: number;
   /** Counters at the start of the cycle: the shards' counters never go back to 0. */
   #start: CycleCounts;
   /** The call that is being carried out, and all before it. */
   #last: Promise<unknown>;
+  /** Knobs that are no words (src/siftr/knobs.ts has those that are), by name. */
+  readonly #handlers: ReadonlyMap<string, Handler>;
+  /** `net.inet.siftr.flow_filter`. */
+  #flowFilter: string;
 
   constructor(options: SiftrControlOptions) {
     this.#o = options;
@@ -72,9 +111,27 @@ export class SiftrControl {
     this.#log = null;
     this.#limit = Infinity;
     this.#written = new Set();
+    this.#qlen = QLEN_DEFAULT;
+    this.#failing = null;
+    this.#lostPath = false;
+    this.#metaTold = false;
     this.#enableUs = 0;
     this.#start = this.#read();
     this.#last = Promise.resolve();
+    this.#flowFilter = '';
+    this.#handlers = new Map<string, Handler>([
+      [
+        `${PREFIX}enabled`,
+        {
+          get: () => (this.enabled ? 1 : 0),
+          set: async (value) =>
+            await (wholeNumber(`${PREFIX}enabled`, value, 0, 1) === 1 ? this.enable() : this.disable()),
+        },
+      ],
+      [FLOW_FILTER, { get: () => this.#flowFilter, set: async (value) => this.#setFlowFilter(String(value)) }],
+      [`${PREFIX}qlen`, { get: () => this.#qlen, set: (value) => this.#inTurn(() => this.#setQlen(value)) }],
+      [`${PREFIX}logfile`, { get: () => this.#logfile, set: (value) => this.setLogfile(String(value)) }],
+    ]);
     options.writer.onLimit = (fd) => void this.#limitReached(fd);
     options.writer.onWriteError = (text) => this.#writeError(text);
   }
@@ -109,8 +166,9 @@ export class SiftrControl {
   }
 
   /**
-   * `net.inet.siftr.logfile = path` (spec/siftr.md section 10.1): while enabled, what was recorded before goes to the old file, what
-   * comes after to the new one, and neither gets an enable or disable line. Throws SiftrError, and the old file stays.
+   * `net.inet.siftr.logfile = path`. While enabled the cycle ends in the old file and one begins in the new (spec/siftr.md section 14 item 9); with
+   * `logfile_markers=0` or `strict=1` it goes on there without a line of its own (section 10.1). Either way no record is lost. The name
+   * in use has the path opened again where it no longer leads to the open file. Throws SiftrError, and the old file stays.
    */
   setLogfile(path: string): Promise<void> {
     return this.#inTurn(() => this.#setLogfile(path));
@@ -124,6 +182,14 @@ export class SiftrControl {
     return this.#inTurn(() => this.#reopen());
   }
 
+  /**
+   * Looks whether the log's path still leads to the open file, and opens it again where it does not (section 14 item 3). To be called each
+   * second; also called after a failed write. What goes wrong is told once. With `strict=1` a log that is gone is not noticed.
+   */
+  look(): Promise<void> {
+    return this.#inTurn(() => this.#look());
+  }
+
   /** Ends the cycle and the writer thread. */
   close(): Promise<void> {
     return this.#inTurn(async () => {
@@ -134,41 +200,49 @@ export class SiftrControl {
 
   /** Value of a `net.inet.siftr.*` knob. */
   getSysctl(name: string): number | string {
-    switch (name) {
-      case `${PREFIX}enabled`:
-        return this.enabled ? 1 : 0;
-      case `${PREFIX}ppl`:
-        return this.#o.cfg[CFG_PPL]! >>> 0;
-      case `${PREFIX}logfile`:
-        return this.#logfile;
-      case `${PREFIX}port_filter`:
-        return this.#o.cfg[CFG_PORT_FILTER]!;
-      default:
-        throw new SiftrError('ENOENT', `unknown oid '${name}'`);
-    }
+    const knob = findKnob(name);
+    return knob === undefined ? this.#handler(name).get() : readKnob(knob, this.#o.cfg);
   }
 
-  /**
-   * Sets a `net.inet.siftr.*` knob to a value of the declared type and range (src/stack/sysctl.ts checks text; this checks numbers
-   * again, because a value that is out of range must not reach the log). ppl and port_filter hold from the next packet on.
-   */
+  /** Sets a `net.inet.siftr.*` knob. Those that are words hold from the next packet on. Throws SiftrError. */
   async setSysctl(name: string, value: number | string): Promise<void> {
-    switch (name) {
-      case `${PREFIX}enabled`:
-        await (whole(name, value, 1) === 1 ? this.enable() : this.disable());
-        break;
-      case `${PREFIX}ppl`:
-        Atomics.store(this.#o.cfg, CFG_PPL, whole(name, value, 0xffffffff) | 0);
-        break;
-      case `${PREFIX}logfile`:
-        await this.setLogfile(String(value));
-        break;
-      case `${PREFIX}port_filter`:
-        Atomics.store(this.#o.cfg, CFG_PORT_FILTER, whole(name, value, 0xffff));
-        break;
-      default:
-        throw new SiftrError('ENOENT', `unknown oid '${name}'`);
+    const knob = findKnob(name);
+    if (knob === undefined) await this.#handler(name).set(value);
+    else if (knob.idle === true) await this.#inTurn(async () => this.#setIdle(knob, value));
+    else writeKnob(knob, this.#o.cfg, value);
+  }
+
+  #setIdle(knob: SiftrKnob, value: number | string): void {
+    if (this.enabled && String(value) !== String(readKnob(knob, this.#o.cfg))) throw busy(knob.name, value);
+    writeKnob(knob, this.#o.cfg, value);
+  }
+
+  #setFlowFilter(text: string): void {
+    writeFlowFilter(this.#o.cfg, text);
+    this.#flowFilter = text;
+  }
+
+  async #setQlen(value: number | string): Promise<void> {
+    const name = `${PREFIX}qlen`;
+    const { min, max } = findSysctl(name) as SysctlNumber;
+    const n = wholeNumber(name, value, min, max);
+    if ((n & (n - 1)) !== 0) {
+      throw new SiftrError('EINVAL', `${name}=${value}: allowed is a power of two from ${min} to ${max}`);
     }
+    if (n === this.#qlen) return;
+    if (this.enabled) throw busy(name, value);
+    await this.#o.writer.setRings(await this.#o.makeRings(n));
+    this.#qlen = n;
+  }
+
+  get #strict(): boolean {
+    return this.#o.cfg[CFG_STRICT] === 1;
+  }
+
+  #handler(name: string): Handler {
+    const handler = this.#handlers.get(name);
+    if (handler === undefined) throw new SiftrError('ENOENT', `unknown oid '${name}'`);
+    return handler;
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -182,14 +256,9 @@ export class SiftrControl {
     const o = this.#o;
     const log = this.#open(this.#logfile);
     try {
-      if (log.size > 0) {
-        o.warn(
-          `SIFTR log ${log.path} already holds ${log.size} bytes: a further enable/disable cycle is appended, and some programs read one cycle a file only`,
-        );
-      }
+      this.#warnHolds(log);
       this.#enableUs = o.nowUs();
-      const text = (atLineStart(log) ? '' : '\n') + enableLine(this.#enableUs, o.ident);
-      writeText(log, text);
+      const text = this.#begin(log, this.#enableUs);
       this.#start = this.#read();
       this.#limit = this.#limitOf(log);
       await o.writer.begin(log.fd, this.#limit - text.length);
@@ -198,6 +267,7 @@ export class SiftrControl {
       throw err;
     }
     this.#use(log);
+    this.#describe(log, (meta) => metaBegin(log.path, log.size === 0, this.#enableUs, meta));
     try {
       await Promise.all(o.shards.map((s) => s.hook(this.#enableUs)));
     } catch (err) {
@@ -206,22 +276,46 @@ export class SiftrControl {
     }
   }
 
+  #warnHolds(log: LogFile): void {
+    if (log.size === 0) return;
+    this.#o.warn(
+      `SIFTR log ${log.path} already holds ${log.size} bytes: a further enable/disable cycle is appended, and some programs read one cycle a file only`,
+    );
+  }
+
+  /** Writes the enable line of a cycle, on a line of its own; gives what was written. */
+  #begin(log: LogFile, enableUs: number): string {
+    const text = (atLineStart(log) ? '' : '\n') + enableLine(enableUs, identOf(this.#o.ident, this.#o.cfg));
+    writeText(log, text);
+    return text;
+  }
+
   async #disable(): Promise<void> {
     const log = this.#log;
     if (log === null) return;
-    const o = this.#o;
     // A shard that died leaves its ring and counters behind; the log is finished all the same.
-    await Promise.allSettled(o.shards.map((s) => s.unhook()));
+    await Promise.allSettled(this.#o.shards.map((s) => s.unhook()));
+    await this.#finish(log, null);
+    this.#log = null;
+  }
+
+  /** Ends a cycle in the writer and closes its log with the disable line. @param now counters at the cut; null: as they stand */
+  async #finish(log: LogFile, now: CycleCounts | null): Promise<void> {
+    const o = this.#o;
     try {
       const end = await o.writer.end();
-      const counts = withSkipped(difference(this.#read(), this.#start), end);
+      const counts = withSkipped(subtractCounts(now ?? this.#read(), this.#start), end);
       this.#check(counts, end);
-      writeText(log, disableLine(o.nowUs(), counts, end.flowList));
+      const disableUs = o.nowUs();
+      writeText(log, disableLine(disableUs, counts, this.#flowList(log, end.flowList)));
+      const ended = { disable_time: metaTime(disableUs), counts: metaCounts(counts, end) };
+      this.#describe(log, () => metaEnd(log.path, this.#enableUs, ended));
     } catch (err) {
       o.error(`SIFTR log ${log.path} ends without a disable line: ${(err as Error).message}`);
     } finally {
       closeLog(log);
-      this.#log = null;
+      this.#failing = null;
+      this.#lostPath = false;
     }
   }
 
@@ -236,33 +330,72 @@ export class SiftrControl {
       this.#logfile = path;
       return;
     }
-    if (path === this.#logfile || fileIdAt(path) === old.id) {
+    if (path === this.#logfile) {
+      if (!this.#strict) await this.#reopen();
+      return;
+    }
+    if (fileIdAt(path) === old.id) {
       this.#logfile = path;
       return;
     }
-    await this.#switch(old, this.#open(path), 0);
+    const log = this.#open(path);
+    if (this.#strict || this.#o.cfg[CFG_LOGFILE_MARKERS] === 0) await this.#switch(old, log, 0);
+    // A file that cannot take the waiting lines cannot take a disable line: the cycle goes on in the new one, and nothing is lost.
+    else if (this.#failing !== null) await this.#carryOver(old, log, false);
+    else await this.#restart(old, log);
     this.#logfile = path;
   }
 
   async #reopen(): Promise<void> {
     const old = this.#log;
     if (old === null || fileIdAt(this.#logfile) === old.id) return;
-    const log = this.#open(this.#logfile);
-    const text = log.size === 0 ? enableLine(this.#enableUs, this.#o.ident) : '';
+    await this.#carryOver(old, this.#open(this.#logfile), isGone(old));
+    this.#o.cnt[siftrs.siftrs_log_reopens]!++;
+    this.#lostPath = false;
+  }
+
+  async #look(): Promise<void> {
+    const log = this.#log;
+    if (log === null || !log.regular || this.#strict) return;
+    try {
+      if (fileIdAt(this.#logfile) === log.id) return;
+      const what = isGone(log) ? 'removed' : 'renamed';
+      await this.#reopen();
+      this.#o.warn(
+        `SIFTR log ${this.#logfile}: was ${what} while it was written; it goes on in a new file of that name`,
+      );
+    } catch (err) {
+      await this.#notReopened(log, err as Error);
+    }
+  }
+
+  /** What a renamed file gets is not lost; for one that nobody can read any more the lines wait. */
+  async #notReopened(log: LogFile, err: Error): Promise<void> {
+    if (this.#lostPath) return;
+    this.#lostPath = true;
+    const why = err.message.replace(`SIFTR log ${this.#logfile}: `, '');
+    if (isGone(log)) await this.#o.writer.hold(`was removed, and cannot be made again (${why})`);
+    else this.#o.error(`${err.message}; it goes on in the open file`);
+  }
+
+  /** The cycle goes on in another file, which begins with its enable line when it is empty. @param gone nobody can read the old file */
+  async #carryOver(old: LogFile, log: LogFile, gone: boolean): Promise<void> {
+    const text =
+      log.size === 0 ? enableLine(this.#enableUs, identOf(this.#o.ident, this.#o.cfg)) : atLineStart(log) ? '' : '\n';
     try {
       writeText(log, text);
     } catch (err) {
       closeLog(log);
       throw err;
     }
-    await this.#switch(old, log, text.length);
+    await this.#switch(old, log, text.length, gone);
   }
 
   /** @param taken bytes that `log` has got already since it was opened */
-  async #switch(old: LogFile, log: LogFile, taken: number): Promise<void> {
+  async #switch(old: LogFile, log: LogFile, taken: number, gone = false): Promise<void> {
     try {
       const limit = this.#limitOf(log);
-      await this.#o.writer.switchTo(log.fd, limit - taken);
+      await this.#o.writer.switchTo(log.fd, limit - taken, gone);
       this.#limit = limit;
     } catch (err) {
       closeLog(log);
@@ -270,11 +403,74 @@ export class SiftrControl {
     }
     this.#use(log);
     closeLog(old);
+    if (old.path !== log.path) {
+      this.#describe(old, () => metaEnd(old.path, this.#enableUs, { continued_in: log.path }));
+    }
+    this.#describe(log, (meta) => metaBegin(log.path, log.size === 0, this.#enableUs, meta));
+  }
+
+  /**
+   * Ends the cycle in one file and begins the next in another, between two packets of each shard: every packet belongs to one of them, with
+   * its record and in the counters.
+   */
+  async #restart(old: LogFile, log: LogFile): Promise<void> {
+    const o = this.#o;
+    let limit: number;
+    let enableUs: number;
+    let text: string;
+    try {
+      this.#warnHolds(log);
+      limit = this.#limitOf(log);
+      enableUs = o.nowUs();
+      text = this.#begin(log, enableUs);
+    } catch (err) {
+      closeLog(log);
+      throw err;
+    }
+    // The counters of a shard that died stand still.
+    const cuts = await Promise.allSettled(o.shards.map((s) => s.cut(enableUs)));
+    const now = cuts.map((c, i) => (c.status === 'fulfilled' ? c.value : cycleCounts([o.counters[i]!])));
+    const counts = now.reduce(addCounts, NO_COUNTS);
+    await this.#finish(old, counts);
+    this.#start = counts;
+    this.#enableUs = enableUs;
+    this.#limit = limit;
+    this.#use(log);
+    await o.writer.begin(log.fd, limit - text.length);
+    this.#describe(log, (meta) => metaBegin(log.path, log.size === 0, enableUs, meta));
   }
 
   #use(log: LogFile): void {
     this.#log = log;
     this.#written.add(log.path);
+  }
+
+  /** What of a flow list the disable line gets; the rest goes beside the log (spec/siftr.md section 14 item 16). It stays whole where it cannot. */
+  #flowList(log: LogFile, list: string): string {
+    if (this.#strict || !log.regular) return list;
+    const { head, rest } = splitFlowList(list, this.#o.cfg[CFG_FLOW_LIST_MAX]!);
+    if (rest === '') return list;
+    try {
+      writeFlows(log, rest);
+      return head;
+    } catch (err) {
+      this.#o.error(`SIFTR log ${log.path}: its flow list stays whole: ${(err as Error).message}`);
+      return list;
+    }
+  }
+
+  /** Brings a log's description up to date. One that cannot be written is told of once, and never a failure of the log. */
+  #describe(log: LogFile, work: (meta: RunMeta) => void): void {
+    const { meta, cnt, warn } = this.#o;
+    if (meta === null || !log.regular) return;
+    try {
+      work(meta());
+    } catch (err) {
+      cnt[siftrs.siftrs_meta_errors]!++;
+      if (this.#metaTold) return;
+      this.#metaTold = true;
+      warn(`SIFTR log ${log.path}: its description ${log.path}.meta.json cannot be written: ${(err as Error).message}`);
+    }
   }
 
   #open(path: string): LogFile {
@@ -302,6 +498,8 @@ export class SiftrControl {
 
   #writeError(text: string | null): void {
     const path = this.#log?.path ?? this.#logfile;
+    this.#failing = text;
+    if (text !== null) void this.look();
     if (text === null) this.#o.warn(`SIFTR log ${path}: writing works again`);
     else this.#o.error(`SIFTR log ${path}: ${text}; records wait, and are skipped when the rings are full`);
   }
@@ -323,32 +521,11 @@ export class SiftrControl {
   }
 }
 
-function difference(now: CycleCounts, start: CycleCounts): CycleCounts {
-  return {
-    numIn: now.numIn - start.numIn,
-    numOut: now.numOut - start.numOut,
-    skippedMallocIn: now.skippedMallocIn - start.skippedMallocIn,
-    skippedMallocOut: now.skippedMallocOut - start.skippedMallocOut,
-    skippedTcpcbIn: now.skippedTcpcbIn - start.skippedTcpcbIn,
-    skippedTcpcbOut: now.skippedTcpcbOut - start.skippedTcpcbOut,
-    skippedInpcbIn: now.skippedInpcbIn - start.skippedInpcbIn,
-    skippedInpcbOut: now.skippedInpcbOut - start.skippedInpcbOut,
-  };
+/** No name leads to the file any more. */
+function isGone(log: LogFile): boolean {
+  return fstatSync(log.fd).nlink === 0;
 }
 
-/** With the records that found no room in the file, which have no fields of their own: like those that found none in the ring. */
-function withSkipped(c: CycleCounts, end: CycleEnd): CycleCounts {
-  return {
-    ...c,
-    skippedMallocIn: c.skippedMallocIn + end.skippedIn,
-    skippedMallocOut: c.skippedMallocOut + end.skippedOut,
-  };
-}
-
-function whole(name: string, value: number | string, max: number): number {
-  const n = typeof value === 'number' ? value : Number(value);
-  if (!Number.isInteger(n) || n < 0 || n > max || value === '') {
-    throw new SiftrError('EINVAL', `${name}=${value}: allowed is a whole number from 0 to ${max}`);
-  }
-  return n;
+function busy(name: string, value: number | string): SiftrError {
+  return new SiftrError('EBUSY', `${name}=${value}: holds for whole cycles; set ${PREFIX}enabled=0 first`);
 }

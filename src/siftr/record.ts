@@ -7,7 +7,8 @@
  *   word 0        word 16       word 64                                 word 64 + 32 * records
  *   | head …      | tail …      | record 0 | record 1 | … | record n-1 |
  *
- * head counts records ever pushed, tail records ever taken; both wrap at 2^32. n is a power of two. The pages of records that
+ * head counts records ever pushed, tail records ever taken; both wrap at 2^32. n is a power of two. Behind the head lies the *cut*: where one
+ * enable/disable cycle ends and the next begins while records go on coming. The pages of records that
  * were never written are never touched, so an idle ring costs no memory.
  */
 
@@ -17,7 +18,7 @@ const RECORD_SHIFT = 5;
 
 /** The words of a record, in order. Numbers are 32-bit; the formatter reads them unsigned. */
 export const RECORD_FIELDS = [
-  'kind', // direction in bit 0 (0 = in, 1 = out), flow type in bits 8..15
+  'kind', // KIND_*: direction in bit 0 (0 = in, 1 = out), flow type in bits 8..15, connection in bits 16..31
   'sec', // wall time of the packet
   'usec',
   'l0', // local address, four words in network order
@@ -48,6 +49,7 @@ export const RECORD_FIELDS = [
   'rcv_cc',
   'inflight',
   'segqlen',
+  'nth', // number of the packet in its connection, from 1; with KIND_NTH_DIR in its direction. 0 is none
 ] as const;
 
 export type RecordField = (typeof RECORD_FIELDS)[number];
@@ -77,10 +79,17 @@ export const R_RCV_HIWAT = 27;
 export const R_RCV_CC = 28;
 export const R_INFLIGHT = 29;
 export const R_SEGQLEN = 30;
+export const R_NTH = 31;
 
 /** `kind` bits. */
 export const KIND_OUT = 1;
+/** `nth` counts the packets of this direction, not those of both (`net.inet.siftr.ppl_dir`). */
+export const KIND_NTH_DIR = 2;
+/** No packet: a note that the connection is gone. */
+export const KIND_GONE = 4;
 export const KIND_FLOWTYPE_SHIFT = 8;
+/** Low 16 bits of `inp_gencnt`: which connection of its tuple. */
+export const KIND_GEN_SHIFT = 16;
 
 /** Default records in a ring, and the range allowed (spec/siftr.md section 14 item 1). */
 export const QLEN_DEFAULT = 65536;
@@ -88,8 +97,13 @@ export const QLEN_MIN = 2;
 export const QLEN_MAX = 1048576;
 
 const HEAD = 0;
+/** The head at a cut, and 1 while the consumer may not go beyond it. */
+const CUT = 1;
+const CUT_SET = 2;
 const TAIL = 16;
 const HEADER_WORDS = 64;
+/** Below a quarter of its length the fill level of a ring is looked at each so many records. */
+const SAMPLE = 64;
 
 /**
  * Memory of a ring for `records` records.
@@ -118,6 +132,8 @@ export class RecordProducer {
   #tail: number;
   /** Set when the ring went over a quarter: the owner calls the writer and clears it. */
   wantWake: boolean;
+  /** Most records that waited since `resetHigh`: exact from a quarter of the length on, below it within SAMPLE records. */
+  high: number;
 
   constructor(buf: SharedArrayBuffer) {
     this.words = new Int32Array(buf);
@@ -126,13 +142,19 @@ export class RecordProducer {
     this.#head = Atomics.load(this.words, HEAD);
     this.#tail = Atomics.load(this.words, TAIL);
     this.wantWake = false;
+    this.high = 0;
+  }
+
+  resetHigh(): void {
+    this.high = 0;
   }
 
   /** Index of the first word of a free record, or -1 when the ring is full. `commit` publishes it. */
   reserve(): number {
-    if (((this.#head - this.#tail) | 0) > this.#wakeLevel) {
+    if (((this.#head - this.#tail) | 0) > this.#wakeLevel || (this.#head & (SAMPLE - 1)) === 0) {
       this.#tail = Atomics.load(this.words, TAIL);
       const used = (this.#head - this.#tail) | 0;
+      if (used > this.high) this.high = used;
       if (used > this.#wakeLevel) {
         this.wantWake = true;
         if (used > this.#mask) return -1;
@@ -144,6 +166,12 @@ export class RecordProducer {
   commit(): void {
     this.#head = (this.#head + 1) | 0;
     Atomics.store(this.words, HEAD, this.#head);
+  }
+
+  /** The consumer takes what was committed before, and nothing that comes after, until it calls `uncut`. */
+  cut(): void {
+    Atomics.store(this.words, CUT, this.#head);
+    Atomics.store(this.words, CUT_SET, 1);
   }
 }
 
@@ -164,10 +192,20 @@ export class RecordConsumer {
     this.#tail = Atomics.load(this.#ctl, TAIL);
   }
 
-  /** Looks how far the producer is and returns how many records can be taken. */
+  /** Looks how far the producer is and returns how many records can be taken: those before the cut where there is one. */
   refresh(): number {
     this.#head = Atomics.load(this.#ctl, HEAD);
+    // Read after the head: a cut that comes in between lies at this head or behind it.
+    if (Atomics.load(this.#ctl, CUT_SET) === 1) {
+      const cut = Atomics.load(this.#ctl, CUT);
+      if (((cut - this.#head) | 0) < 0) this.#head = cut;
+    }
     return (this.#head - this.#tail) | 0;
+  }
+
+  /** Lets the records behind the cut through. */
+  uncut(): void {
+    Atomics.store(this.#ctl, CUT_SET, 0);
   }
 
   /** Index of the first word of the oldest record as of the last `refresh`, or -1 when there is none. */

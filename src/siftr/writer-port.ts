@@ -7,10 +7,14 @@ import type { WriterCommand, WriterData, WriterReport } from './writer-thread.ts
 export interface WriterPort {
   /** Starts a cycle on `fd`. @param limit bytes that may be written, and the rest of a line with them; Infinity for no limit */
   begin(fd: number, limit: number): Promise<void>;
-  /** Writes what is pending to the old descriptor and goes over to `fd`. */
-  switchTo(fd: number, limit: number): Promise<void>;
-  /** Empties the rings, whose producers have stopped, and ends the cycle. */
+  /** Writes what is pending to the old descriptor, unless that is gone, and goes over to `fd`. */
+  switchTo(fd: number, limit: number, oldIsGone: boolean): Promise<void>;
+  /** Writes nothing until `switchTo`; what is pending waits. @param why for `onWriteError` */
+  hold(why: string): Promise<void>;
+  /** Empties the rings, whose producers have stopped or have made a cut (`SiftrHook.cut`), and ends the cycle there. */
   end(): Promise<CycleEnd>;
+  /** Takes records from other rings; between cycles. */
+  setRings(rings: readonly SharedArrayBuffer[]): Promise<void>;
   /** Ends the thread. */
   close(): Promise<void>;
   /** The byte limit of a descriptor is reached; once a descriptor. */
@@ -55,8 +59,16 @@ class ThreadPort implements WriterPort {
     await this.#call((seq) => ({ op: 'begin', seq, fd, limit }));
   }
 
-  async switchTo(fd: number, limit: number): Promise<void> {
-    await this.#call((seq) => ({ op: 'switch', seq, fd, limit }));
+  async switchTo(fd: number, limit: number, oldIsGone: boolean): Promise<void> {
+    await this.#call((seq) => ({ op: 'switch', seq, fd, limit, oldIsGone }));
+  }
+
+  async hold(why: string): Promise<void> {
+    await this.#call((seq) => ({ op: 'hold', seq, why }));
+  }
+
+  async setRings(rings: readonly SharedArrayBuffer[]): Promise<void> {
+    await this.#call((seq) => ({ op: 'rings', seq, rings }));
   }
 
   async end(): Promise<CycleEnd> {

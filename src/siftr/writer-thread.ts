@@ -18,7 +18,16 @@ export interface WriterData {
 }
 
 export type WriterCommand =
-  | { readonly op: 'begin' | 'switch'; readonly seq: number; readonly fd: number; readonly limit: number }
+  | { readonly op: 'begin'; readonly seq: number; readonly fd: number; readonly limit: number }
+  | {
+      readonly op: 'switch';
+      readonly seq: number;
+      readonly fd: number;
+      readonly limit: number;
+      readonly oldIsGone: boolean;
+    }
+  | { readonly op: 'hold'; readonly seq: number; readonly why: string }
+  | { readonly op: 'rings'; readonly seq: number; readonly rings: readonly SharedArrayBuffer[] }
   | { readonly op: 'end'; readonly seq: number }
   | { readonly op: 'stop'; readonly seq: number };
 
@@ -124,8 +133,15 @@ function run(): void {
       case 'switch':
         fd = cmd.fd;
         limitTold = false;
-        writer.switchTo(new FdOutput(fd), cmd.limit);
+        writer.switchTo(new FdOutput(fd), cmd.limit, cmd.oldIsGone);
         tellState();
+        break;
+      case 'hold':
+        writer.hold(new Error(cmd.why));
+        tellState();
+        break;
+      case 'rings':
+        writer.setRings(cmd.rings);
         break;
       case 'end': {
         let tries = 0;

@@ -1,9 +1,9 @@
 import { siftrs } from '../metrics/layout.ts';
 import { DataLines } from './data-lines.ts';
-import { FlowTable } from './flow-table.ts';
+import { type Flow, FlowTable } from './flow-table.ts';
 import { DATA_LINE_MAX } from './format.ts';
-import { KIND_OUT, R_KIND, R_SEC, R_USEC, RecordConsumer } from './record.ts';
-import { CFG_PPL } from './shared.ts';
+import { KIND_GONE, KIND_OUT, R_KIND, R_SEC, R_USEC, RecordConsumer } from './record.ts';
+import { CFG_CWND_FILTER, CFG_FLOW_MAX, CFG_PPL, CFG_PPL_FIRST, CFG_STRICT } from './shared.ts';
 
 /** Where lines go. `write` returns how many bytes were taken, at least 1, or throws an error with a `code`. */
 export interface SiftrOutput {
@@ -42,7 +42,7 @@ const OUT = 0x6f;
  * when they are full the hooks count what is lost.
  */
 export class SiftrWriter {
-  readonly #rings: readonly RecordConsumer[];
+  #rings: readonly RecordConsumer[];
   readonly #cfg: Int32Array;
   readonly #cnt: Float64Array;
   readonly #flows: FlowTable;
@@ -60,6 +60,8 @@ export class SiftrWriter {
   #state: WriteState;
   /** Error behind the state `error`. */
   #error: Error | null;
+  /** Why nothing is written now, see `hold`. */
+  #held: Error | null;
   #lines: number;
   #suppressed: number;
   #lost: number;
@@ -87,11 +89,17 @@ export class SiftrWriter {
     this.#room = 0;
     this.#state = 'ok';
     this.#error = null;
+    this.#held = null;
     this.#lines = 0;
     this.#suppressed = 0;
     this.#lost = 0;
     this.#skippedIn = 0;
     this.#skippedOut = 0;
+  }
+
+  /** Takes records from other rings from now on; called between cycles. @param rings as in the constructor */
+  setRings(rings: readonly SharedArrayBuffer[]): void {
+    this.#rings = rings.map((r) => new RecordConsumer(r));
   }
 
   get state(): WriteState {
@@ -111,7 +119,8 @@ export class SiftrWriter {
   begin(out: SiftrOutput, limit: number): void {
     this.#out = out;
     this.#room = limit;
-    this.#flows.clear();
+    this.#held = null;
+    this.#flows.clear(this.#cfg[CFG_STRICT] === 1);
     this.#lines = 0;
     this.#suppressed = 0;
     this.#lost = 0;
@@ -125,7 +134,13 @@ export class SiftrWriter {
 
   /** Takes, formats and writes what lies in the rings now; returns how many records were taken. */
   pass(): number {
+    const { flows } = this.#flows;
+    flows.max = this.#cfg[CFG_FLOW_MAX]!;
     const n = this.#drain();
+    if (flows.dropped > 0) {
+      this.#cnt[siftrs.siftrs_flow_list_dropped]! += flows.dropped;
+      flows.dropped = 0;
+    }
     this.flush();
     return n;
   }
@@ -133,18 +148,31 @@ export class SiftrWriter {
   /**
    * Goes over to another output: what lies in the rings now still goes to the old one. Lines that the old one did not take go to
    * the new one, whole.
+   * @param oldIsGone nothing more is to be written to the old one
    */
-  switchTo(out: SiftrOutput, limit: number): void {
-    this.pass();
+  switchTo(out: SiftrOutput, limit: number, oldIsGone = false): void {
+    if (!oldIsGone) this.pass();
     while (this.#done > 0 && this.#buf[this.#done - 1] !== LF) this.#done--;
     this.#out = out;
     this.#room = limit;
+    this.#held = null;
     this.#setOk();
     this.flush();
   }
 
   /**
-   * Ends a cycle when no producer is at work any more: empties the rings and the buffer. What cannot be written is counted as lost.
+   * Writes nothing more until `switchTo`: what is recorded waits as after a failed write. For an output that would take the lines and
+   * nobody would ever see them.
+   */
+  hold(why: Error): void {
+    this.#held = why;
+    this.#state = 'error';
+    this.#error = why;
+  }
+
+  /**
+   * Ends a cycle: empties the rings, whose producers are no more at work or have made a cut, and the buffer. What cannot be written is counted as
+   * lost, what lies behind a cut is the next cycle's.
    * @param pause called between attempts while the output wants the writer to come again later; false gives up
    */
   end(pause: () => boolean): CycleEnd {
@@ -156,6 +184,7 @@ export class SiftrWriter {
         break;
       }
     }
+    for (const ring of this.#rings) ring.uncut();
     const flowList = this.#flows.list();
     this.#flows.clear();
     this.#out = null;
@@ -173,6 +202,7 @@ export class SiftrWriter {
   flush(): boolean {
     const out = this.#out;
     if (out === null || this.#len === 0) return true;
+    if (this.#held !== null) return false;
     if (this.#len - this.#done > this.#room) this.#cut();
     try {
       while (this.#done < this.#len) {
@@ -279,15 +309,29 @@ export class SiftrWriter {
   }
 
   #record(words: Uint32Array, r: number): void {
+    if ((words[r + R_KIND]! & KIND_GONE) !== 0) {
+      this.#flows.gone(words, r);
+      return;
+    }
     const flow = this.#flows.find(words, r);
-    if (!flow.due(this.#cfg[CFG_PPL]! >>> 0)) {
+    if (!this.#wanted(flow, words, r)) {
       this.#suppressed++;
+      this.#cnt[siftrs.siftrs_ppl_suppressed]!++;
       const out = (words[r + R_KIND]! & KIND_OUT) !== 0;
       this.#cnt[out ? siftrs.siftrs_ppl_out : siftrs.siftrs_ppl_in]!++;
       return;
     }
     this.#len = this.#dataLines.put(this.#dv, this.#len, words, r, flow);
     this.#bufLines++;
+  }
+
+  /** ppl and the filter by congestion window (spec/siftr.md sections 6 and 14 items 2 and 7). */
+  #wanted(flow: Flow, words: Uint32Array, r: number): boolean {
+    const cfg = this.#cfg;
+    const ppl = cfg[CFG_PPL]! >>> 0;
+    if (cfg[CFG_STRICT] !== 0) return flow.due(ppl);
+    if (!flow.dueNth(ppl, words, r, cfg[CFG_PPL_FIRST] !== 0)) return false;
+    return cfg[CFG_CWND_FILTER] === 0 || flow.cwndChanged(words, r);
   }
 
   /** Gives up what was not written: the rest of the buffer and the records in the rings. */
@@ -298,8 +342,11 @@ export class SiftrWriter {
     this.#lines += written;
     this.#cnt[siftrs.siftrs_lines]! += written;
     for (const ring of this.#rings) {
-      lost += ring.refresh();
-      while (ring.peek() >= 0) ring.advance();
+      ring.refresh();
+      for (let r = ring.peek(); r >= 0; r = ring.peek()) {
+        if ((ring.words[r + R_KIND]! & KIND_GONE) === 0) lost++;
+        ring.advance();
+      }
       ring.release();
     }
     this.#lost += lost;

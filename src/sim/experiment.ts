@@ -5,6 +5,7 @@ import { checkOutput } from './output.ts';
 import { PcapngWriter } from './pcapng.ts';
 import { type Plan, planExperiment } from './plan.ts';
 import { collectWarnings, type ExperimentReport, makeReport, NOTHING, startCounting } from './report.ts';
+import { describeExperiment } from './run-meta.ts';
 import { SimSiftrLog } from './siftr-log.ts';
 
 /** Virtual time between two calls of `onProgress`, as parts of the whole. */
@@ -45,7 +46,10 @@ export function runPlan(options: ExperimentOptions, plan: Plan, hooks: Experimen
     tune: plan.tune,
     receiverFrames: plan.receiverFrames,
   });
-  const siftr = plan.siftrLog === null ? null : new SimSiftrLog(plan.siftrLog, d.senders, plan);
+  const siftr =
+    plan.siftrLog === null
+      ? null
+      : new SimSiftrLog(plan.siftrLog, d.senders, plan.siftr, describeExperiment(options, plan));
   const pcap = plan.pcap === null ? null : new PcapngWriter(plan.pcap, d.net.clock, plan.snaplen);
   pcap?.watch(d.data, d.ack);
   const flows = plan.flows.map((f, i) => new Flow(d, i, f));
@@ -77,6 +81,7 @@ export function runPlan(options: ExperimentOptions, plan: Plan, hooks: Experimen
   }
   for (const f of flows) f.finish();
   siftr?.close(plan.timeUs);
+  if (siftr !== null && siftr.warning !== null) warnings.push(siftr.warning);
   pcap?.close();
   hooks.onEnd?.(d, flows);
   return makeReport(options, plan, d, flows, before, warnings);

@@ -23,6 +23,10 @@ import {
   UnitError,
 } from '../impair/units.ts';
 import type { Random } from '../rings/clock.ts';
+import { PREFIX, writeKnobs } from '../siftr/knobs.ts';
+import { SiftrError } from '../siftr/logfile.ts';
+import { metaPath } from '../siftr/meta.ts';
+import { createSiftrShared } from '../siftr/shared.ts';
 import { parseAssignment, type SysctlAssignment, SysctlError, type Tunables } from '../stack/sysctl.ts';
 import { CC_DEFAULT, checkCc } from './cc.ts';
 import { SimError } from './error.ts';
@@ -61,9 +65,8 @@ export interface Plan {
   readonly tune: Partial<Tunables>;
   /** Frames of each receiving host besides those of any host. */
   readonly receiverFrames: number;
-  /** net.inet.siftr.ppl and net.inet.siftr.port_filter. */
-  readonly ppl: number;
-  readonly portFilter: number;
+  /** Knobs of SIFTR that were set, by full name. */
+  readonly siftr: ReadonlyMap<string, number | string>;
   readonly siftrLog: string | null;
   readonly pcap: string | null;
   readonly snaplen: number;
@@ -264,10 +267,13 @@ function planFlow(given: string | FlowOptions, { cc, delayUs, timeUs, random }: 
 function sysctlOf(text: string): SysctlAssignment {
   try {
     const a = parseAssignment(text, 'boot');
-    if (!/^net\.inet\.siftr\.(enabled|logfile)$/.test(a.decl.name)) return a;
+    if (!/^net\.inet\.siftr\.(enabled|logfile|logfile_markers|qlen)$/.test(a.decl.name)) return a;
   } catch (err) {
     if (!(err instanceof SysctlError)) throw err;
     throw new SimError(`--sysctl ${err.message.startsWith(text) ? '' : `${text}: `}${err.message}`);
+  }
+  if (/logfile_markers|qlen/.test(text)) {
+    throw new SimError(`--sysctl ${text}: has no effect in a simulation, whose log is one file and never waits`);
   }
   throw new SimError(`--sysctl ${text}: use --siftr-log FILE in a simulation`);
 }
@@ -349,13 +355,16 @@ export function planExperiment(o: ExperimentOptions): Plan {
     throw new SimError(`--receivers ${o.receivers}: allowed are one and each`);
   }
   const { tune, receiverFrames } = room(bdpBytes, limit, mtu);
-  const siftr = new Map<string, number>();
+  const siftr = new Map<string, number | string>();
   for (const { decl, value: v } of (o.sysctl ?? []).map(sysctlOf)) {
-    if (decl.type === 'string') continue;
-    (decl.field.startsWith('siftr_') ? siftr : { set: (k: string, n: number) => (tune[k] = n) }).set(
-      decl.field,
-      Number(v),
-    );
+    if (decl.name.startsWith(PREFIX)) siftr.set(decl.name, v);
+    else if (decl.type !== 'string') tune[decl.field] = Number(v);
+  }
+  try {
+    writeKnobs(createSiftrShared(), siftr);
+  } catch (err) {
+    if (!(err instanceof SiftrError)) throw err;
+    throw new SimError(`--sysctl ${err.message}`);
   }
   checkOutputs(o);
   return {
@@ -373,8 +382,7 @@ export function planExperiment(o: ExperimentOptions): Plan {
     flows,
     tune,
     receiverFrames,
-    ppl: siftr.get('siftr_ppl') ?? 1,
-    portFilter: siftr.get('siftr_port_filter') ?? 0,
+    siftr,
     siftrLog: o.siftrLog ?? null,
     pcap: o.pcap ?? null,
     snaplen: whole('snaplen', o.snaplen, '128', 0, 65535),
@@ -387,7 +395,7 @@ function checkOutputs(o: ExperimentOptions): void {
   if (siftrLog === STDOUT && pcap === STDOUT) {
     throw new SimError('--pcap -: standard output takes --siftr-log already');
   }
-  if (siftrLog !== undefined && pcap !== undefined && sameFile(siftrLog, pcap)) {
+  if (siftrLog !== undefined && pcap !== undefined && [siftrLog, metaPath(siftrLog)].some((f) => sameFile(f, pcap))) {
     throw new SimError(`--pcap ${pcap}: --siftr-log is written there; give each a file of its own`);
   }
   const ccFiles = ccsOf(o).filter((cc) => /[/\\]|\.[cm]?[jt]s$/.test(cc));

@@ -1,12 +1,16 @@
+import { statSync } from 'node:fs';
 import type { SimNode } from '../driver/sim/node.ts';
 import { COUNTER_SLOTS } from '../metrics/layout.ts';
 import { cycleCounts, disableLine, enableLine, siftrIdent } from '../siftr/format.ts';
 import { SiftrHook } from '../siftr/hook.ts';
+import { writeKnobs } from '../siftr/knobs.ts';
+import { metaBegin, metaCounts, metaEnd, metaTime, type RunMeta } from '../siftr/meta.ts';
+import { identOf } from '../siftr/modes.ts';
 import { createRing, QLEN_DEFAULT, RecordConsumer } from '../siftr/record.ts';
-import { CFG_PORT_FILTER, CFG_PPL, createSiftrShared } from '../siftr/shared.ts';
+import { createSiftrShared } from '../siftr/shared.ts';
 import { SiftrWriter } from '../siftr/writer.ts';
 import { VERSION } from '../version.ts';
-import { OutputFile } from './output.ts';
+import { OutputFile, STDOUT } from './output.ts';
 
 /** Records in a ring when there are many hosts. */
 const QLEN_MANY = 8192;
@@ -22,18 +26,31 @@ export class SimSiftrLog {
   readonly #hooks: readonly SiftrHook[];
   readonly #writer: SiftrWriter;
   readonly #cfg: Int32Array;
+  readonly #path: string;
+  /** A plain file, so there is a description beside it. */
+  readonly #described: boolean;
+  /** Why the description could not be written; null while it could. */
+  warning: string | null;
 
-  /** Writes the enable line and hooks. @throws SimError when the file cannot be written */
-  constructor(path: string, nodes: readonly SimNode[], o: { ppl: number; portFilter: number }) {
+  /**
+   * Writes the enable line and hooks.
+   * @param knobs those that were set, by name
+   * @param meta  how the packets are made, for the description beside the log
+   * @throws SimError when the file cannot be written
+   */
+  constructor(path: string, nodes: readonly SimNode[], knobs: ReadonlyMap<string, number | string>, meta: RunMeta) {
     this.#out = new OutputFile('--siftr-log', path);
+    this.#path = path;
+    this.#described = path !== STDOUT && statSync(path).isFile();
+    this.warning = null;
+    this.#describe(() => metaBegin(path, true, 0, meta));
     this.#nodes = nodes;
     this.#cfg = createSiftrShared();
-    this.#cfg[CFG_PPL] = o.ppl | 0;
-    this.#cfg[CFG_PORT_FILTER] = o.portFilter;
+    writeKnobs(this.#cfg, knobs);
     const records = nodes.length > MANY ? QLEN_MANY : QLEN_DEFAULT;
     const rings = nodes.map(() => createRing(records));
     this.#writer = new SiftrWriter(rings, this.#cfg, new Float64Array(COUNTER_SLOTS));
-    this.#text(enableLine(0, siftrIdent(VERSION)));
+    this.#text(enableLine(0, identOf(siftrIdent(VERSION), this.#cfg)));
     this.#writer.begin(this.#out, Number.POSITIVE_INFINITY);
     this.#hooks = nodes.map((node, i) => {
       const hook = new SiftrHook(node.st, rings[i]!, this.#cfg);
@@ -56,13 +73,25 @@ export class SimSiftrLog {
     for (const h of this.#hooks) h.unhook();
     const end = this.#writer.end(() => true);
     this.#check();
-    this.#text(disableLine(nowUs, cycleCounts(this.#nodes.map((node) => node.st.cnt)), end.flowList));
+    const counts = cycleCounts(this.#nodes.map((node) => node.st.cnt));
+    this.#text(disableLine(nowUs, counts, end.flowList));
     this.#out.close();
+    const ended = { disable_time: metaTime(nowUs), counts: metaCounts(counts, end) };
+    this.#describe(() => metaEnd(this.#path, 0, ended));
   }
 
   /** What cannot be written ends the run: on a card packets come all the same, here nothing is lost by it. Throws SimError. */
   #check(): void {
     if (this.#writer.error !== null) throw this.#writer.error;
+  }
+
+  #describe(work: () => void): void {
+    if (!this.#described || this.warning !== null) return;
+    try {
+      work();
+    } catch (err) {
+      this.warning = `--siftr-log ${this.#path}: its description ${this.#path}.meta.json cannot be written: ${(err as Error).message}`;
+    }
   }
 
   #text(text: string): void {

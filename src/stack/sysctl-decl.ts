@@ -1,4 +1,5 @@
 import { LIMIT_SYSCTLS } from './sysctl-limits.ts';
+import { SIFTR_SYSCTLS } from './sysctl-siftr.ts';
 import { TCP_SYSCTLS } from './sysctl-tcp.ts';
 
 /** A knob with a number: `bool` is 0 or 1, as sysctl(8) shows it. */
@@ -27,6 +28,8 @@ export interface SysctlString {
   readonly type: 'string';
   /** Most bytes in UTF-8; at least one. */
   readonly maxLength: number;
+  /** An empty text is a value. */
+  readonly empty?: true;
   /** The only texts allowed, at the time of asking. */
   readonly allowed?: () => readonly string[];
   readonly default: string;
@@ -168,44 +171,5 @@ export const SYSCTLS = [
     unit: 'bytes',
     descr: 'Largest socket buffer',
   },
-  {
-    name: 'net.inet.siftr.enabled',
-    field: 'siftr_enabled',
-    type: 'bool',
-    min: 0,
-    max: 1,
-    default: 0,
-    rw: 'rw',
-    descr: 'Log TCP packets (switch SIFTR on and off)',
-  },
-  {
-    name: 'net.inet.siftr.ppl',
-    field: 'siftr_ppl',
-    type: 'uint',
-    min: 0,
-    max: 4294967295,
-    default: 1,
-    rw: 'rw',
-    unit: 'packets',
-    descr: 'Log one packet in so many of each flow; 0 works as 1',
-  },
-  {
-    name: 'net.inet.siftr.logfile',
-    field: 'siftr_logfile',
-    type: 'string',
-    maxLength: 1023,
-    default: '/var/log/siftr.log',
-    rw: 'rw',
-    descr: 'File that SIFTR writes to',
-  },
-  {
-    name: 'net.inet.siftr.port_filter',
-    field: 'siftr_port_filter',
-    type: 'uint',
-    min: 0,
-    max: 65535,
-    default: 0,
-    rw: 'rw',
-    descr: 'Log only flows with this local or foreign port; 0 is all',
-  },
+  ...SIFTR_SYSCTLS,
 ] as const satisfies readonly SysctlDecl[];

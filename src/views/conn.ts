@@ -1,5 +1,5 @@
 import { inetNtoa } from '../stack/net/in-addr.ts';
-import { CONN_FIELDS, CONN_TIMERS, type ConnName } from '../stack/tcp/conn-fields.ts';
+import { CONN_FIELDS, CONN_TIMERS, type ConnName, type ConnType } from '../stack/tcp/conn-fields.ts';
 import { CONN_CC_SLOT, CONN_SLOT } from '../stack/tcp/conninfo.ts';
 
 /** A row of connection state (src/stack/tcp/conninfo.ts) as a record with names: what JSON and ss are made of. */
@@ -40,6 +40,33 @@ export function numberOf(r: ConnRecord, name: ConnName): number {
   return typeof v === 'number' ? v : Number.NaN;
 }
 
+/** What slot `i` of a row holds, which is not NaN, under its type; lists as `connRecord` has them. */
+export function connValue(
+  type: ConnType,
+  row: Float64Array,
+  i: number,
+  ccs: readonly ConnCc[],
+  texts: readonly string[] = [],
+): number | boolean | string | undefined {
+  const v = row[i]!;
+  switch (type) {
+    case 'state':
+      return SS_STATES[v] ?? 'UNKNOWN';
+    case 'addr':
+      return inetNtoa(row[i + 3]!);
+    case 'bool':
+      return v !== 0;
+    case 'timer':
+      return CONN_TIMERS[v] ?? 'off';
+    case 'cc':
+      return ccs[v]!.name;
+    case 'text':
+      return texts[v];
+    default:
+      return v;
+  }
+}
+
 /** The record of the row at `at`. `ccs` is the list that its congestion control is named by, `texts` that of its texts. */
 export function connRecord(
   row: Float64Array,
@@ -50,30 +77,8 @@ export function connRecord(
   const out: Record<string, unknown> = {};
   for (const f of CONN_FIELDS) {
     const i = at + CONN_SLOT[f.name];
-    const v = row[i]!;
-    if (Number.isNaN(v)) continue;
-    switch (f.type) {
-      case 'state':
-        out[f.name] = SS_STATES[v] ?? 'UNKNOWN';
-        break;
-      case 'addr':
-        out[f.name] = inetNtoa(row[i + 3]!);
-        break;
-      case 'bool':
-        out[f.name] = v !== 0;
-        break;
-      case 'timer':
-        out[f.name] = CONN_TIMERS[v] ?? 'off';
-        break;
-      case 'cc':
-        out[f.name] = ccs[v]!.name;
-        break;
-      case 'text':
-        out[f.name] = texts[v];
-        break;
-      default:
-        out[f.name] = v;
-    }
+    if (Number.isNaN(row[i]!)) continue;
+    out[f.name] = connValue(f.type, row, i, ccs, texts);
   }
   const names = ccs[row[at + CONN_SLOT.cc]!]?.fields ?? [];
   const info: Record<string, number> = {};

@@ -21,11 +21,19 @@ export class Inpcb {
   /** Non-zero and unique among live flows (spec/siftr.md section 13 rule 5); int32. */
   inp_flowid = 0;
   inp_flowtype = 0;
+  /** Serial number of the connection in its shard, int32, wrapping: tells it from others that had or will have its addresses and ports. */
+  inp_gencnt = 0;
+  /** SIFTR has a record of it. */
+  siftr_known = false;
   inp_ttl = 64;
   inp_tos = 0;
   /** What the user lets path MTU discovery do (SockOptValues.mtuDiscover): set don't-fragment; take smaller segments where ICMP asks for them. */
   inp_df = true;
   inp_pmtu = true;
+  /** SIFTR's cycle in which `siftr_in` and `siftr_out` count, and the packets of it, int32 (spec/siftr.md section 14 item 7). */
+  siftr_cycle = 0;
+  siftr_in = 0;
+  siftr_out = 0;
   tp: Tcpcb | null = null;
   inp_socket: Socket | null = null;
   readonly ro: RouteCache;

@@ -23,7 +23,16 @@ import { isIp6, TCPIP_HDRS } from './tcp-pmtu.ts';
 import { tcpReassFlush } from './tcp-reass.ts';
 import { rtxFlush } from './tcp-rtxq.ts';
 import { tcp2Msl, tcpTimers } from './tcp-timer.ts';
-import { TA_DROP, Tcpcb, TF_CLOSED, TF_RCVD_TSTMP, TF_REQ_SCALE, TF_REQ_TSTMP, TF_SACK_PERMIT } from './tcpcb.ts';
+import {
+  TA_CLOSE,
+  TA_DROP,
+  Tcpcb,
+  TF_CLOSED,
+  TF_RCVD_TSTMP,
+  TF_REQ_SCALE,
+  TF_REQ_TSTMP,
+  TF_SACK_PERMIT,
+} from './tcpcb.ts';
 
 const IPPROTO_TCP = 6;
 /** HashType.RSS_TCP_IPV4: the 4-tuple hash over TCP and IPv4. */
@@ -67,6 +76,8 @@ export function tcpNewtcpcb(st: Stack, k: FlowKey, so: Socket): Tcpcb {
   tp.t_flags |= sockOptFlags(so.opt);
   const inp = new Inpcb(new RouteCache());
   sockOptsToInp(so.opt, inp, tune);
+  tcp.gencnt = (tcp.gencnt + 1) | 0;
+  inp.inp_gencnt = tcp.gencnt;
   inp.tp = tp;
   inp.inp_socket = so;
   tp.t_inpcb = inp;
@@ -117,6 +128,7 @@ function cancelTimers(tp: Tcpcb): void {
 export function tcpClose(tp: Tcpcb, errno: number): void {
   const inp = tp.t_inpcb;
   if (inp === null) return;
+  if (tp.t_trace !== null) tp.t_trace(tp, TA_CLOSE, errno, 0, 0);
   const st = tp.st;
   const so = tp.t_socket!;
   st.tcp.hostcache.update(tp);
@@ -129,6 +141,7 @@ export function tcpClose(tp: Tcpcb, errno: number): void {
   if (inp.dirHash !== 0 && st.dir !== null) st.dir.remove(inp.dirHash);
   st.cnt[tcps.tcps_closed]!++;
   st.cnt[tcps.tcps_active] = st.tcp.tcb.count;
+  if (st.tcp.gone !== null) st.tcp.gone(inp);
   tp.t_state = TCPS_CLOSED;
   tp.t_flags |= TF_CLOSED;
   tp.t_inpcb = null;

@@ -10,7 +10,7 @@ import { CC_DEFAULT, ccFind } from './cc/registry.ts';
 import { ListenTable } from './listen-table.ts';
 import { SipKey, sipKeyOf } from './siphash.ts';
 import { Syncache } from './syncache.ts';
-import { TcbTable } from './tcb.ts';
+import { type Inpcb, TcbTable } from './tcb.ts';
 import { tcpCtlinput } from './tcp-ctlinput.ts';
 import { FastOpen } from './tcp-fastopen.ts';
 import { HostCache } from './tcp-hostcache.ts';
@@ -19,6 +19,7 @@ import { tcpOutput } from './tcp-output.ts';
 import { RateSample } from './tcp-rate.ts';
 import { SndSeg } from './tcp-rtxq.ts';
 import { tcpDrop } from './tcp-subr.ts';
+import type { TcpTap } from './tcp-trace.ts';
 import { MAX_SACK_BLKS, type Tcpcb, type TcpTraceFn } from './tcpcb.ts';
 
 const IPPROTO_TCP = 6;
@@ -35,8 +36,15 @@ export class Tcp {
   readonly hostcache: HostCache;
   /** Secret of initial sequence numbers and timestamp offsets (RFC 6528, RFC 7323 section 5.4), and root of those of cookies. */
   readonly secret: SipKey;
-  /** Listener of the trace point for connections made from now on. */
+  /** Listeners of the trace point (tcp-trace.ts): what connections made from now on call. */
   trace: TcpTraceFn | null;
+  readonly tracers: TcpTraceFn[];
+  /** Who hears of every segment that comes, or null. */
+  tap: TcpTap | null;
+  /** Connections made, int32, wrapping. */
+  gencnt: number;
+  /** Who hears of every connection that ends, or null. */
+  gone: ((inp: Inpcb) => void) | null;
   /** Options of the segment being read, and of the one being written; the block list of the latter. */
   readonly optIn: TcpOpt;
   readonly optOut: TcpOpt;
@@ -95,6 +103,10 @@ export class Tcp {
     this.tfo = new FastOpen(st);
     this.hostcache = new HostCache(st);
     this.trace = null;
+    this.tracers = [];
+    this.tap = null;
+    this.gencnt = 0;
+    this.gone = null;
     this.optIn = new TcpOpt();
     this.optOut = new TcpOpt();
     this.noSacks = new Int32Array(0);

@@ -53,7 +53,8 @@ SCRIPTS = {
         ("u", "socket", 2, 1 | NONBLOCK, 0), ("u", "sendto", b"abc", FAST, ("peer", "L")), 0.1, ("p", "peer_accept"), ("u", "poll"),
         ("p", "recv", 9, DONTWAIT), ("u", "sendto", b"def", FAST, ("peer", "L")), ("u", "sendto", b"x", FAST, ("peer", "L")),
         ("u", "connect", ("peer", "L")), ("u", "send", b"ghi"), 0.1, ("p", "recv", 9),
-        ("u", "socket"), ("u", "sendto", b"abc", FAST, ("peer", "L")), ("p", "peer_accept"), ("p", "recv", 9), ("u", "send", b"x", FAST),
+        # The call returns with the SYN-ACK; what it answers is on its way to the peer.
+        ("u", "socket"), ("u", "sendto", b"abc", FAST, ("peer", "L")), 0.1, ("p", "peer_accept"), ("p", "recv", 9), ("u", "send", b"x", FAST),
         # Linux keeps the last ACK of the handshake back for data, 0.2 s.
         ("u", "socket"), ("u", "sendto", b"", FAST, ("peer", "L")), ("u", "poll"), 0.3, ("p", "peer_accept"),
         ("u", "socket", 2, 1 | NONBLOCK, 0), ("u", "setsockopt", TCP, FAST_CONNECT, 1), ("u", "connect", ("peer", "L")), 0.1, ("u", "poll"),

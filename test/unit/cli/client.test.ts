@@ -65,6 +65,10 @@ describe('the control socket and its client', () => {
           if (words.includes('broken')) throw new SystemError('shard 0 does not answer');
         })();
       },
+      tcpstats: (columns, words, wanted) =>
+        (async function* () {
+          yield `${JSON.stringify({ columns, words, wanted })}\n`;
+        })(),
       tcpdrop: (wanted) =>
         (async function* () {
           yield `${JSON.stringify(wanted)}\n`;

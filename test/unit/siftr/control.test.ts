@@ -7,21 +7,19 @@ import {
   statSync,
   symlinkSync,
   writeFileSync,
-  writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { COUNTER_SLOTS, siftrs } from '../../../src/metrics/layout.ts';
-import { SiftrControl, type SiftrControlOptions } from '../../../src/siftr/control.ts';
-import { siftrIdent } from '../../../src/siftr/format.ts';
+import type { SiftrControlOptions } from '../../../src/siftr/control.ts';
+import { FlowFilter } from '../../../src/siftr/flow-filter.ts';
 import { SiftrError } from '../../../src/siftr/logfile.ts';
 import { createRing, RecordProducer } from '../../../src/siftr/record.ts';
-import { CFG_PORT_FILTER, CFG_PPL, createSiftrShared } from '../../../src/siftr/shared.ts';
-import { type CycleEnd, SiftrWriter } from '../../../src/siftr/writer.ts';
-import type { WriterPort } from '../../../src/siftr/writer-port.ts';
+import { CFG_PORT_FILTER, CFG_PPL, CFG_STRICT, createSiftrShared } from '../../../src/siftr/shared.ts';
 import { startWriterThread } from '../../../src/siftr/writer-port.ts';
-import { push, type RecordValues, tuple } from './records.ts';
+import { controlRig, ENABLE, figures, read } from './control-rig.ts';
+import { push, tuple } from './records.ts';
 
 let dir: string;
 beforeEach(() => {
@@ -31,101 +29,7 @@ afterEach(() => {
   rmSync(dir, { recursive: true });
 });
 
-/** The writer without its thread: passes happen when a command comes or a test asks. */
-class DirectPort implements WriterPort {
-  onLimit: ((fd: number) => void) | null = null;
-  onWriteError: ((text: string | null) => void) | null = null;
-  onDeath: ((err: Error) => void) | null = null;
-  readonly #writer: SiftrWriter;
-  #fd = -1;
-
-  constructor(writer: SiftrWriter) {
-    this.#writer = writer;
-  }
-
-  async begin(fd: number, limit: number): Promise<void> {
-    this.#fd = fd;
-    this.#writer.begin({ write: (buf, off, len) => writeSync(fd, buf, off, len) }, limit);
-  }
-
-  async switchTo(fd: number, limit: number): Promise<void> {
-    this.#fd = fd;
-    this.#writer.switchTo({ write: (buf, off, len) => writeSync(fd, buf, off, len) }, limit);
-  }
-
-  async end(): Promise<CycleEnd> {
-    return this.#writer.end(() => false);
-  }
-
-  async close(): Promise<void> {}
-
-  pass(): void {
-    this.#writer.pass();
-    if (this.#writer.limitReached) this.onLimit?.(this.#fd);
-  }
-}
-
-function setUp(over: Partial<SiftrControlOptions> = {}, records = 64) {
-  const cfg = createSiftrShared();
-  const buf = createRing(records);
-  const ring = new RecordProducer(buf);
-  const shard = new Float64Array(COUNTER_SLOTS);
-  const cnt = new Float64Array(COUNTER_SLOTS);
-  const port = new DirectPort(new SiftrWriter([buf], cfg, new Float64Array(COUNTER_SLOTS)));
-  const events: string[] = [];
-  const said: string[] = [];
-  const log = join(dir, 'siftr.log');
-  let now = 1685191807160752;
-  const control = new SiftrControl({
-    shards: [
-      {
-        hook: async (us) => void events.push(`hook ${us} ${readFileSync(log, 'utf8').split('\t')[0]}`),
-        unhook: async () => void events.push('unhook'),
-      },
-    ],
-    counters: [shard],
-    cnt,
-    cfg,
-    writer: port,
-    nowUs: () => now++,
-    lockFile: () => true,
-    ident: siftrIdent('0.1.0'),
-    logfile: log,
-    limit: null,
-    warn: (line) => said.push(`warn ${line}`),
-    error: (line) => said.push(`error ${line}`),
-    ...over,
-  });
-  /** What the hook does with one packet that has a control block. */
-  const packet = (values: RecordValues = {}): void => {
-    const out = ((values.kind ?? 0) & 1) !== 0;
-    shard[out ? siftrs.siftrs_n_out : siftrs.siftrs_n_in]!++;
-    const ok = push(ring, { ...tuple('192.0.2.1', 1, '192.0.2.2', 5001), flowid: 7, sec: 1685191808, ...values });
-    if (!ok) shard[out ? siftrs.siftrs_nskip_out_malloc : siftrs.siftrs_nskip_in_malloc]!++;
-  };
-  return { control, cfg, cnt, shard, ring, port, events, said, log, packet };
-}
-
-const read = (path: string): string[] => readFileSync(path, 'utf8').split('\n').slice(0, -1);
-const ENABLE =
-  'enable_time_secs=1685191807\tenable_time_usecs=160752\tsiftrver=1.3.0\tsysname=xsiftr\tsysver=1000100\tipmode=4';
-
-/** Lines, total and skipped of the last cycle in a file. */
-const figures = (path: string) => {
-  const lines = read(path);
-  const last = Object.fromEntries(
-    lines
-      .at(-1)!
-      .split('\t')
-      .map((p) => p.split('=') as [string, string]),
-  );
-  return {
-    data: lines.filter((l) => /^[io],/.test(l)).length,
-    total: Number(last['total_tcp_pkts']),
-    skipped: Number(last['total_skipped_tcp_pkts']),
-    malloc: [Number(last['num_inbound_skipped_pkts_malloc']), Number(last['num_outbound_skipped_pkts_malloc'])],
-  };
-};
+const setUp = (over: Partial<SiftrControlOptions> = {}, records = 64) => controlRig(dir, over, records);
 
 describe('enable and disable', () => {
   test('the enable line is in the file before any hook is linked, with the time that the hooks are told (spec/siftr.md section 13 rule 1)', async () => {
@@ -294,8 +198,9 @@ describe('the size limit', () => {
 });
 
 describe('net.inet.siftr.logfile (spec/siftr.md section 10.1)', () => {
-  test('while enabled: earlier records go to the old file, later ones to the new, and only the cycle has an enable and a disable line', async () => {
+  test('with logfile_markers=0: earlier records go to the old file, later ones to the new, and only the cycle has an enable and a disable line', async () => {
     const t = setUp();
+    await t.control.setSysctl('net.inet.siftr.logfile_markers', 0);
     const next = join(dir, 'next.log');
     await t.control.enable();
     t.packet();
@@ -407,10 +312,85 @@ describe('the sysctls (spec/siftr.md section 10)', () => {
     await t.control.setSysctl('net.inet.siftr.ppl', 4294967295);
     expect(t.control.getSysctl('net.inet.siftr.ppl')).toBe(4294967295);
     expect(t.cfg[CFG_PPL]! >>> 0).toBe(4294967295);
-    await t.control.setSysctl('net.inet.siftr.ppl', 0);
-    expect(t.control.getSysctl('net.inet.siftr.ppl')).toBe(0);
     await t.control.setSysctl('net.inet.siftr.port_filter', 65535);
     expect(t.cfg[CFG_PORT_FILTER]).toBe(65535);
+  });
+
+  test('ppl 0 is EINVAL, and as in siftr(4) a value with strict=1 (section 14 item 7)', async () => {
+    const t = setUp();
+    await expect(t.control.setSysctl('net.inet.siftr.ppl', 0)).rejects.toMatchObject({
+      code: 'EINVAL',
+      exitCode: 2,
+      message: 'net.inet.siftr.ppl=0: allowed is a whole number from 1 to 4294967295; 0 with strict=1 only',
+    });
+    expect(t.control.getSysctl('net.inet.siftr.ppl')).toBe(1);
+    await t.control.setSysctl('net.inet.siftr.strict', 1);
+    await t.control.setSysctl('net.inet.siftr.ppl', 0);
+    expect(t.control.getSysctl('net.inet.siftr.ppl')).toBe(0);
+  });
+
+  test.each(['hook=tcp', 'inflight=pipe', 'ipmode=6'])(
+    '%s holds for whole cycles, and only its own texts are values',
+    async (text) => {
+      const [leaf, value] = text.split('=') as [string, string];
+      const name = `net.inet.siftr.${leaf}`;
+      const t = setUp();
+      const before = t.control.getSysctl(name);
+      await expect(t.control.setSysctl(name, 'x')).rejects.toMatchObject({ code: 'EINVAL' });
+      await t.control.enable();
+      await expect(t.control.setSysctl(name, value)).rejects.toMatchObject({ code: 'EBUSY' });
+      expect(t.control.getSysctl(name)).toBe(before);
+      await t.control.disable();
+      await t.control.setSysctl(name, value);
+      expect(t.control.getSysctl(name)).toBe(value);
+    },
+  );
+
+  test('a flow filter that is none leaves the old one (section 14 item 2)', async () => {
+    const t = setUp();
+    const name = 'net.inet.siftr.flow_filter';
+    expect(t.control.getSysctl(name)).toBe('');
+    await t.control.setSysctl(name, '192.0.2.1;*-*;*');
+    await expect(t.control.setSysctl(name, '192.0.2.1')).rejects.toMatchObject({
+      code: 'EINVAL',
+      message:
+        'net.inet.siftr.flow_filter=192.0.2.1: allowed is at most 64 of laddr;lport-faddr;fport with commas between, * for any part, /len behind an address',
+    });
+    expect(t.control.getSysctl(name)).toBe('192.0.2.1;*-*;*');
+    const filter = new FlowFilter(t.cfg);
+    expect(filter.on).toBe(true);
+    await t.control.setSysctl(name, '');
+    expect(filter.on).toBe(false);
+  });
+
+  test('a mode that changes what a value means is the one more key of the enable line, the last one (section 14)', async () => {
+    const t = setUp();
+    const first = async (): Promise<string> => {
+      rmSync(t.log, { force: true });
+      await t.control.enable();
+      await t.control.disable();
+      return read(t.log)[0]!.replace(/^.*\tsysname/, 'sysname');
+    };
+    const plain = 'sysname=xsiftr\tsysver=1000100\tipmode=4';
+    const set = (leaf: string, value: string | number) => t.control.setSysctl(`net.inet.siftr.${leaf}`, value);
+    for (const [leaf, value] of [
+      ['ppl', 5],
+      ['ppl_first', 1],
+      ['ppl_dir', 1],
+      ['cwnd_filter', 1],
+      ['flow_filter', '*;*-*;*'],
+    ] as const) {
+      await set(leaf, value);
+    }
+    expect(await first()).toBe(plain);
+    await set('inflight', 'pipe');
+    expect(await first()).toBe(`${plain}\txsiftr=inflight:pipe`);
+    await set('hook', 'tcp');
+    expect(await first()).toBe(`${plain}\txsiftr=hook:tcp,inflight:pipe`);
+    await set('ipmode', '6');
+    expect(await first()).toBe(`${plain.replace('ipmode=4', 'ipmode=6')}\txsiftr=hook:tcp,inflight:pipe`);
+    await set('strict', 1);
+    expect(await first()).toBe(plain.replace('ipmode=4', 'ipmode=6'));
   });
 
   test('values beyond are refused, not truncated', async () => {
@@ -420,6 +400,19 @@ describe('the sysctls (spec/siftr.md section 10)', () => {
       'net.inet.siftr.port_filter=70000: allowed is a whole number from 0 to 65535',
     );
     expect(t.control.getSysctl('net.inet.siftr.port_filter')).toBe(0);
+  });
+
+  test('strict holds for whole cycles: it is set while SIFTR is off, and refused with EBUSY else (section 14)', async () => {
+    const t = setUp();
+    expect(t.control.getSysctl('net.inet.siftr.strict')).toBe(0);
+    await t.control.enable();
+    await expect(t.control.setSysctl('net.inet.siftr.strict', 1)).rejects.toMatchObject({ code: 'EBUSY', exitCode: 1 });
+    expect(t.cfg[CFG_STRICT]).toBe(0);
+    await t.control.setSysctl('net.inet.siftr.strict', 0);
+    await t.control.disable();
+    await t.control.setSysctl('net.inet.siftr.strict', 1);
+    expect(t.control.getSysctl('net.inet.siftr.strict')).toBe(1);
+    expect(t.cfg[CFG_STRICT]).toBe(1);
   });
 
   test('genhashes is unknown, as in 1.3.0', async () => {
@@ -444,6 +437,7 @@ describe('the writer thread', () => {
       expect(push(rings[i & 1]!, values)).toBe(true);
     };
     try {
+      await t.control.setSysctl('net.inet.siftr.logfile_markers', 0);
       await t.control.enable();
       for (let i = 0; i < 50; i++) record(i);
       await expect.poll(() => read(t.log).length, { timeout: 5000 }).toBe(51);

@@ -145,7 +145,7 @@ describe('the plan of an experiment', () => {
     expect(p.tune.tcp_reass_maxqueuelen).toBeGreaterThanOrEqual((3 * p.bdpBytes) / 1448);
     expect(planExperiment({ sysctl: ['net.inet.tcp.reass.maxqueuelen=100'] }).tune.tcp_reass_maxqueuelen).toBe(100);
     expect(planExperiment({ sysctl: ['net.inet.tcp.sendspace=65536'] }).tune.tcp_sendspace).toBe(65536);
-    expect(planExperiment({ sysctl: ['net.inet.siftr.ppl=10'] }).ppl).toBe(10);
+    expect(planExperiment({ sysctl: ['net.inet.siftr.ppl=10'] }).siftr).toEqual(new Map([['net.inet.siftr.ppl', 10]]));
   });
 
   it.each<[ExperimentOptions, string]>([
@@ -185,6 +185,23 @@ describe('the plan of an experiment', () => {
     [{ sysctl: ['net.inet.tcp.nothing=1'] }, "--sysctl net.inet.tcp.nothing=1: unknown oid 'net.inet.tcp.nothing'"],
     [{ sysctl: ['net.inet.tcp.sack.enable=7'] }, '--sysctl net.inet.tcp.sack.enable=7: '],
     [{ sysctl: ['net.inet.siftr.enabled=1'] }, '--sysctl net.inet.siftr.enabled=1: use --siftr-log FILE'],
+    [
+      { sysctl: ['net.inet.siftr.ppl=0'] },
+      '--sysctl net.inet.siftr.ppl=0: allowed is a whole number from 1 to 4294967295',
+    ],
+    [{ sysctl: ['net.inet.siftr.hook=udp'] }, '--sysctl net.inet.siftr.hook=udp: no value of it; allowed: ip, tcp'],
+    [
+      { sysctl: ['net.inet.siftr.flow_filter=x'] },
+      '--sysctl net.inet.siftr.flow_filter=x: allowed is at most 64 of laddr;',
+    ],
+    [
+      { sysctl: ['net.inet.siftr.qlen=1024'] },
+      '--sysctl net.inet.siftr.qlen=1024: has no effect in a simulation, whose log is one file and never waits',
+    ],
+    [
+      { siftrLog: 's.log', pcap: 's.log.meta.json' },
+      '--pcap s.log.meta.json: --siftr-log is written there; give each a file of its own',
+    ],
     [{ siftrLog: '-', pcap: '-' }, '--pcap -: standard output takes --siftr-log already'],
     [{ warmup: '10s' }, '--warmup 10s: before the end of --time'],
     [{ snaplen: -1 }, '--snaplen -1: allowed is a whole number'],

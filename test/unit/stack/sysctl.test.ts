@@ -152,11 +152,10 @@ test('a name that is none is refused as sysctl(8) words it', () => {
 });
 
 test('a node stands for everything below it, nothing for all', () => {
-  expect(selectSysctls('net.inet.siftr').map((d) => d.name)).toEqual([
-    'net.inet.siftr.enabled',
-    'net.inet.siftr.ppl',
-    'net.inet.siftr.logfile',
-    'net.inet.siftr.port_filter',
+  expect(selectSysctls('net.inet.icmp').map((d) => d.name)).toEqual([
+    'net.inet.icmp.icmplim',
+    'net.inet.icmp.icmplim_echo',
+    'net.inet.icmp.bmcastecho',
   ]);
   expect(selectSysctls('net.inet.ip.ttl')).toHaveLength(1);
   expect(selectSysctls()).toBe(SYSCTLS);
