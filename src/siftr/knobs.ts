@@ -1,4 +1,4 @@
-import { findSysctl, SYSCTLS, type SysctlDecl } from '../stack/sysctl.ts';
+import { findSysctl, SYSCTLS, type SysctlDecl, type SysctlNumber } from '../stack/sysctl.ts';
 import { SiftrError } from './logfile.ts';
 import {
   CFG_FLOW_LIST_MAX,
@@ -68,6 +68,17 @@ export function writeKnob(knob: SiftrKnob, cfg: Int32Array, value: number | stri
   const why = knob.refuse?.(word, cfg) ?? null;
   if (why !== null) throw refusal(knob.name, value, why);
   Atomics.store(cfg, knob.cfg, word | 0);
+}
+
+/** Length of the rings, which SiftrControl makes. */
+export const QLEN = `${PREFIX}qlen`;
+
+/** The number of records that `net.inet.siftr.qlen` asks for. @throws SiftrError EINVAL */
+export function checkQlen(value: number | string): number {
+  const { min, max } = findSysctl(QLEN) as SysctlNumber;
+  const n = wholeNumber(QLEN, value, min, max);
+  if ((n & (n - 1)) !== 0) throw refusal(QLEN, value, `allowed is a power of two from ${min} to ${max}`);
+  return n;
 }
 
 /** @throws SiftrError EINVAL for anything but a whole number in the range */
