@@ -36,7 +36,7 @@ function netstatCell(
   const label = decl.label ?? shownBy;
   if (decl.span !== undefined) return `${group.name}: packet histogram`;
   if (decl.bounds !== undefined) {
-    return `${group.name}: ${code(plural(decl.label!))} with a line a class; kstat \`dn-release\``;
+    return `${group.name}: ${code(plural(decl.label!))} with a line a class; kstat ${code(decl.kstat!)}`;
   }
   if (label === undefined) return '';
   return `${decl.ext ? (decl.section ?? group.extSection) : group.name}: ${code(plural(label))}`;

@@ -76,7 +76,7 @@ function formatOf(path: string): ExportFormat {
 }
 
 /** Calls `remove` before a signal ends the process. @returns ends that */
-function removeOnSignal(remove: () => void): () => void {
+export function removeOnSignal(remove: () => void): () => void {
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
   const end = (signal: NodeJS.Signals) => {
     remove();

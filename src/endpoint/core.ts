@@ -10,7 +10,7 @@ import { SocketError } from '../stack/socket/socket-error.ts';
 import type { Stack } from '../stack/stack.ts';
 import { Timer } from '../stack/timers.ts';
 import * as C from './codec.ts';
-import { failure, type Reply, success } from './codec.ts';
+import { failure, malformed, type Reply, success } from './codec.ts';
 import { FastSend } from './fastopen.ts';
 import { fcntl, ioctl } from './fcntl.ts';
 import * as L from './linux.ts';
@@ -208,7 +208,7 @@ export class Core implements SockHost {
       case C.OP_GETPEERNAME:
         return sock.hasPeer(false) ? success(0, sockaddrIn(sock.faddr, sock.fport)) : failure(ENOTCONN);
       default:
-        return failure(L.EPROTO);
+        return malformed();
     }
   }
 
@@ -490,8 +490,10 @@ export class Core implements SockHost {
     const { payload } = r;
     let e = 0;
     if (r.b < 0 || r.b > L.SOCKADDR_MAX || controllen < 0) e = EINVAL;
-    else if (r.b + controllen > payload.length) e = L.EPROTO;
-    else if (controllen > 0 && !controlOk(payload.subarray(r.b, r.b + controllen))) e = EINVAL;
+    else if (r.b + controllen > payload.length) {
+      done(malformed());
+      return;
+    } else if (controllen > 0 && !controlOk(payload.subarray(r.b, r.b + controllen))) e = EINVAL;
     if (e !== 0) {
       done(failure(e));
       return;

@@ -44,7 +44,7 @@ function cycleText(c: CycleSummary, i: number): string {
     ];
     text += `    made by   ${words.filter((w) => w !== '').join(', ')}\n`;
   }
-  return text + c.checks.map((check) => `    ${check.result.padEnd(8)}  ${check.text}\n`).join('');
+  return text + c.checks.map((check) => `    ${check.result.padEnd(8)}  ${check.detail}\n`).join('');
 }
 
 function flowTable(f: FlowSummary, format: LogFormat): string {

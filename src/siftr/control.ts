@@ -3,7 +3,18 @@ import { siftrs } from '../metrics/layout.ts';
 import { addCounts, NO_COUNTS, subtractCounts, withSkipped } from './counts.ts';
 import { splitFlowList, writeFlows } from './flows-file.ts';
 import { type CycleCounts, cycleCounts, disableLine, enableLine, type SiftrIdent, totalSkipped } from './format.ts';
-import { checkQlen, findKnob, PREFIX, QLEN, readKnob, type SiftrKnob, wholeNumber, writeKnob } from './knobs.ts';
+import {
+  checkQlen,
+  FLOW_FILTER,
+  findKnob,
+  PREFIX,
+  QLEN,
+  readKnob,
+  type SiftrKnob,
+  wholeNumber,
+  writeFlowFilter,
+  writeKnob,
+} from './knobs.ts';
 import {
   atLineStart,
   closeLog,
@@ -15,6 +26,7 @@ import {
   writeText,
 } from './logfile.ts';
 import { metaBegin, metaCounts, metaEnd, metaTime, type RunMeta } from './meta.ts';
+import { identOf } from './modes.ts';
 import { QLEN_DEFAULT } from './record.ts';
 import { CFG_FLOW_LIST_MAX, CFG_LOGFILE_MARKERS, CFG_STRICT } from './shared.ts';
 import type { CycleEnd } from './writer.ts';
@@ -91,6 +103,8 @@ export class SiftrControl {
   #last: Promise<unknown>;
   /** Knobs that are no words (src/siftr/knobs.ts has those that are), by name. */
   readonly #handlers: ReadonlyMap<string, Handler>;
+  /** `net.inet.siftr.flow_filter`. */
+  #flowFilter: string;
 
   constructor(options: SiftrControlOptions) {
     this.#o = options;
@@ -105,6 +119,7 @@ export class SiftrControl {
     this.#enableUs = 0;
     this.#start = this.#read();
     this.#last = Promise.resolve();
+    this.#flowFilter = '';
     this.#handlers = new Map<string, Handler>([
       [
         `${PREFIX}enabled`,
@@ -114,6 +129,7 @@ export class SiftrControl {
             await (wholeNumber(`${PREFIX}enabled`, value, 0, 1) === 1 ? this.enable() : this.disable()),
         },
       ],
+      [FLOW_FILTER, { get: () => this.#flowFilter, set: async (value) => this.#setFlowFilter(String(value)) }],
       [QLEN, { get: () => this.#qlen, set: (value) => this.#inTurn(() => this.#setQlen(value)) }],
       [`${PREFIX}logfile`, { get: () => this.#logfile, set: (value) => this.setLogfile(String(value)) }],
     ]);
@@ -202,6 +218,11 @@ export class SiftrControl {
     writeKnob(knob, this.#o.cfg, value);
   }
 
+  #setFlowFilter(text: string): void {
+    writeFlowFilter(this.#o.cfg, text);
+    this.#flowFilter = text;
+  }
+
   async #setQlen(value: number | string): Promise<void> {
     const n = checkQlen(value);
     if (n === this.#qlen) return;
@@ -260,7 +281,7 @@ export class SiftrControl {
 
   /** Writes the enable line of a cycle, on a line of its own; gives what was written. */
   #begin(log: LogFile, enableUs: number): string {
-    const text = (atLineStart(log) ? '' : '\n') + enableLine(enableUs, this.#o.ident);
+    const text = (atLineStart(log) ? '' : '\n') + enableLine(enableUs, identOf(this.#o.ident, this.#o.cfg));
     writeText(log, text);
     return text;
   }
@@ -356,7 +377,8 @@ export class SiftrControl {
 
   /** The cycle goes on in another file, which begins with its enable line when it is empty. @param gone nobody can read the old file */
   async #carryOver(old: LogFile, log: LogFile, gone: boolean): Promise<void> {
-    const text = log.size === 0 ? enableLine(this.#enableUs, this.#o.ident) : atLineStart(log) ? '' : '\n';
+    const text =
+      log.size === 0 ? enableLine(this.#enableUs, identOf(this.#o.ident, this.#o.cfg)) : atLineStart(log) ? '' : '\n';
     try {
       writeText(log, text);
     } catch (err) {
