@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { COUNTER_SLOTS, siftrs } from '../../../src/metrics/layout.ts';
 import type { SiftrControlOptions } from '../../../src/siftr/control.ts';
 import { cycleCounts } from '../../../src/siftr/format.ts';
+import { writeKnobs } from '../../../src/siftr/knobs.ts';
 import { createRing, RecordProducer } from '../../../src/siftr/record.ts';
 import { createSiftrShared } from '../../../src/siftr/shared.ts';
 import { startWriterThread } from '../../../src/siftr/writer-port.ts';
@@ -336,6 +337,12 @@ describe('the length of the rings (spec/siftr.md section 14 item 1)', () => {
     await t.control.disable();
     await t.control.setSysctl(QLEN, 2048);
     expect(t.control.getSysctl(QLEN)).toBe(2048);
+  });
+
+  test('is refused before a start touches anything', () => {
+    const check = (n: number) => () => writeKnobs(createSiftrShared(), new Map([[QLEN, n]]));
+    expect(check(3000)).toThrow('allowed is a power of two from 1024 to 1048576');
+    expect(check(2048)).not.toThrow();
   });
 
   test('holds for shards and writer from the next cycle on', async () => {
