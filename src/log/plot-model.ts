@@ -218,6 +218,7 @@ class LogPoints {
 
   get about(): string {
     if (this.format === 'ss') return 'polls with ss(8)';
+    if (this.format === 'tcpstats') return 'samples of xsiftr tcpstats';
     if (this.format === 'tcp_probe') return "Linux's tcp_probe trace point";
     return [...this.#writers].join('; ') || 'SIFTR';
   }
