@@ -49,7 +49,8 @@ function groupText(group: (typeof groups)[number]): string {
     .map((d) => {
       const m = metrics.get(d.name)!;
       const by = group.decls.find((o) => o.and === d.name)?.label;
-      return [code(m.metric), m.type, m.labels.join(', '), d.unit, netstatCell(group, d, by), cell(d.help)];
+      const labels = m.labels.map((l) => (l === 'dir' ? `dir=${d.dir}` : l));
+      return [code(m.metric), m.type, labels.join(', '), d.unit, netstatCell(group, d, by), cell(d.help)];
     });
   const sums = group.decls.filter((d) => d.sum);
   const dead = group.decls.filter((d) => d.dead);

@@ -1,13 +1,14 @@
 import { fstatSync } from 'node:fs';
 import { siftrs } from '../metrics/layout.ts';
-import { findSysctl, type SysctlNumber } from '../stack/sysctl.ts';
 import { addCounts, NO_COUNTS, subtractCounts, withSkipped } from './counts.ts';
 import { splitFlowList, writeFlows } from './flows-file.ts';
 import { type CycleCounts, cycleCounts, disableLine, enableLine, type SiftrIdent, totalSkipped } from './format.ts';
 import {
+  checkQlen,
   FLOW_FILTER,
   findKnob,
   PREFIX,
+  QLEN,
   readKnob,
   type SiftrKnob,
   wholeNumber,
@@ -91,8 +92,8 @@ export class SiftrControl {
   #qlen: number;
   /** Why the log cannot be written, as the writer said; null while it can. */
   #failing: string | null;
-  /** The log is gone and could not be made again; this was said. */
-  #lostPath: boolean;
+  /** What became of the open log where its path could not be opened again, which was said; null while the path leads to it. */
+  #astray: 'renamed' | 'removed' | null;
   /** A description that could not be written was told of. */
   #metaTold: boolean;
   #enableUs: number;
@@ -113,7 +114,7 @@ export class SiftrControl {
     this.#written = new Set();
     this.#qlen = QLEN_DEFAULT;
     this.#failing = null;
-    this.#lostPath = false;
+    this.#astray = null;
     this.#metaTold = false;
     this.#enableUs = 0;
     this.#start = this.#read();
@@ -129,7 +130,7 @@ export class SiftrControl {
         },
       ],
       [FLOW_FILTER, { get: () => this.#flowFilter, set: async (value) => this.#setFlowFilter(String(value)) }],
-      [`${PREFIX}qlen`, { get: () => this.#qlen, set: (value) => this.#inTurn(() => this.#setQlen(value)) }],
+      [QLEN, { get: () => this.#qlen, set: (value) => this.#inTurn(() => this.#setQlen(value)) }],
       [`${PREFIX}logfile`, { get: () => this.#logfile, set: (value) => this.setLogfile(String(value)) }],
     ]);
     options.writer.onLimit = (fd) => void this.#limitReached(fd);
@@ -223,14 +224,9 @@ export class SiftrControl {
   }
 
   async #setQlen(value: number | string): Promise<void> {
-    const name = `${PREFIX}qlen`;
-    const { min, max } = findSysctl(name) as SysctlNumber;
-    const n = wholeNumber(name, value, min, max);
-    if ((n & (n - 1)) !== 0) {
-      throw new SiftrError('EINVAL', `${name}=${value}: allowed is a power of two from ${min} to ${max}`);
-    }
+    const n = checkQlen(value);
     if (n === this.#qlen) return;
-    if (this.enabled) throw busy(name, value);
+    if (this.enabled) throw busy(QLEN, value);
     await this.#o.writer.setRings(await this.#o.makeRings(n));
     this.#qlen = n;
   }
@@ -315,7 +311,7 @@ export class SiftrControl {
     } finally {
       closeLog(log);
       this.#failing = null;
-      this.#lostPath = false;
+      this.#astray = null;
     }
   }
 
@@ -349,9 +345,9 @@ export class SiftrControl {
   async #reopen(): Promise<void> {
     const old = this.#log;
     if (old === null || fileIdAt(this.#logfile) === old.id) return;
-    await this.#carryOver(old, this.#open(this.#logfile), isGone(old));
+    await this.#carryOver(old, this.#open(this.#logfile), fate(old) === 'removed');
     this.#o.cnt[siftrs.siftrs_log_reopens]!++;
-    this.#lostPath = false;
+    this.#astray = null;
   }
 
   async #look(): Promise<void> {
@@ -359,7 +355,7 @@ export class SiftrControl {
     if (log === null || !log.regular || this.#strict) return;
     try {
       if (fileIdAt(this.#logfile) === log.id) return;
-      const what = isGone(log) ? 'removed' : 'renamed';
+      const what = fate(log);
       await this.#reopen();
       this.#o.warn(
         `SIFTR log ${this.#logfile}: was ${what} while it was written; it goes on in a new file of that name`,
@@ -371,10 +367,11 @@ export class SiftrControl {
 
   /** What a renamed file gets is not lost; for one that nobody can read any more the lines wait. */
   async #notReopened(log: LogFile, err: Error): Promise<void> {
-    if (this.#lostPath) return;
-    this.#lostPath = true;
+    const what = fate(log);
+    if (this.#astray === what) return;
+    this.#astray = what;
     const why = err.message.replace(`SIFTR log ${this.#logfile}: `, '');
-    if (isGone(log)) await this.#o.writer.hold(`was removed, and cannot be made again (${why})`);
+    if (what === 'removed') await this.#o.writer.hold(`was removed, and cannot be made again (${why})`);
     else this.#o.error(`${err.message}; it goes on in the open file`);
   }
 
@@ -521,9 +518,9 @@ export class SiftrControl {
   }
 }
 
-/** No name leads to the file any more. */
-function isGone(log: LogFile): boolean {
-  return fstatSync(log.fd).nlink === 0;
+/** Of a log that its path no longer leads to: removed when no other name leads to it either. */
+function fate(log: LogFile): 'renamed' | 'removed' {
+  return fstatSync(log.fd).nlink === 0 ? 'removed' : 'renamed';
 }
 
 function busy(name: string, value: number | string): SiftrError {

@@ -1,6 +1,7 @@
-import { findSysctl, SYSCTLS, type SysctlDecl } from '../stack/sysctl.ts';
+import { findSysctl, SYSCTLS, type SysctlDecl, type SysctlNumber } from '../stack/sysctl.ts';
 import { FLOW_FILTER_ALLOWED, parseFlowFilter, storeFlowFilter } from './flow-filter.ts';
 import { SiftrError } from './logfile.ts';
+import { QLEN_DEFAULT } from './record.ts';
 import {
   CFG_CWND_FILTER,
   CFG_FLOW_LIST_MAX,
@@ -18,6 +19,8 @@ import {
 
 export const PREFIX = 'net.inet.siftr.';
 export const FLOW_FILTER = `${PREFIX}flow_filter`;
+/** Length of the rings, which SiftrControl makes. */
+export const QLEN = `${PREFIX}qlen`;
 
 /** A knob that is one word of the shared settings. Type, range and default are those of its declaration (src/stack/sysctl-siftr.ts). */
 export interface SiftrKnob {
@@ -92,6 +95,14 @@ export function writeKnob(knob: SiftrKnob, cfg: Int32Array, value: number | stri
   Atomics.store(cfg, knob.cfg, word | 0);
 }
 
+/** The number of records that `net.inet.siftr.qlen` asks for. @throws SiftrError EINVAL */
+export function checkQlen(value: number | string): number {
+  const { min, max } = findSysctl(QLEN) as SysctlNumber;
+  const n = wholeNumber(QLEN, value, min, max);
+  if ((n & (n - 1)) !== 0) throw refusal(QLEN, value, `allowed is a power of two from ${min} to ${max}`);
+  return n;
+}
+
 /**
  * Stores a flow filter (src/siftr/flow-filter.ts).
  * @throws SiftrError EINVAL, and the one that was there stays
@@ -104,7 +115,7 @@ export function writeFlowFilter(cfg: Int32Array, text: string): void {
 
 /**
  * Sets what was given before a start, in any order: shared settings that are fresh become those of the run.
- * @param values by full name; those of knobs that are neither words nor the flow filter are left out
+ * @param values by full name; of other knobs `qlen` is checked and the rest left out
  * @throws SiftrError EINVAL
  */
 export function writeKnobs(cfg: Int32Array, values: ReadonlyMap<string, number | string>): void {
@@ -113,6 +124,7 @@ export function writeKnobs(cfg: Int32Array, values: ReadonlyMap<string, number |
     if (value !== undefined) writeKnob(knob, cfg, value);
   }
   writeFlowFilter(cfg, String(values.get(FLOW_FILTER) ?? ''));
+  checkQlen(values.get(QLEN) ?? QLEN_DEFAULT);
 }
 
 /** @throws SiftrError EINVAL for anything but a whole number in the range */

@@ -38,17 +38,21 @@ export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSe
   },
   {
     name: 'siftrs_queue_drops_in',
+    prom: 'queue_drops',
+    dir: 'in',
     unit: 'records',
     ext: true,
     label: '\tN inbound record{s} dropped at a full ring',
-    help: 'Inbound records that found the record ring of the queue full',
+    help: 'Records that found the record ring of the queue full',
   },
   {
     name: 'siftrs_queue_drops_out',
+    prom: 'queue_drops',
+    dir: 'out',
     unit: 'records',
     ext: true,
     label: '\tN outbound record{s} dropped at a full ring',
-    help: 'Outbound records that found the record ring of the queue full',
+    help: 'Records that found the record ring of the queue full',
   },
   {
     name: 'siftrs_queue_high_water',
