@@ -3,14 +3,16 @@ import { labMissing } from '../test/lab/netns.ts';
 import { framePairs } from './frames.ts';
 import { type Effort, measure, type Outcome, type Pair, table } from './pairs.ts';
 import { siftrPairs } from './siftr.ts';
+import { siftrRecordPairs } from './siftr-records.ts';
 import { tcpPairs } from './tcp.ts';
 
 /**
- * `make bench`, or `node bench/run.ts [a] [b] [c] [--quick]`: ratios beside others on this machine (docs/benchmarks.md).
+ * `make bench`, or `node bench/run.ts [a] [b] [c] [d] [--quick]`: ratios beside others on this machine (docs/benchmarks.md).
  *
  *   a   64-byte frames, beside a C program on libxdp
  *   b   TCP, beside Linux to Linux
  *   c   TCP with the SIFTR log of every packet, beside the same without
+ *   d   SIFTR's hook, ring and writer in memory (no root needed)
  *
  * --quick: runs of one second, three rounds; for development, not for publication. --match TEXT: only pairs whose name has TEXT.
  */
@@ -20,9 +22,9 @@ const QUICK: Effort = { seconds: 1, rounds: 3 };
 
 /** A group of pairs on namespaces of its own: sets up, hands its pairs to `each`, removes what it made. */
 type Group = (each: (pairs: readonly Pair[]) => Promise<void>) => Promise<void>;
-const GROUPS: Readonly<Record<string, Group>> = { a: framePairs, b: tcpPairs, c: siftrPairs };
+const GROUPS: Readonly<Record<string, Group>> = { a: framePairs, b: tcpPairs, c: siftrPairs, d: siftrRecordPairs };
 
-const usage = 'usage: bench/run.ts [a] [b] [c] [--quick] [--match TEXT]';
+const usage = 'usage: bench/run.ts [a] [b] [c] [d] [--quick] [--match TEXT]';
 
 function parse(): { groups: string[]; effort: Effort; match: string } {
   try {
@@ -44,7 +46,7 @@ function parse(): { groups: string[]; effort: Effort; match: string } {
 }
 
 const { groups, effort, match } = parse();
-const missing = labMissing('iperf3', 'taskset', 'cmake');
+const missing = groups.some((g) => g !== 'd') ? labMissing('iperf3', 'taskset', 'cmake') : '';
 if (missing) {
   console.error(`bench: ${missing}`);
   process.exit(1);

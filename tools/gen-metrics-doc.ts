@@ -36,7 +36,7 @@ function netstatCell(
   const label = decl.label ?? shownBy;
   if (decl.span !== undefined) return `${group.name}: packet histogram`;
   if (decl.bounds !== undefined) {
-    return `${group.name}: ${code(plural(decl.label!))} with a line a class; kstat \`dn-release\``;
+    return `${group.name}: ${code(plural(decl.label!))} with a line a class; kstat ${code(decl.kstat!)}`;
   }
   if (label === undefined) return '';
   return `${decl.ext ? (decl.section ?? group.extSection) : group.name}: ${code(plural(label))}`;
@@ -49,7 +49,8 @@ function groupText(group: (typeof groups)[number]): string {
     .map((d) => {
       const m = metrics.get(d.name)!;
       const by = group.decls.find((o) => o.and === d.name)?.label;
-      return [code(m.metric), m.type, m.labels.join(', '), d.unit, netstatCell(group, d, by), cell(d.help)];
+      const labels = m.labels.map((l) => (l === 'dir' ? `dir=${d.dir}` : l));
+      return [code(m.metric), m.type, labels.join(', '), d.unit, netstatCell(group, d, by), cell(d.help)];
     });
   const sums = group.decls.filter((d) => d.sum);
   const dead = group.decls.filter((d) => d.dead);

@@ -8,6 +8,7 @@ const ERRORS: ReadonlySet<string> = new Set([
   'DriverError',
   'SiftrError',
   'DnctlError',
+  'LogError',
   'Bad',
 ]);
 

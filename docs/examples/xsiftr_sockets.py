@@ -21,6 +21,8 @@ LINKSYNC, CLOCK = 20, 21
 
 SIOCOUTQ, FIONREAD = 0x5411, 0x541B
 F_GETFL, F_SETFL = 3, 4
+# Most bytes that one call carries, address included: send takes no more of what it is given.
+PAYLOAD_MAX = 1 << 20
 
 
 def sockaddr(address):
@@ -144,20 +146,21 @@ class Socket:
         return data, control, msg_flags, address(sa) if sa else None
 
     def send(self, data, flags=0):
-        return self._call(SEND, flags, payload=bytes(data))[0]
+        return self._call(SEND, flags, payload=bytes(data[:PAYLOAD_MAX]))[0]
 
     def sendall(self, data, flags=0):
-        data = bytes(data)
+        data = memoryview(bytes(data))
         while data:
-            data = data[self.send(data[:1 << 20], flags):]
+            data = data[self.send(data, flags):]
 
     def sendto(self, data, flags, where):
         sa = sockaddr(where)
-        return self._call(SEND, flags, len(sa), payload=sa + bytes(data))[0]
+        return self._call(SEND, flags, len(sa), payload=sa + bytes(data[:PAYLOAD_MAX - len(sa)]))[0]
 
     def sendmsg(self, data, control=b"", flags=0, where=b""):
         sa = sockaddr(where)
-        return self._call(SENDMSG, flags, len(sa), len(control), sa + control + bytes(data))[0]
+        room = PAYLOAD_MAX - len(sa) - len(control)
+        return self._call(SENDMSG, flags, len(sa), len(control), sa + control + bytes(data[:room]))[0]
 
     def shutdown(self, how):
         self._call(SHUTDOWN, how)

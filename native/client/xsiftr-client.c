@@ -74,6 +74,11 @@ static int32_t ask(int ep, struct call *c) {
   unsigned char head[REQUEST], reply[REPLY], rest[512];
   size_t len = 0;
   for (int i = 0; i < c->pieces; i++) len += c->out[i].iov_len;
+  /* The endpoint would end the connection. */
+  if (len > XS_PAYLOAD_MAX) {
+    errno = EINVAL;
+    return -1;
+  }
   put32(head, (uint32_t)(REQUEST - 4 + len));
   put32(head + 4, (uint32_t)c->op << 16);
   put32(head + 8, (uint32_t)c->fd);
@@ -84,7 +89,12 @@ static int32_t ask(int ep, struct call *c) {
   for (int i = 0; i < c->pieces; i++)
     if (write_all(ep, c->out[i].iov_base, c->out[i].iov_len) < 0) return -1;
   if (read_all(ep, reply, REPLY) < 0) return -1;
-  size_t left = get32(reply) - (REPLY - 4);
+  size_t left = get32(reply);
+  if (left < REPLY - 4) {
+    errno = EPROTO;
+    return -1;
+  }
+  left -= REPLY - 4;
   c->got = left < c->room ? left : c->room;
   if (c->got > 0 && read_all(ep, c->in, c->got) < 0) return -1;
   for (left -= c->got; left > 0;) {
@@ -199,6 +209,11 @@ ssize_t xs_recvmsg(int ep, int fd, struct msghdr *msg, int flags) {
   if (ret >= 0 && c.got >= 4) {
     size_t addrlen = (size_t)in[0] << 8 | in[1], controllen = (size_t)in[2] << 8 | in[3];
     unsigned char *p = in + 4, *end = in + c.got;
+    if (addrlen + controllen > (size_t)(end - p)) {
+      free(in);
+      errno = EPROTO;
+      return -1;
+    }
     if (msg->msg_name != NULL) memcpy(msg->msg_name, p, addrlen < msg->msg_namelen ? addrlen : msg->msg_namelen);
     msg->msg_namelen = (socklen_t)addrlen;
     p += addrlen;

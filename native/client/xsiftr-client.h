@@ -2,7 +2,8 @@
  * Sockets on a running xsiftr, over its socket endpoint (xsiftr --sockets PATH; docs/endpoint.md).
  *
  * The calls are those of <sys/socket.h> with xs_ before the name and the connection to the endpoint as first argument; they return what those
- * return, and set errno as those do. Descriptors are the endpoint's own and mean nothing to the kernel.
+ * return, and set errno as those do; there is no SIGPIPE, and no signal interrupts a call. What has more than XS_PAYLOAD_MAX bytes besides data
+ * is EINVAL. Descriptors are the endpoint's own and mean nothing to the kernel.
  *
  * A connection does one call at a time: a thread that may block opens one of its own with xs_open, and may use any descriptor over it.
  * What was opened over a connection is closed with it. A connection that breaks gives EPIPE from then on.

@@ -1,5 +1,5 @@
 import { readdirSync, readlinkSync } from 'node:fs';
-import { type Agent, type IncomingMessage, request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import { SystemError, UserError } from '../daemon/errors.ts';
 import { CONTROL_LINK, RUN_DIR, trustedDir, USER_RUN_DIR } from '../daemon/paths.ts';
 
@@ -220,8 +220,6 @@ function messageOf(reply: Reply): string {
 
 /** How an answer of lines is asked for. */
 export interface LineOptions {
-  /** Keeps the connection for the next request. */
-  readonly agent?: Agent;
   /** Breaks the request off. */
   readonly signal?: AbortSignal;
 }

@@ -17,6 +17,7 @@ export function logOptions(cmd: Command): Command {
         'siftr',
         'tcp_probe',
         'ss',
+        'tcpstats',
       ]),
     )
     .option('--mss <BYTES>', 'bytes of a segment, in which a tcp_probe trace counts windows and does not tell')

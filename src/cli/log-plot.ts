@@ -2,8 +2,10 @@ import { statSync } from 'node:fs';
 import { basename, extname } from 'node:path';
 import { Command, Option } from 'commander';
 import { UserError } from '../daemon/errors.ts';
+import type { LogOptions } from '../log/open.ts';
 import type { Plot, PlotOptions, PlotSource } from '../log/plot-model.ts';
-import { print } from './common.ts';
+import { type LogFlags, logChoice, logOptions, ReadingBar } from './log-common.ts';
+import { removeOnSignal } from './log-export.ts';
 
 const EXAMPLES = `
 Examples:
@@ -11,15 +13,14 @@ Examples:
   xsiftr log plot trace.log -o cwnd.svg --fields cwnd,ssthresh --from 2 --to 4
   xsiftr log plot ours.log kernel.ss -o both.png --flow '*;*-*;5001' --label xsiftr --label Linux
 
-A LOG is a SIFTR log of xsiftr or FreeBSD, a tcp_probe trace or a file of polls with ss(8). docs/siftr.md explains what is drawn.`;
+FILE appears when it is whole. docs/log-plot.md explains what is drawn, and what is left out of long logs.`;
 
 const collect = (v: string, list: string[] | undefined): string[] => [...(list ?? []), v];
 
-interface Given {
+interface Given extends LogFlags {
   readonly output?: string;
   readonly format?: string;
   readonly fields?: string;
-  readonly flow?: string[];
   readonly maxFlows?: string;
   readonly label?: string[];
   readonly align: string;
@@ -36,18 +37,12 @@ const MOST_FLOWS: Readonly<Record<Format, number>> = { html: 32, svg: 8, png: 8 
 
 /** `xsiftr log plot`: logs as a picture or as a page to look around in. */
 export function logPlotCommand(): Command {
-  return new Command('plot')
+  return logOptions(new Command('plot'))
     .description('draw the control blocks of flows over time: a page for a browser, SVG or PNG')
-    .argument('<log...>', 'logs to draw over each other')
+    .argument('<log...>', 'logs to draw over each other, plain or compressed; - is standard input')
     .addOption(new Option('-o, --output <FILE>', 'where to write; .html, .svg or .png says what; - is standard output'))
     .addOption(new Option('--format <FORMAT>', 'html, svg or png, whatever the name of the file ends with'))
-    .addOption(
-      new Option(
-        '--flow <PATTERN>',
-        "only these flows, 'laddr;lport-faddr;fport' with * for any part; repeatable",
-      ).argParser(collect),
-    )
-    .addOption(new Option('--max-flows <N>', 'flows of each log, those with the most samples (default: 8; html 32)'))
+    .addOption(new Option('--max-flows <N>', 'flows of each log, the busiest ones (default: 8; html 32)'))
     .addOption(
       new Option(
         '--fields <LIST>',
@@ -68,16 +63,28 @@ export function logPlotCommand(): Command {
     .addHelpText('after', EXAMPLES)
     .action(async (logs: string[], given: Given) => {
       const target = targetOf(given);
-      const options = await optionsOf(given, target.format);
-      const sources = await sourcesOf(logs, given.label ?? []);
-      const { Output } = await import('../log/output.ts');
-      const out = target.file === '-' ? null : new Output('-o', target.file);
+      const { open, filter } = await logChoice(given);
+      const bar = new ReadingBar();
+      const options = await optionsOf(given, target.format, filter, (reader) => bar.draw(reader));
+      const sources = await sourcesOf(logs, given.label ?? [], open);
+      const { ExportFile } = await import('../log/export-file.ts');
       const { collectPlot } = await import('../log/plot-model.ts');
-      const plot = await collectPlot(sources, options);
-      const picture = await render(plot, target.format);
-      if (out === null) await print(picture);
-      else out.write(picture);
-      for (const note of plot.notes) process.stderr.write(`xsiftr: ${note}\n`);
+      const file = await ExportFile.create(target.file, logs);
+      const stop = removeOnSignal(() => file.abort());
+      try {
+        const plot = await collectPlot(sources, options);
+        bar.clear();
+        await file.write(await render(plot, target.format));
+        await file.commit();
+        for (const note of plot.notes) process.stderr.write(`xsiftr: ${note}\n`);
+      } catch (err) {
+        file.abort();
+        // Who read standard output has enough.
+        if ((err as { code?: unknown }).code !== 'EPIPE') throw err;
+      } finally {
+        bar.clear();
+        stop();
+      }
     });
 }
 
@@ -95,8 +102,12 @@ function targetOf({ output, format }: Given): { file: string; format: Format } {
   );
 }
 
-async function optionsOf(given: Given, format: Format): Promise<PlotOptions> {
-  const { parseFlowPattern } = await import('../log/flow-pattern.ts');
+async function optionsOf(
+  given: Given,
+  format: Format,
+  filter: PlotOptions['filter'],
+  onProgress: NonNullable<PlotOptions['onProgress']>,
+): Promise<PlotOptions> {
   const { DEFAULT_FIELDS, PLOT_FIELDS } = await import('../log/plot-fields.ts');
   const { FLOWS_AT_ONCE } = await import('../log/plot-model.ts');
   const names = given.fields === 'all' ? PLOT_FIELDS.map((f) => f.name) : (given.fields?.split(',') ?? DEFAULT_FIELDS);
@@ -119,11 +130,13 @@ async function optionsOf(given: Given, format: Format): Promise<PlotOptions> {
   if (from >= to) throw new UserError(`log plot: --from ${given.from}: must be less than --to ${given.to}`);
   return {
     fields: PLOT_FIELDS.filter((f) => names.includes(f.name)),
-    flows: (given.flow ?? []).map((text) => parseFlowPattern('--flow', text)),
+    filter,
+    flows: given.flow ?? [],
     maxFlows: Number(most),
     align,
     from,
     to,
+    onProgress,
     ...(given.title === undefined ? {} : { title: given.title }),
   };
 }
@@ -137,16 +150,16 @@ function seconds(option: string, text: string | undefined, absent: number): numb
   return Number(text) * 1e6;
 }
 
-async function sourcesOf(paths: readonly string[], labels: readonly string[]): Promise<PlotSource[]> {
+async function sourcesOf(paths: readonly string[], labels: readonly string[], how: LogOptions): Promise<PlotSource[]> {
   if (labels.length > paths.length) {
     throw new UserError(`log plot: --label ${labels.at(-1)}: there are more labels than logs`);
   }
   const { openLog } = await import('../log/open.ts');
-  const names = paths.map((p) => basename(p));
+  const names = paths.map((p) => (p === '-' ? 'standard input' : basename(p)));
   return paths.map((path, i) => ({
     // Logs of one name in several folders are told apart by the path.
     label: labels[i] ?? (names.indexOf(names[i]!) === names.lastIndexOf(names[i]!) ? names[i]! : path),
-    open: () => openLog(path),
+    open: () => openLog(path, how),
     again: statSync(path, { throwIfNoEntry: false })?.isFile() === true,
   }));
 }

@@ -28,7 +28,9 @@ Examples:
   xsiftr kstat txq                     its transmit queues
   xsiftr kstat -i ix1 --netns lab txq  those of ix1 in network namespace lab
   xsiftr sim --loss 0.1% --time 30s    a flow over an emulated path in virtual time
+  xsiftr log plot t.log -o t.html      windows and round-trip times of a log, to look around in
   xsiftr -i ix1 --pipe out,delay=20ms  send through an emulated link
+  xsiftr log summary trace.log         what each flow of a SIFTR log did
   xsiftr dnctl pipe show               the emulated links of the running instance
   xsiftr -i unix:l,addr=192.0.2.1/24   a link over the Unix socket l instead of an interface; no root needed
   xsiftr restore                       undo what a killed instance left behind

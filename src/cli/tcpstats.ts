@@ -1,4 +1,4 @@
-import { Agent } from 'node:http';
+import { connect } from 'node:net';
 import { Command } from 'commander';
 import { ssFilter } from '../daemon/conns.ts';
 import { SystemError, UserError } from '../daemon/errors.ts';
@@ -13,7 +13,7 @@ import {
   statLine,
 } from '../views/tcpstats.ts';
 import { askLines, call, findInstance, type Instance, type InstanceInfo } from './client.ts';
-import { clientOptions, instanceOptions, print } from './common.ts';
+import { clientOptions, instanceOptions, print, sleep } from './common.ts';
 import { FifoDevice } from './fifo-device.ts';
 import { Grid } from './grid.ts';
 import { StatFile } from './stat-file.ts';
@@ -87,8 +87,6 @@ class TcpStats {
   readonly #flags: StatsFlags;
   readonly #names: readonly StatName[];
   readonly #url: string;
-  /** One connection to the instance for all samples. */
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
   readonly #head: string;
   #samples = 0;
   #lines = 0;
@@ -122,7 +120,6 @@ class TcpStats {
       }
     } finally {
       for (const s of ['SIGINT', 'SIGTERM'] as const) process.off(s, onSignal);
-      this.#agent.destroy();
     }
   }
 
@@ -141,11 +138,14 @@ class TcpStats {
 
   async #serve(path: string, signal: AbortSignal): Promise<void> {
     const { time } = this.#flags;
-    const end = time === undefined ? signal : AbortSignal.any([signal, AbortSignal.timeout(time)]);
+    const gone = new AbortController();
+    const ends = [signal, gone.signal, ...(time === undefined ? [] : [AbortSignal.timeout(time)])];
+    const end = AbortSignal.any(ends);
     const { sysMkfifo } = loadNative();
     const device = new FifoDevice({ path, head: this.#head, mkfifo: sysMkfifo });
     try {
       process.stderr.write(`xsiftr: tcpstats: serving ${path}\n`);
+      void this.#outlive(end).then(() => gone.abort());
       while (!end.aborted) {
         await device.reader(end);
         const grid = new Grid(this.#flags.sleep ?? INTERVAL_US);
@@ -154,6 +154,7 @@ class TcpStats {
           return device.readers > 0;
         });
       }
+      if (gone.signal.aborted && !signal.aborted) throw this.#endLine();
     } finally {
       await device.close();
     }
@@ -185,7 +186,7 @@ class TcpStats {
     let text = '';
     let lines = 0;
     try {
-      for await (const line of askLines(this.#instance, this.#url, undefined, { agent: this.#agent, signal })) {
+      for await (const line of askLines(this.#instance, this.#url, undefined, { signal })) {
         text += this.#flags.json ? `${line}\n` : statLine(this.#names, JSON.parse(line) as StatRecord);
         lines++;
       }
@@ -200,10 +201,31 @@ class TcpStats {
   /** The instance's end has a line of its own; anything else is said as it is. */
   async #ended(err: unknown): Promise<unknown> {
     if (!isGone((err as Error).cause) && !(await this.#stops())) return err;
+    return this.#endLine();
+  }
+
+  #endLine(): SystemError {
     const { iface, pid } = this.#instance.info;
     return new SystemError(
       `tcpstats: ${iface}: the instance (pid ${pid}) has ended; ${plural(this.#samples, 'sample')} taken before`,
     );
+  }
+
+  /**
+   * Settled when the instance has ended, or the signal came: of that nobody who only waits for a reader would hear. It holds a connection, which the
+   * instance's end closes; the instance itself closes one on which nothing is asked after a minute, and it is made anew.
+   */
+  async #outlive(signal: AbortSignal): Promise<void> {
+    for (;;) {
+      await new Promise<void>((resolve) => {
+        const socket = connect({ path: this.#instance.path, signal });
+        socket.on('error', () => {});
+        socket.on('close', () => resolve());
+        socket.resume();
+      });
+      if (signal.aborted || (await this.#stops())) return;
+      await sleep(1000);
+    }
   }
 
   /** It is on its way out, or gone since. */

@@ -1,7 +1,6 @@
 import { CLAIMED_WORDS, type Native, QSTAT, QSTAT_WORDS, RING_WORDS } from '../driver/native.ts';
-import { dummynetGroup } from '../metrics/decl/dummynet.ts';
 import { endpointGroup } from '../metrics/decl/endpoint.ts';
-import { counterBlock, counterBytes, eps } from '../metrics/layout.ts';
+import { counterBlock, counterBytes, eps, groups } from '../metrics/layout.ts';
 import {
   histogramEntry,
   type KstatEntry,
@@ -16,7 +15,7 @@ import {
   txqDecl,
   xskDecl,
 } from '../metrics/queuekv.ts';
-import { combineCounters, counterValue, declOf, histogramValue } from '../metrics/read.ts';
+import { combineCounters, counterValue, histogramValue } from '../metrics/read.ts';
 import { ULINK_BLOCK_BYTES, ulinkBlock, ulinkDecl } from '../metrics/ulinkkv.ts';
 
 /** An interface whose queues are counted. */
@@ -29,7 +28,8 @@ export interface CountedPort {
   readonly present: number;
 }
 
-const releaseDecl = declOf(dummynetGroup, 'dn_release_error');
+/** Histograms that have an entry of kstat. */
+const HISTOGRAMS = groups.flatMap((g) => g.decls.filter((d) => d.kstat !== undefined));
 
 /** A queue without a socket has one counter: what the XDP program dropped there. */
 const unservedDecl: ProviderDecl = { ...xskDecl, kvs: xskDecl.kvs.filter((kv) => kv.key === 'claimed_dropped') };
@@ -92,7 +92,7 @@ export class Counters {
   kstat(): KstatEntry[] {
     return this.#ports.flatMap((p, i) => [
       ...(i === 0 ? this.#endpoint(p.name) : []),
-      ...(i === 0 ? this.#releases(p) : []),
+      ...(i === 0 ? this.#histograms(p) : []),
       ...Array.from({ length: p.queues }, (_, q) => this.#queue(p, i, q)).flat(),
       ...this.#unserved(p),
     ]);
@@ -110,12 +110,14 @@ export class Counters {
     return [{ provider, instance: 0, name: 'endpoint', unit: 0, kvs }];
   }
 
-  /** How late pipes released packets, for each shard that did. */
-  #releases(p: CountedPort): KstatEntry[] {
-    return this.shards.flatMap((block, k) => {
-      const value = histogramValue(releaseDecl, block);
-      return value.total === 0 ? [] : [histogramEntry(p.name, 'dn-release', k, releaseDecl.bounds!, value)];
-    });
+  /** Measured times, of each shard that has some. */
+  #histograms(p: CountedPort): KstatEntry[] {
+    return HISTOGRAMS.flatMap((decl) =>
+      this.shards.flatMap((block, k) => {
+        const value = histogramValue(decl, block);
+        return value.total === 0 ? [] : [histogramEntry(p.name, decl.kstat!, k, decl.bounds!, value)];
+      }),
+    );
   }
 
   /**

@@ -20,6 +20,8 @@ export class EndpointServer {
   constructor(native: NativeSys) {
     this.#cred = new PeerCred(native);
     this.#server = createServer((s) => this.#connected(s));
+    // What goes wrong with one accept says nothing about the next.
+    this.#server.on('error', () => {});
   }
 
   /** Listens, see `listenUnix`. Who connects waits until `start`. */

@@ -9,6 +9,9 @@ import { formatRule } from '../dummynet/rule.ts';
 import type { LoadedCc } from '../load/cc-load.ts';
 import { parseIPv4 } from '../net/address.ts';
 import { FRAME_SIZE } from '../rings/link.ts';
+import { PREFIX, writeKnobs } from '../siftr/knobs.ts';
+import { SiftrError } from '../siftr/logfile.ts';
+import { createSiftrShared } from '../siftr/shared.ts';
 import { inetNtoa, prefixMask } from '../stack/net/in-addr.ts';
 import { parseAssignment, SYSCTLS, type SysctlAssignment, SysctlError } from '../stack/sysctl.ts';
 import { UserError } from './errors.ts';
@@ -102,6 +105,18 @@ export function makePlan(options: RunOptions, cc: LoadedCc): Plan {
   return options.links.length > 0 ? planLinks(options, base) : planNic(options, base);
 }
 
+/** SIFTR's knobs as they will be at the start, some of which are right or wrong together. Throws UserError. */
+function checkSiftr(options: RunOptions, sysctls: readonly SysctlAssignment[]): void {
+  const values = new Map(sysctls.map((a) => [a.decl.name, a.value]));
+  if (options.siftrPpl !== undefined) values.set(`${PREFIX}ppl`, options.siftrPpl);
+  try {
+    writeKnobs(createSiftrShared(), values);
+  } catch (err) {
+    if (!(err instanceof SiftrError)) throw err;
+    throw new UserError(`--sysctl ${err.message}`);
+  }
+}
+
 type CommonPlan = Pick<PlanBase, 'options' | 'sysctls' | 'cc' | 'account'>;
 
 /** What does not depend on the interface. */
@@ -110,6 +125,7 @@ function planBase(options: RunOptions, cc: LoadedCc): CommonPlan {
   if (cc.first !== null && !options.sysctl.some((a) => a.name === CC_ALGORITHM)) {
     sysctls.push(parseAssignment(`${CC_ALGORITHM}=${cc.first}`, 'boot'));
   }
+  checkSiftr(options, sysctls);
   const account = options.user === undefined ? null : lookupUser(options.user);
   if (account !== null) {
     checkReadableBy(account, import.meta.filename);

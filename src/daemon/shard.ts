@@ -102,6 +102,8 @@ export class Shard implements ShardWork {
   /** By interface, whether its link is up. */
   readonly #linkUp: boolean[];
   readonly #table = new Int32Array(RX_BATCH * ROW);
+  /** Where the machine's clock is read to, beside `clock`. */
+  readonly #page = new Float64Array(CLOCK_WORDS);
   readonly #joint: Joint | null;
   readonly #loop: ShardLoop;
   readonly #siftr: SiftrHook;
@@ -171,7 +173,7 @@ export class Shard implements ShardWork {
     }
     this.#siftr = new SiftrHook(st, setup.siftr.ring, setup.siftr.cfg);
     if (setup.siftr.enableUs !== null) this.#siftr.hook(setup.siftr.enableUs);
-    const page = new Float64Array(CLOCK_WORDS);
+    const page = this.#page;
     this.#dummynet = new Dummynet(st, () => {
       if (clock.virtual) return clock.us;
       native.readClock(page);
@@ -251,8 +253,18 @@ export class Shard implements ShardWork {
     st.runTimers();
     if (st.flush()) worked = true;
     for (let i = 0; i < this.#ulinks.length; i++) this.#ulinks[i]!.finished();
+    if (this.#siftr.clockUsed) this.#siftr.batchEnd(this.#clockAge());
     if (worked) this.#cnt[stks.stks_passes]!++;
     return worked;
+  }
+
+  /** µs since the reading of the clock that everything in this pass has for its time. */
+  #clockAge(): number {
+    const { clock } = this;
+    if (clock.virtual) return 0;
+    const page = this.#page;
+    this.#native.readClock(page);
+    return (page[CLK.US]! - clock.us) | 0;
   }
 
   sending(): boolean {

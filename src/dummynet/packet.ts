@@ -1,5 +1,5 @@
 import { F_L4CSUM_BAD, F_L4CSUM_GOOD, F_L4CSUM_PARTIAL, F_TX_L4CSUM, FRAME_SHIFT, FRAME_SIZE } from '../rings/link.ts';
-import type { FramePool, Mbuf } from '../rings/mbuf.ts';
+import { type FramePool, M_SIFTR_CYCLE, type Mbuf } from '../rings/mbuf.ts';
 import { l4Checksum } from '../stack/net/ip-output.ts';
 import type { Stack } from '../stack/stack.ts';
 import { ipHlen, ipSum, ipTos, setIpSum, setIpTos } from '../stack/wire/ipv4.ts';
@@ -69,7 +69,8 @@ export function copyPacket(pool: FramePool, m: Mbuf): Mbuf | null {
   c.l2 = m.l2 < 0 ? -1 : m.l2 + moved;
   c.l3 = m.l3 < 0 ? -1 : m.l3 + moved;
   c.l4 = m.l4 < 0 ? -1 : m.l4 + moved;
-  c.mflags = m.mflags;
+  // Counted is the packet, not what it is multiplied to.
+  c.mflags = m.mflags & ~M_SIFTR_CYCLE;
   c.rcvif = m.rcvif;
   c.prio = m.prio;
   c.seglen = m.seglen;

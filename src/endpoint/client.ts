@@ -1,7 +1,7 @@
 /** One connection to the endpoint: its requests in their order, one at a time, and the answers. Knows nothing of the transport. */
 import { eps } from '../metrics/layout.ts';
 import * as C from './codec.ts';
-import { encodeReply, failure, type Reply, type Request, RequestReader } from './codec.ts';
+import { encodeReply, failure, malformed, type Reply, type Request, RequestReader } from './codec.ts';
 import type { Endpoint, Peer } from './endpoint.ts';
 import * as L from './linux.ts';
 import type { CoreReply } from './operations.ts';
@@ -82,7 +82,7 @@ export class Client {
       }
       this.#busy = true;
       if (req === 'malformed') {
-        this.#reply(this.#malformed());
+        this.#reply(this.#counted(malformed()));
         continue;
       }
       this.#ep.cnt[eps.eps_requests]!++;
@@ -90,9 +90,9 @@ export class Client {
     }
   }
 
-  #malformed(): Reply {
-    this.#ep.cnt[eps.eps_malformed]!++;
-    return failure(L.EPROTO);
+  #counted(r: Reply): Reply {
+    if (r.malformed === true) this.#ep.cnt[eps.eps_malformed]!++;
+    return r;
   }
 
   #reply(r: Reply): void {
@@ -104,8 +104,7 @@ export class Client {
   /** The answer of an operation that was begun; more requests may wait behind it. */
   readonly #done = (r: Reply): void => {
     if (!this.#busy) return;
-    if (r.ret < 0 && r.errno === L.EPROTO) this.#ep.cnt[eps.eps_malformed]!++;
-    this.#reply(r);
+    this.#reply(this.#counted(r));
     this.#next();
   };
 

@@ -4,6 +4,7 @@
  *   request  | u32 len | u16 op | u16 0 | i32 fd | i32 a | i32 b | i32 c | payload |
  *   reply    | u32 len | i32 ret | i32 errno | i32 aux | payload |
  */
+import { EPROTO } from './linux.ts';
 
 export const OP_SOCKET = 1;
 export const OP_BIND = 2;
@@ -57,6 +58,8 @@ export interface Reply {
   readonly errno: number;
   readonly aux: number;
   readonly payload: Uint8Array;
+  /** The request was none; EPROTO alone may be a connection's error. */
+  readonly malformed?: true;
 }
 
 export function success(ret = 0, payload: Uint8Array = EMPTY, aux = 0): Reply {
@@ -65,6 +68,11 @@ export function success(ret = 0, payload: Uint8Array = EMPTY, aux = 0): Reply {
 
 export function failure(errno: number): Reply {
   return { ret: -1, errno, aux: 0, payload: EMPTY };
+}
+
+/** The answer to a request that is none. */
+export function malformed(): Reply {
+  return { ...failure(EPROTO), malformed: true };
 }
 
 /** The bytes of a reply. */
@@ -82,6 +90,8 @@ export function encodeReply(r: Reply): Uint8Array {
 /** Reads the requests of one connection out of the bytes that come. What a peer can make it hold is bounded. */
 export class RequestReader {
   #buf: Uint8Array = EMPTY;
+  /** What has come and belongs to no request yet: `#len` bytes from `#at` on. */
+  #at = 0;
   #len = 0;
 
   /** Bytes that came and belong to no request yet. */
@@ -95,10 +105,14 @@ export class RequestReader {
     if (need > 2 * (4 + REQUEST_HEAD + PAYLOAD_MAX)) return false;
     if (need > this.#buf.length) {
       const grown = new Uint8Array(Math.max(need, 2 * this.#buf.length, 4096));
-      grown.set(this.#buf.subarray(0, this.#len));
+      grown.set(this.#buf.subarray(this.#at, this.#at + this.#len));
       this.#buf = grown;
+      this.#at = 0;
+    } else if (this.#at + need > this.#buf.length) {
+      this.#buf.copyWithin(0, this.#at, this.#at + this.#len);
+      this.#at = 0;
     }
-    this.#buf.set(bytes, this.#len);
+    this.#buf.set(bytes, this.#at + this.#len);
     this.#len = need;
     return true;
   }
@@ -110,21 +124,24 @@ export class RequestReader {
    */
   next(): Request | 'more' | 'malformed' | 'oversize' {
     if (this.#len < 4) return 'more';
-    const v = new DataView(this.#buf.buffer, this.#buf.byteOffset);
+    const v = new DataView(this.#buf.buffer, this.#at);
     const len = v.getUint32(0);
     if (len > REQUEST_HEAD + PAYLOAD_MAX) return 'oversize';
     if (this.#len < 4 + len) return 'more';
     let req: Request | 'malformed' = 'malformed';
     if (len >= REQUEST_HEAD) {
       const op = v.getUint16(4);
-      const payload = this.#buf.slice(4 + REQUEST_HEAD, 4 + len);
+      const payload = this.#buf.slice(this.#at + 4 + REQUEST_HEAD, this.#at + 4 + len);
       if (KNOWN.has(op) && v.getUint16(6) === 0 && (payload.length === 0 || WITH_PAYLOAD.has(op))) {
         req = { op, fd: v.getInt32(8), a: v.getInt32(12), b: v.getInt32(16), c: v.getInt32(20), payload };
       }
     }
-    this.#buf.copyWithin(0, 4 + len, this.#len);
+    this.#at += 4 + len;
     this.#len -= 4 + len;
-    if (this.#len === 0 && this.#buf.length > 65536) this.#buf = EMPTY;
+    if (this.#len === 0) {
+      this.#at = 0;
+      if (this.#buf.length > 65536) this.#buf = EMPTY;
+    }
     return req;
   }
 }

@@ -9,8 +9,9 @@ import type { Socket } from '../stack/socket/socket.ts';
 import { SocketError } from '../stack/socket/socket-error.ts';
 import type { Stack } from '../stack/stack.ts';
 import { Timer } from '../stack/timers.ts';
+import { controlOk, socketRefused } from './checks.ts';
 import * as C from './codec.ts';
-import { failure, type Reply, success } from './codec.ts';
+import { failure, malformed, type Reply, success } from './codec.ts';
 import { FastSend } from './fastopen.ts';
 import { fcntl, ioctl } from './fcntl.ts';
 import * as L from './linux.ts';
@@ -18,16 +19,20 @@ import { Accept, Connect, type CoreReply, Linger, Poll, type PollItem } from './
 import { getOption, setListener, setOption } from './options.ts';
 import { type PortOwner, PortTable, type PortWatch } from './ports.ts';
 import { type Child, Sock, type SockHost, type SockId } from './sock.ts';
-import { type Operation, Receive, Send } from './sock-io.ts';
+import { type Operation, Receive, Send, withHead } from './sock-io.ts';
 import { SOCKADDR_IN_LEN, saAddr, saFamily, saPort, sockaddrIn } from './sockaddr.ts';
 import { type OptValues, optDefaults } from './values.ts';
 
-/** What the endpoints of a process's shards tell each other. `owner` and `key` name the listening socket. */
+/**
+ * What the endpoints of a process's shards tell each other. `owner` and `key` name the listening socket; each time that it begins to listen it
+ * has another key, lest connections of an earlier time be taken for those of a later one.
+ */
 export type CoreMessage =
   | {
       readonly kind: 'listen';
       readonly owner: number;
       readonly key: number;
+      readonly sid: number;
       readonly addr: number;
       readonly port: number;
       readonly backlog: number;
@@ -116,13 +121,17 @@ export class Core implements SockHost {
   readonly #socks = new Map<number, Sock>();
   readonly #pending = new Map<number, Pending>();
   readonly #waiting = new Map<Sock, Set<Pending>>();
-  /** By listening socket, how many shards have not said yet that they listen. */
+  /** The listening sockets by key, and their keys. */
+  readonly #listening = new Map<number, Sock>();
+  readonly #keys = new Map<Sock, number>();
+  /** By key, how many shards have not said yet that they listen. */
   readonly #opening = new Map<number, { left: number; errno: number; ready: (errno: number) => void }>();
   readonly #remote = new Map<string, Remote>();
   /** On the shard that decides: ports that connections of other shards hold. */
   readonly #holders = new Map<string, { readonly holder: PortOwner; readonly port: number }>();
   #nextSid = 1;
   #nextPort = 1;
+  #nextKey = 1;
 
   constructor(st: Stack, o: CoreOptions) {
     this.st = st;
@@ -208,7 +217,7 @@ export class Core implements SockHost {
       case C.OP_GETPEERNAME:
         return sock.hasPeer(false) ? success(0, sockaddrIn(sock.faddr, sock.fport)) : failure(ENOTCONN);
       default:
-        return failure(L.EPROTO);
+        return malformed();
     }
   }
 
@@ -280,7 +289,7 @@ export class Core implements SockHost {
     if (msg.owner === this.shard) {
       if (msg.kind === 'listening') this.#opened(msg.key, msg.errno);
       else if (msg.kind === 'child') {
-        const sock = this.#socks.get(msg.key);
+        const sock = this.#listening.get(msg.key);
         if (sock !== undefined) this.#enqueue(sock, msg.child);
       }
       return;
@@ -341,7 +350,8 @@ export class Core implements SockHost {
     if (listener === null) return;
     const n = sock.queue.length;
     listener.held = n;
-    if (this.#nshards > 1) this.#publish({ kind: 'held', owner: this.shard, key: sock.sid, n });
+    const key = this.#keys.get(sock);
+    if (key !== undefined) this.#publish({ kind: 'held', owner: this.shard, key, n });
   }
 
   listening(sock: Sock, ready: (errno: number) => void): void {
@@ -349,11 +359,15 @@ export class Core implements SockHost {
       ready(0);
       return;
     }
-    this.#opening.set(sock.sid, { left: this.#nshards - 1, errno: 0, ready });
+    const key = this.#nextKey++;
+    this.#keys.set(sock, key);
+    this.#listening.set(key, sock);
+    this.#opening.set(key, { left: this.#nshards - 1, errno: 0, ready });
     this.#publish({
       kind: 'listen',
       owner: this.shard,
-      key: sock.sid,
+      key,
+      sid: sock.sid,
       addr: sock.rcvAddr,
       port: sock.num,
       backlog: sock.backlog,
@@ -366,7 +380,11 @@ export class Core implements SockHost {
       const child = shard === this.shard ? this.#socks.get(sid) : undefined;
       if (child !== undefined) this.#discard(child);
     }
-    if (this.#nshards > 1) this.#publish({ kind: 'unlisten', owner: this.shard, key: sock.sid });
+    const key = this.#keys.get(sock);
+    if (key === undefined) return;
+    this.#keys.delete(sock);
+    this.#listening.delete(key);
+    this.#publish({ kind: 'unlisten', owner: this.shard, key });
   }
 
   #opened(key: number, errno: number): void {
@@ -393,7 +411,7 @@ export class Core implements SockHost {
       });
       listener.limit = msg.backlog;
       setListener(listener, msg.o);
-      this.own.set(listener, { shard: owner, sid: msg.key });
+      this.own.set(listener, { shard: owner, sid: msg.sid });
       this.#remote.set(key, { listener, o: msg.o, waiting: new Set() });
     } catch (err) {
       // A socket of this shard has come to listen there at the same time.
@@ -404,8 +422,9 @@ export class Core implements SockHost {
   }
 
   #tellOptions(sock: Sock): void {
-    if (this.#nshards === 1) return;
-    const { sid: key, backlog } = sock;
+    const key = this.#keys.get(sock);
+    if (key === undefined) return;
+    const { backlog } = sock;
     this.#publish({ kind: 'options', owner: this.shard, key, backlog, o: { ...sock.o } });
   }
 
@@ -454,7 +473,7 @@ export class Core implements SockHost {
     const op = new Accept(sock, ({ shard, sid }) => {
       this.#tellHeld(sock);
       if (shard !== this.shard) {
-        this.#publish({ kind: 'taken', owner: this.shard, key: sock.sid, shard, sid, flags });
+        this.#publish({ kind: 'taken', owner: this.shard, key: this.#keys.get(sock)!, shard, sid, flags });
         return;
       }
       const child = this.#socks.get(sid)!;
@@ -490,8 +509,10 @@ export class Core implements SockHost {
     const { payload } = r;
     let e = 0;
     if (r.b < 0 || r.b > L.SOCKADDR_MAX || controllen < 0) e = EINVAL;
-    else if (r.b + controllen > payload.length) e = L.EPROTO;
-    else if (controllen > 0 && !controlOk(payload.subarray(r.b, r.b + controllen))) e = EINVAL;
+    else if (r.b + controllen > payload.length) {
+      done(malformed());
+      return;
+    } else if (controllen > 0 && !controlOk(payload.subarray(r.b, r.b + controllen))) e = EINVAL;
     if (e !== 0) {
       done(failure(e));
       return;
@@ -569,37 +590,4 @@ function timeout(us: number): number {
 function setFlags(sock: Sock, type: number): void {
   if (type & L.SOCK_NONBLOCK) sock.fileFlags |= L.O_NONBLOCK;
   if (type & L.SOCK_CLOEXEC) sock.fdFlags |= L.FD_CLOEXEC;
-}
-
-/** Why there is no socket of that kind, 0 when there is (socket(2), inet_create). */
-function socketRefused(domain: number, typeAndFlags: number, proto: number): number {
-  const type = typeAndFlags & L.SOCK_TYPE_MASK;
-  if ((typeAndFlags & ~(L.SOCK_TYPE_MASK | L.SOCK_NONBLOCK | L.SOCK_CLOEXEC)) !== 0) return EINVAL;
-  if (domain < 0 || domain >= L.NPROTO) return L.EAFNOSUPPORT;
-  if (type >= L.SOCK_MAX) return EINVAL;
-  if (domain !== L.AF_INET) return L.EAFNOSUPPORT;
-  if (proto < 0 || proto >= L.IPPROTO_MAX) return EINVAL;
-  if (type === L.SOCK_STREAM) return proto === 0 || proto === L.IPPROTO_TCP ? 0 : L.EPROTONOSUPPORT;
-  if (type === L.SOCK_DGRAM || type === L.SOCK_RAW) return L.EPROTONOSUPPORT;
-  return L.ESOCKTNOSUPPORT;
-}
-
-/** Control messages are read and none is of use: whole headers of other levels than the socket's (sock_cmsg_send). */
-function controlOk(control: Uint8Array): boolean {
-  const v = new DataView(control.buffer, control.byteOffset, control.length);
-  for (let at = 0; at + 16 <= control.length; ) {
-    const len = v.getUint32(at, true);
-    if (v.getUint32(at + 4, true) !== 0 || len < 16 || at + len > control.length) return false;
-    if (v.getInt32(at + 8, true) === L.SOL_SOCKET) return false;
-    at += (len + 7) & ~7;
-  }
-  return true;
-}
-
-/** A reply of recvmsg(2): the lengths of address and control data, of which a TCP socket gives none, before the bytes. */
-function withHead(r: CoreReply): CoreReply {
-  if (r.ret < 0) return r;
-  const payload = new Uint8Array(4 + r.payload.length);
-  payload.set(r.payload, 4);
-  return { ...r, payload };
 }

@@ -147,3 +147,34 @@ export const LX_CLOSE_WAIT = 8;
 export const LX_LAST_ACK = 9;
 export const LX_LISTEN = 10;
 export const LX_CLOSING = 11;
+
+const ENETUNREACH = 101;
+const ECONNREFUSED = 111;
+const EHOSTDOWN = 112;
+const EHOSTUNREACH = 113;
+const ENONET = 64;
+/** What "destination unreachable" means, by its code (icmp_err_convert of net/ipv4/icmp.c); 4, fragmentation needed, is no error of a socket. */
+const UNREACH_ERRNO = [
+  ENETUNREACH,
+  EHOSTUNREACH,
+  ENOPROTOOPT,
+  ECONNREFUSED,
+  0,
+  EOPNOTSUPP,
+  ENETUNREACH,
+  EHOSTDOWN,
+  ENONET,
+  ENETUNREACH,
+  EHOSTUNREACH,
+  ENETUNREACH,
+  EHOSTUNREACH,
+  EHOSTUNREACH,
+  EHOSTUNREACH,
+  EHOSTUNREACH,
+];
+
+/** The errno that an ICMP error is for a TCP socket (tcp_v4_err). */
+export function icmpErrno(type: number, code: number): number {
+  if (type === 3) return UNREACH_ERRNO[code] ?? EHOSTUNREACH;
+  return type === 12 ? EPROTO : EHOSTUNREACH;
+}

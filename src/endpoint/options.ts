@@ -3,9 +3,9 @@
  * exists is kept and takes effect with it (`applyOptions`).
  */
 import { EINVAL, ENOTCONN } from '../stack/errno.ts';
-import { routeLookup } from '../stack/net/route.ts';
 import type { Listener } from '../stack/socket/listener.ts';
 import { ccNames } from '../stack/tcp/cc/registry.ts';
+import { pmtuKnown } from '../stack/tcp/tcp-pmtu.ts';
 import * as L from './linux.ts';
 import type { Sock } from './sock.ts';
 import { tcpInfo } from './tcpinfo.ts';
@@ -140,14 +140,7 @@ const TABLE: readonly Row[] = [
   readOnly(L.SOL_SOCKET, L.SO_DOMAIN, () => L.AF_INET),
   readOnly(L.SOL_SOCKET, L.SO_ACCEPTCONN, (s) => (s.listening ? 1 : 0)),
   readOnly(L.SOL_SOCKET, L.SO_SNDLOWAT, () => 1),
-  readOnly(L.SOL_SOCKET, L.SO_ERROR, (s) => {
-    const e = s.takeError();
-    const tp = s.so?.tp;
-    if (e !== 0 || tp === null || tp === undefined) return e;
-    const soft = tp.t_softerror;
-    tp.t_softerror = 0;
-    return soft;
-  }),
+  readOnly(L.SOL_SOCKET, L.SO_ERROR, (s) => s.takeError() || s.takeSoft()),
   {
     level: L.SOL_SOCKET,
     name: L.SO_SNDBUF,
@@ -307,7 +300,7 @@ const TABLE: readonly Row[] = [
   readOnly(L.SOL_IP, L.IP_MTU, (s) => {
     const tp = s.so?.tp;
     if (tp === null || tp === undefined || tp.t_inpcb === null) return -ENOTCONN;
-    return routeLookup(tp.st, tp.t_inpcb.f3, tp.t_inpcb.ro)?.mtu ?? -ENOTCONN;
+    return pmtuKnown(tp) || -ENOTCONN;
   }),
 ];
 

@@ -5,9 +5,9 @@
  *   pollfd  | i32 fd | i16 events | i16 revents |      little-endian, as on the x86-64 host (poll.h)
  */
 import { EINVAL } from '../stack/errno.ts';
-import { failure, type Reply, type Request, success } from './codec.ts';
+import { failure, malformed, type Reply, type Request, success } from './codec.ts';
 import type { Endpoint } from './endpoint.ts';
-import { EPROTO, POLLNVAL } from './linux.ts';
+import { POLLNVAL } from './linux.ts';
 import type { CoreReply } from './operations.ts';
 
 const POLLFD = 8;
@@ -24,7 +24,7 @@ export function pollDescriptors(ep: Endpoint, req: Request, done: (r: Reply) => 
   const nfds = req.a;
   const list = req.payload;
   if (nfds < 0 || list.length !== nfds * POLLFD) {
-    done(failure(nfds < 0 ? EINVAL : EPROTO));
+    done(nfds < 0 ? failure(EINVAL) : malformed());
     return null;
   }
   const v = new DataView(list.buffer, list.byteOffset, list.length);

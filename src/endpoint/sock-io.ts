@@ -154,3 +154,11 @@ export class Send implements Operation {
     return this.#sent > 0 ? success(this.#sent) : failure(EAGAIN);
   }
 }
+
+/** A reply of recvmsg(2): the lengths of address and control data, of which a TCP socket gives none, before the bytes. */
+export function withHead(r: Reply): Reply {
+  if (r.ret < 0) return r;
+  const payload = new Uint8Array(4 + r.payload.length);
+  payload.set(r.payload, 4);
+  return { ...r, payload };
+}

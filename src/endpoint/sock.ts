@@ -23,6 +23,7 @@ import {
   EAFNOSUPPORT,
   EALREADY,
   EINPROGRESS,
+  icmpErrno,
   LX_CLOSE,
   LX_CLOSE_WAIT,
   LX_CLOSING,
@@ -115,6 +116,8 @@ export class Sock implements PortOwner {
   fdFlags = 0;
   /** sk_err: told once. */
   err = 0;
+  /** sk_err_soft: what ICMP said last of the way to the peer. */
+  soft = 0;
   shut = 0;
   /** The peer's FIN has come (SOCK_DONE). */
   done = false;
@@ -205,6 +208,16 @@ export class Sock implements PortOwner {
   takeError(): number {
     const e = this.err;
     this.err = 0;
+    return e;
+  }
+
+  /** sk_err_soft, told and forgotten, too; with what the stack itself found wrong. */
+  takeSoft(): number {
+    const tp = this.so?.tp ?? null;
+    if (tp === null || this.#ended) return 0;
+    const e = this.soft || tp.t_softerror;
+    this.soft = 0;
+    tp.t_softerror = 0;
     return e;
   }
 
@@ -307,8 +320,7 @@ export class Sock implements PortOwner {
   /** Becomes the socket of a connection that a listener got. */
   adopt(so: Socket): void {
     this.so = so;
-    so.ctx = this;
-    so.upcall = (o) => this.changed(o);
+    this.#listenTo(so);
     this.#ss = SS_CONNECTED;
     this.passive = true;
     this.#ended = false;
@@ -372,11 +384,11 @@ export class Sock implements PortOwner {
     const made = tcpConnectSocket(this, addr, port, fast);
     if (typeof made === 'number') return made;
     this.err = 0;
+    this.soft = 0;
     this.done = false;
     this.so = made;
-    made.ctx = this;
     this.#ended = false;
-    made.upcall = (o) => this.changed(o);
+    this.#listenTo(made);
     const inp = made.tp?.t_inpcb;
     this.faddr = addr;
     this.fport = port;
@@ -458,6 +470,29 @@ export class Sock implements PortOwner {
       else so.close();
     }
     if (so === null || so.tp === null || this.#ended) this.#putPort();
+  }
+
+  #listenTo(so: Socket): void {
+    so.ctx = this;
+    so.upcall = (o) => this.changed(o);
+    so.icmpUpcall = (o, type, code) => this.#icmp(o, type, code);
+  }
+
+  /**
+   * An ICMP error that the connection survives (tcp_v4_err): kept for SO_ERROR, or with IP_RECVERR the error of the socket, for the next call to
+   * tell. While it connects it is advice in either case (RFC 9293 section 3.9.2.2), where Linux gives up.
+   */
+  #icmp(so: Socket, type: number, code: number): void {
+    if (so !== this.so || this.closed || this.#ended || so.tp === null) return;
+    const e = icmpErrno(type, code);
+    const { state } = this;
+    if (this.o.recvErr === 0 || state === LX_SYN_SENT || state === LX_SYN_RECV) {
+      this.soft = e;
+      return;
+    }
+    so.tp.t_softerror = 0;
+    this.err = e;
+    this.host.wake(this);
   }
 
   /** What a close with SO_LINGER waits for has come: all is sent and acknowledged, or the connection is gone. */

@@ -66,6 +66,7 @@ export function stackOptions(o: OptValues): Partial<SockOptValues> {
     deferAccept: o.deferAccept * 1000,
     tos: o.tos,
     ttl: o.ttl < 0 ? 0 : o.ttl,
+    mtuDiscover: o.mtuDiscover,
   };
 }
 

@@ -2,6 +2,7 @@ import type { LogFormat } from './model.ts';
 
 /** How lines of each format look. */
 const SIGNS: readonly (readonly [LogFormat, RegExp])[] = [
+  ['tcpstats', /^(?:(?:[a-z_]+,)*laddr(?:,[a-z_]+)*$|\{.*"time_us":)/],
   ['siftr', /^(?:(?:en|dis)able_time_secs=|[io],(?:0x[0-9a-f]+,)?\d+\.\d+,)/],
   ['tcp_probe', /(?:^# tracer:|[\s:]tcp_probe:\s)/],
   [

@@ -7,6 +7,14 @@ export function flowText(t: Tuple): string {
   return `${t.laddr};${t.lport}-${t.faddr};${t.fport}`;
 }
 
+const ENTRY = /^([^;]+);(\d{1,5})-([^;]+);(\d{1,5})$/;
+
+/** Reads what `flowText` writes; null for anything else. */
+export function parseFlow(text: string): Tuple | null {
+  const m = ENTRY.exec(text);
+  return m === null ? null : { laddr: m[1]!, lport: Number(m[2]), faddr: m[3]!, fport: Number(m[4]) };
+}
+
 interface Entry<T> {
   readonly laddr: string;
   readonly faddr: string;
@@ -28,6 +36,11 @@ export class FlowMap<T> {
     if (list === undefined) return undefined;
     for (const e of list) if (e.laddr === t.laddr && e.faddr === t.faddr) return e.value;
     return undefined;
+  }
+
+  /** Adds the value of a connection, unless it has one. */
+  put(t: Tuple, value: T): void {
+    if (this.get(t) === undefined) this.add(t, value);
   }
 
   /** Adds the value of a connection that has none. */

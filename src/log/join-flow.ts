@@ -39,6 +39,11 @@ function loggedOut(role: Role): boolean {
   return role === 'plain' || role === 'third';
 }
 
+/** Outgoing with `hook:tcp`: a reset is logged with the last state. */
+function loggedOutAfter(role: Role): boolean {
+  return loggedOut(role) || role === 'reset';
+}
+
 /** Incoming, before the packet is processed: the ACK of a passive open finds no connection. */
 function loggedIn(role: Role): boolean {
   return role === 'plain' || role === 'early' || role === 'reset';
@@ -72,8 +77,9 @@ export class Flow {
   ) {
     this.#modes = modes;
     this.#facts = new Facts(modes);
-    this.out = new FlowSide(new Stream(true, windowUs), loggedOut);
-    this.in = new FlowSide(new Stream(false, windowUs), modes.includes('hook:tcp') ? loggedInAfter : loggedIn);
+    const after = modes.includes('hook:tcp');
+    this.out = new FlowSide(new Stream(true, windowUs), after ? loggedOutAfter : loggedOut);
+    this.in = new FlowSide(new Stream(false, windowUs), after ? loggedInAfter : loggedIn);
     this.#mss = sample.mss ?? 0;
     this.#base = -1;
     this.last = sample;

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { FlowMap, parseFlow } from './flows.ts';
 
 /** What `FILE.meta.json` says of a cycle of the log FILE. Null where it does not say. */
 export interface CycleMeta {
@@ -22,6 +23,17 @@ export async function readMeta(log: string): Promise<readonly CycleMeta[]> {
   } catch {
     return [];
   }
+}
+
+/** Flows in `FILE.flows`, where xsiftr writes what `flow_list` of the log FILE has no room for (`net.inet.siftr.flow_list_max_bytes`). */
+export async function readFlowsFile(log: string): Promise<FlowMap<true>> {
+  const flows = new FlowMap<true>();
+  const lines = log === '-' ? '' : await readFile(`${log}.flows`, 'latin1').catch(() => '');
+  for (const line of lines.split('\n')) {
+    const flow = parseFlow(line);
+    if (flow !== null) flows.put(flow, true);
+  }
+  return flows;
 }
 
 function cycle(value: unknown): CycleMeta {

@@ -91,7 +91,7 @@ export interface BrokenLine {
 export type LogItem = EnableLine | Sample | DisableLine | BrokenLine;
 
 /** What wrote a log. */
-export type LogFormat = 'siftr' | 'tcp_probe' | 'ss';
+export type LogFormat = 'siftr' | 'tcp_probe' | 'ss' | 'tcpstats';
 
 /** A log that is being read. */
 export interface LogReader {

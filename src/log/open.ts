@@ -6,6 +6,7 @@ import { type LineParser, LineScanner } from './lines.ts';
 import type { LogFormat, LogItem, LogReader } from './model.ts';
 import { SiftrLines } from './siftr-lines.ts';
 import { SsLines } from './ss-lines.ts';
+import { StatLines } from './stat-lines.ts';
 import { TcpProbeLines } from './tcp-probe-lines.ts';
 
 export interface LogOptions {
@@ -26,6 +27,7 @@ const PARSERS: Readonly<Record<LogFormat, (mss: number | null) => LineParser>> =
   siftr: () => new SiftrLines(),
   tcp_probe: (mss) => new TcpProbeLines(mss),
   ss: () => new SsLines(),
+  tcpstats: () => new StatLines(),
 };
 
 /**
@@ -46,7 +48,9 @@ export async function openLog(from: string | Readable, options: LogOptions = {})
   if (format === null) {
     if (start.bytes.length > 0) {
       await chunks.return();
-      throw new LogError(`${source.name}: no line of a SIFTR log, a tcp_probe trace or polls of ss at its start`);
+      throw new LogError(
+        `${source.name}: no line of a SIFTR log, a tcp_probe trace, polls of ss or samples of tcpstats at its start`,
+      );
     }
     // Nothing in it, or nothing that could be decompressed.
     format = 'siftr';

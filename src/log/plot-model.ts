@@ -1,6 +1,7 @@
+import { BrokenLines } from './broken.ts';
 import { LogError } from './error.ts';
-import { type FlowPattern, flowText, matches } from './flow-pattern.ts';
-import type { LogFormat, LogItem, LogReader, Sample } from './model.ts';
+import { FlowMap, flowText } from './flows.ts';
+import type { LogFormat, LogItem, LogReader, Sample, Tuple } from './model.ts';
 import { type PlotField, type Shown, shownUnit } from './plot-fields.ts';
 import { type Points, ReducedSeries } from './plot-reduce.ts';
 
@@ -9,9 +10,10 @@ export type Align = 'start' | 'flow' | 'wall';
 
 export interface PlotOptions {
   readonly fields: readonly PlotField[];
-  /** Only flows that one of these fits; empty means all. */
-  readonly flows: readonly FlowPattern[];
-  /** Most flows of each log, 1..64; those with the most samples are taken. */
+  /** Which flows, and how that was said. */
+  readonly filter: (t: Tuple) => boolean;
+  readonly flows: readonly string[];
+  /** Most flows of each log, 1..64; the busiest are taken, in which cwnd, srtt or bytes in flight changed most often. */
   readonly maxFlows: number;
   readonly align: Align;
   /** Part of the time axis, µs from its beginning. */
@@ -71,8 +73,11 @@ export interface Plot {
   readonly notes: readonly string[];
 }
 
-/** Flows of a log of which points are collected at a time. A log with more is read twice: first to find those with the most samples. */
+/** Flows of a log of which points are collected at a time. A log with more is read twice: first to find the busiest. */
 export const FLOWS_AT_ONCE = 64;
+
+/** The time axis is no shorter, also of a single sample, µs. */
+const SHORTEST = 1000;
 
 /** TF_FASTRECOVERY of t_flags (FreeBSD's tcp_var.h). */
 const TF_FASTRECOVERY = 0x100000;
@@ -84,6 +89,11 @@ class FlowPoints {
   readonly order: number;
   readonly start: number;
   samples = 0;
+  /** Samples that told something new: in polls, idle connections have as many samples as busy ones. */
+  changes = 0;
+  #cwnd: number | null = null;
+  #srtt: number | null = null;
+  #inflight: number | null = null;
   series: ReducedSeries[];
   readonly #said: boolean[];
   #flagged = false;
@@ -98,8 +108,16 @@ class FlowPoints {
     this.recovery = new ReducedSeries();
   }
 
-  add(t: number, s: Sample, fields: readonly PlotField[]): void {
+  count(s: Sample): void {
     this.samples++;
+    if (s.cwnd === this.#cwnd && s.srtt === this.#srtt && s.inflight === this.#inflight) return;
+    this.changes++;
+    this.#cwnd = s.cwnd;
+    this.#srtt = s.srtt;
+    this.#inflight = s.inflight;
+  }
+
+  add(t: number, s: Sample, fields: readonly PlotField[]): void {
     for (let i = 0; i < fields.length; i++) {
       const v = s[fields[i]!.key] as number | null;
       const drawn = v !== null && Number.isFinite(v);
@@ -131,13 +149,14 @@ class LogPoints {
   format: LogFormat = 'siftr';
   /** Time of the first sample that fits, µs; NaN before it. */
   start = Number.NaN;
-  broken = 0;
-  #firstBroken = '';
+  #broken = new BrokenLines();
   readonly #writers = new Set<string>();
   /** Some flows that do not fit, to be told when none does. */
   readonly others = new Set<string>();
-  #flows = new Map<string, FlowPoints>();
-  /** What is counted now and drawn in a second reading; null while points are collected. */
+  /** Null for flows that fit and are left out in a second reading. */
+  #known = new FlowMap<FlowPoints | null>();
+  #flows: FlowPoints[] = [];
+  /** Names of the flows that a second reading is for. */
   #chosen: ReadonlySet<string> | null = null;
   #collect = true;
   #reader: LogReader | null = null;
@@ -160,9 +179,7 @@ class LogPoints {
       this.#options.onProgress?.(reader);
       if (done === true) return;
       this.format = reader.format;
-      const first = value.find((item) => item.type === 'sample' && matches(this.#options.flows, item)) as
-        | Sample
-        | undefined;
+      const first = value.find((item) => item.type === 'sample' && this.#options.filter(item)) as Sample | undefined;
       if (first !== undefined) {
         this.start = first.timeUs;
         this.#waiting = value;
@@ -178,13 +195,14 @@ class LogPoints {
     if (this.#collect) return;
     if (!this.source.again) {
       throw new LogError(
-        `${this.source.label}: more than ${FLOWS_AT_ONCE} flows, and a pipe cannot be read twice to find the longest; write it to a file, or choose with --flow`,
+        `${this.source.label}: more than ${FLOWS_AT_ONCE} flows, and a pipe cannot be read twice to find the busiest; write it to a file, or choose with --flow`,
       );
     }
-    this.#chosen = new Set(this.#longest().map((f) => f.name));
-    this.#flows = new Map();
+    this.#chosen = new Set(this.#busiest().map((f) => f.name));
+    this.#known = new FlowMap();
+    this.#flows = [];
     this.#collect = true;
-    this.broken = 0;
+    this.#broken = new BrokenLines();
     this.#reader = await this.source.open();
     this.#batches = this.#reader.batches();
     await this.#pass(zero);
@@ -192,7 +210,7 @@ class LogPoints {
 
   /** The flows to be drawn, in the order of their first samples. */
   flows(log: number): PlotFlow[] {
-    return this.#longest().map((f) => f.toFlow(log));
+    return this.#busiest().map((f) => f.toFlow(log));
   }
 
   /** Flows that fit and are not drawn. */
@@ -200,20 +218,23 @@ class LogPoints {
 
   get about(): string {
     if (this.format === 'ss') return 'polls with ss(8)';
+    if (this.format === 'tcpstats') return 'samples of xsiftr tcpstats';
     if (this.format === 'tcp_probe') return "Linux's tcp_probe trace point";
     return [...this.#writers].join('; ') || 'SIFTR';
   }
 
   get brokenNote(): string {
-    const rest = this.broken > 1 ? ` and ${this.broken - 1} more` : '';
-    return this.broken === 0 ? '' : `${this.source.label}: ${this.#firstBroken}${rest} could not be read`;
+    const { count, first } = this.#broken;
+    const named = first.slice(0, 3).map((b) => `${b.line} (${b.why})`);
+    const more = count > named.length ? `, and ${count - named.length} more` : '';
+    return count === 0 ? '' : `${this.source.label}: left out line ${named.join(', ')}${more}`;
   }
 
-  #longest(): FlowPoints[] {
-    const all = [...this.#flows.values()].filter((f) => f.samples > 0);
+  #busiest(): FlowPoints[] {
+    const all = this.#flows.filter((f) => f.samples > 0);
     if (this.#chosen === null) this.leftOut = Math.max(0, all.length - this.#options.maxFlows);
     return all
-      .sort((a, b) => b.samples - a.samples || a.order - b.order)
+      .sort((a, b) => b.changes - a.changes || a.order - b.order)
       .slice(0, this.#options.maxFlows)
       .sort((a, b) => a.order - b.order);
   }
@@ -230,7 +251,7 @@ class LogPoints {
   #take(item: LogItem, zero: number): void {
     if (item.type === 'sample') this.#sample(item, zero);
     else if (item.type === 'broken') {
-      if (this.broken++ === 0) this.#firstBroken = `line ${item.line} (${item.why})`;
+      this.#broken.add(item);
     } else if (item.type === 'enable') {
       const modes = item.modes.length > 0 ? `, ${item.modes.join(', ')}` : '';
       this.#writers.add(`SIFTR ${item.siftrver} of ${item.sysname}${modes}`);
@@ -238,26 +259,36 @@ class LogPoints {
   }
 
   #sample(s: Sample, zero: number): void {
-    const name = flowText(s);
-    let flow = this.#flows.get(name);
-    if (flow === undefined) {
-      if (!matches(this.#options.flows, s)) {
-        if (this.others.size < 3) this.others.add(name);
-        return;
-      }
-      if (this.#chosen !== null && !this.#chosen.has(name)) return;
-      flow = new FlowPoints(s, name, this.#flows.size, this.#collect ? this.#options.fields.length : 0);
-      this.#flows.set(name, flow);
-      if (this.#flows.size > FLOWS_AT_ONCE && this.#collect) {
-        this.#collect = false;
-        for (const f of this.#flows.values()) f.drop();
-      }
-    }
+    const known = this.#known.get(s);
+    if (known === null) return;
+    const flow = known ?? this.#newFlow(s);
+    if (flow === null) return;
     const { align, from, to, fields } = this.#options;
     const t = s.timeUs - (align === 'flow' ? flow.start : zero);
     if (t < from || t > to) return;
+    flow.count(s);
     if (this.#collect) flow.add(t, s, fields);
-    else flow.samples++;
+  }
+
+  /** The flow of the first sample of it; null when it is not wanted. */
+  #newFlow(s: Sample): FlowPoints | null {
+    const name = flowText(s);
+    if (!this.#options.filter(s)) {
+      if (this.others.size < 3) this.others.add(name);
+      return null;
+    }
+    if (this.#chosen !== null && !this.#chosen.has(name)) {
+      this.#known.add(s, null);
+      return null;
+    }
+    const flow = new FlowPoints(s, name, this.#flows.length, this.#collect ? this.#options.fields.length : 0);
+    this.#known.add(s, flow);
+    this.#flows.push(flow);
+    if (this.#flows.length > FLOWS_AT_ONCE && this.#collect) {
+      this.#collect = false;
+      for (const f of this.#flows) f.drop();
+    }
+    return flow;
   }
 }
 
@@ -282,6 +313,7 @@ export async function collectPlot(sources: readonly PlotSource[], options: PlotO
     );
   }
   const ends = drawn.flatMap((p) => [p.t[0]!, p.t.at(-1)!]);
+  const from = Math.max(options.from, Math.min(0, ...ends));
   return {
     title: options.title ?? sources.map((s) => s.label).join(', '),
     fields: options.fields,
@@ -289,8 +321,8 @@ export async function collectPlot(sources: readonly PlotSource[], options: PlotO
     logs: logs.map((l) => ({ label: l.source.label, about: l.about })),
     flows,
     panels: panelsOf(options.fields, flows),
-    from: Math.max(options.from, Math.min(0, ...ends)),
-    to: Math.max(...ends),
+    from,
+    to: Math.max(from + SHORTEST, ...ends),
     notes: notesOf(logs),
   };
 }
@@ -300,7 +332,7 @@ function nothingFits(logs: readonly LogPoints[], { flows, from, to }: PlotOption
   if (logs.every((l) => Number.isNaN(l.start) && l.others.size === 0)) return `${names}: no sample in it`;
   const some = [...new Set(logs.flatMap((l) => [...l.others]))].slice(0, 3).join(' ');
   if (logs.every((l) => Number.isNaN(l.start))) {
-    return `--flow ${flows.map((f) => f.text).join(' ')}: no flow of ${names} fits; there are ${some}`;
+    return `--flow ${flows.join(' ')}: no flow of ${names} fits; there are ${some}`;
   }
   return `no sample of ${names} lies between --from ${from / 1e6} and --to ${to / 1e6}; both are seconds from the beginning of the time axis`;
 }
@@ -343,7 +375,7 @@ function notesOf(logs: readonly LogPoints[]): string[] {
     const notes = log.brokenNote === '' ? [] : [log.brokenNote];
     if (Number.isNaN(log.start)) notes.push(`${label}: no sample fits, nothing of it is drawn`);
     if (log.leftOut > 0) {
-      const flows = log.leftOut === 1 ? '1 flow with fewer samples is' : `${log.leftOut} flows with fewer samples are`;
+      const flows = log.leftOut === 1 ? '1 less busy flow is' : `${log.leftOut} less busy flows are`;
       notes.push(`${label}: ${flows} not drawn; choose with --flow or --max-flows`);
     }
     return notes;

@@ -24,6 +24,10 @@ const INNER = WIDTH - LEFT - RIGHT;
 const LETTER = 0.62;
 const INK = '#222';
 const GRID = '#ddd';
+/** Width of a point that stands alone. */
+const DOT = 4;
+/** What a line's width and a marker need beyond the ends of the axes. */
+const EDGE = 6;
 /** Markers of a line, where several flows are told apart by them. */
 const MARKED = 9;
 
@@ -60,14 +64,20 @@ export function plotSvg(plot: Plot): string {
   ].join('\n')}\n`;
 }
 
+/** Flows that the description names. */
+const NAMED = 8;
+
 /** The plot in words. */
 export function describe(plot: Plot): string {
   const seconds = ((plot.to - plot.from) / 1e6).toPrecision(3);
   const panels = plot.panels.map(
     (p) => `${p.fields.map((i) => plot.fields[i]!.label).join(', ')} in ${p.shown.name} (${p.title.toLowerCase()})`,
   );
-  const flows = plot.flows.map((f) => `${f.name} of ${plot.logs[f.log]!.label}, ${f.samples} samples`);
-  return `${panels.join('; ')} over ${Number(seconds)} seconds. ${plot.flows.length === 1 ? 'Flow' : 'Flows'}: ${flows.join('; ')}.`;
+  const flows = plot.flows
+    .slice(0, NAMED)
+    .map((f) => `${f.name} of ${plot.logs[f.log]!.label}, ${f.samples === 1 ? '1 sample' : `${f.samples} samples`}`);
+  const more = plot.flows.length - flows.length;
+  return `${panels.join('; ')} over ${Number(seconds)} seconds. ${plot.flows.length === 1 ? 'Flow' : 'Flows'}: ${flows.join('; ')}${more > 0 ? ` and ${more} more` : ''}.`;
 }
 
 function panelSvg(plot: Plot, panel: PlotPanel, index: number, top: number, single: boolean): string {
@@ -77,7 +87,7 @@ function panelSvg(plot: Plot, panel: PlotPanel, index: number, top: number, sing
   const clip = `plot-clip-${index}`;
   const out = [
     `<g role="group" aria-label="${escaped(panel.title)}">`,
-    `<clipPath id="${clip}"><rect x="${LEFT}" y="${top - 2}" width="${INNER}" height="${PANEL + 4}"/></clipPath>`,
+    `<clipPath id="${clip}"><rect x="${LEFT - EDGE}" y="${top - EDGE}" width="${INNER + 2 * EDGE}" height="${PANEL + 2 * EDGE}"/></clipPath>`,
   ];
   if (single && index === 0) out.push(recoverySvg(plot.flows[0]!, plot.to, x, top));
   const values = ticks(0, y.max / panel.shown.div, 6);
@@ -149,8 +159,11 @@ export function linePath(p: Points, x: Scale, y: Scale): string {
       continue;
     }
     const atY = px(y.px(p.v[i]!));
-    if (lastY === '') d += `M${atX} ${atY}`;
-    else {
+    if (lastY === '') {
+      // A point with nothing behind it would not be seen.
+      if (i === p.t.length - 1) d += `M${px(Number(atX) - DOT / 2)} ${atY}h${DOT}`;
+      else d += `M${atX} ${atY}`;
+    } else {
       if (atX !== lastX) d += `H${atX}`;
       if (atY !== lastY) d += `V${atY}`;
     }
@@ -164,17 +177,19 @@ function markersSvg(p: Points, flow: number, plot: Plot, x: Scale, y: Scale, col
   const marker = MARKERS[flow % MARKERS.length]!;
   const span = (plot.to - plot.from) / MARKED;
   const shift = ((flow + 0.5) / plot.flows.length) * span;
-  const out: string[] = [];
+  const at: number[] = [];
   for (let k = 0; k < MARKED; k++) {
     const t = plot.from + k * span + shift;
-    const v = valueAt(p, t);
-    if (!Number.isNaN(v)) {
-      out.push(
-        `<path d="${markerPath(marker, 4)}" transform="translate(${px(x.px(t))} ${px(y.px(v))})" fill="${hollow(flow) ? 'none' : '#fff'}" stroke="${colour}" stroke-width="1.5"/>`,
-      );
-    }
+    if (!Number.isNaN(valueAt(p, t))) at.push(t);
   }
-  return out.join('\n');
+  // A line that lies between two of these places has one of its own.
+  if (at.length === 0) at.push(...p.t.subarray(p.v.findLastIndex((v) => !Number.isNaN(v))).subarray(0, 1));
+  return at
+    .map(
+      (t) =>
+        `<path d="${markerPath(marker, 4)}" transform="translate(${px(x.px(t))} ${px(y.px(valueAt(p, t)))})" fill="${hollow(flow) ? 'none' : '#fff'}" stroke="${colour}" stroke-width="1.5"/>`,
+    )
+    .join('\n');
 }
 
 function hollow(flow: number): boolean {

@@ -1,3 +1,4 @@
+import { parseFlow } from './flows.ts';
 import type { CutLine, LineParser } from './lines.ts';
 import type { LogItem, Sample, Tuple } from './model.ts';
 import { TupleTexts } from './tuple-texts.ts';
@@ -218,8 +219,6 @@ function pairs(text: string): Map<string, string> {
   return kv;
 }
 
-const FLOW = /^([^;]*);(\d{1,5})-([^;]*);(\d{1,5})$/;
-
 function disable(n: number, kv: Map<string, string>): LogItem {
   const secs = whole(kv.get('disable_time_secs'));
   const usecs = whole(kv.get('disable_time_usecs'));
@@ -233,8 +232,8 @@ function disable(n: number, kv: Map<string, string>): LogItem {
   }
   const flows: Tuple[] = [];
   for (const entry of (kv.get('flow_list') ?? '').split(',')) {
-    const m = FLOW.exec(entry);
-    if (m !== null) flows.push({ laddr: m[1]!, lport: Number(m[2]), faddr: m[3]!, fport: Number(m[4]) });
+    const flow = parseFlow(entry);
+    if (flow !== null) flows.push(flow);
   }
   return { type: 'disable', line: n, timeUs: secs * 1e6 + usecs, counts, flows };
 }

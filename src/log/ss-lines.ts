@@ -4,7 +4,7 @@ import type { LogItem, Tuple } from './model.ts';
 import { checked } from './ranges.ts';
 
 /** ss's names of states, as TCPS_* numbers them. */
-const STATES: Readonly<Record<string, number>> = {
+export const STATES: Readonly<Record<string, number>> = {
   UNCONN: 0,
   LISTEN: 1,
   'SYN-SENT': 2,

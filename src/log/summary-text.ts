@@ -7,6 +7,7 @@ const NAMES: Readonly<Record<LogFormat, string>> = {
   siftr: 'SIFTR log',
   tcp_probe: 'trace of tcp_probe',
   ss: 'polls with ss',
+  tcpstats: 'samples of tcpstats',
 };
 
 const SEGMENTS =
@@ -44,12 +45,15 @@ function cycleText(c: CycleSummary, i: number): string {
     ];
     text += `    made by   ${words.filter((w) => w !== '').join(', ')}\n`;
   }
-  return text + c.checks.map((check) => `    ${check.result.padEnd(8)}  ${check.text}\n`).join('');
+  return text + c.checks.map((check) => `    ${check.result.padEnd(8)}  ${check.detail}\n`).join('');
 }
 
 function flowTable(f: FlowSummary, format: LogFormat): string {
   const start = format === 'tcp_probe' ? `${seconds(f.start_us)} s after boot` : wallTime(f.start_us);
-  const ways = format === 'ss' ? `${f.samples} polls` : `${f.in} in, ${f.out} out`;
+  const ways =
+    format === 'ss' || format === 'tcpstats'
+      ? `${f.samples} ${format === 'ss' ? 'polls' : 'samples'}`
+      : `${f.in} in, ${f.out} out`;
   const states = f.states.length === 0 ? '' : `; ${f.states.join(', ')}`;
   const rows = [
     rangeRow('cwnd', f.cwnd_bytes, 1, 0, 'bytes'),

@@ -2,7 +2,7 @@ import { BrokenLines } from './broken.ts';
 import { CycleChecks, type CycleSummary } from './cycle-checks.ts';
 import { FlowStats, type FlowSummary } from './flow-stats.ts';
 import { FlowMap } from './flows.ts';
-import { type CycleMeta, readMeta } from './meta.ts';
+import { type CycleMeta, readFlowsFile, readMeta } from './meta.ts';
 import type { BrokenLine, EnableLine, LogFormat, LogItem, LogReader, Sample, Tuple } from './model.ts';
 
 /** What is in a log. */
@@ -28,7 +28,8 @@ export interface SummaryOptions {
 /** Reads a log to its end. Memory grows with the number of flows only. */
 export async function summarize(reader: LogReader, options: SummaryOptions = {}): Promise<LogSummary> {
   const { path, format } = reader;
-  const gather = new Gather(format === 'siftr', options.filter ?? (() => true), await readMeta(path));
+  const [meta, unlisted] = await Promise.all([readMeta(path), readFlowsFile(path)]);
+  const gather = new Gather(format === 'siftr', options.filter ?? (() => true), meta, unlisted);
   for await (const batch of reader.batches()) {
     for (const item of batch) gather.add(item);
     options.onProgress?.();
@@ -46,6 +47,7 @@ class Gather {
   readonly #siftr: boolean;
   readonly #chosen: (t: Tuple) => boolean;
   readonly #meta: readonly CycleMeta[];
+  readonly #unlisted: FlowMap<true>;
   readonly #flows = new FlowMap<FlowStats>();
   readonly #order: FlowStats[] = [];
   readonly #cycles: CycleSummary[] = [];
@@ -53,10 +55,11 @@ class Gather {
   #enable: EnableLine | null = null;
   readonly #broken = new BrokenLines();
 
-  constructor(siftr: boolean, chosen: (t: Tuple) => boolean, meta: readonly CycleMeta[]) {
+  constructor(siftr: boolean, chosen: (t: Tuple) => boolean, meta: readonly CycleMeta[], unlisted: FlowMap<true>) {
     this.#siftr = siftr;
     this.#chosen = chosen;
     this.#meta = meta;
+    this.#unlisted = unlisted;
   }
 
   add(item: LogItem): void {
@@ -95,7 +98,7 @@ class Gather {
 
   #close(disable: Parameters<CycleChecks['end']>[0]): void {
     if (this.#cycle === null) return;
-    this.#cycles.push(this.#cycle.end(disable, this.#metaOf(this.#enable)));
+    this.#cycles.push(this.#cycle.end(disable, this.#metaOf(this.#enable), this.#unlisted));
     this.#cycle = null;
     this.#enable = null;
   }

@@ -59,6 +59,10 @@ export interface CounterDecl {
    * it, how many were above all, and the sum of all. Prometheus shows it as a histogram in seconds.
    */
   readonly bounds?: readonly number[];
+  /** Name of a histogram's entry in kstat, an entry a shard. */
+  readonly kstat?: string;
+  /** Direction of what is counted: Prometheus shows the counters of one `prom` under one name, told apart by the label `dir`. */
+  readonly dir?: 'in' | 'out';
   /** Name in Prometheus without `xsiftr_<group>_` and `_total`, where the stripped BSD name breaks its rules. */
   readonly prom?: string;
 }

@@ -33,6 +33,7 @@ const isGauge = (kv: KvDecl): boolean => !kv.type.startsWith('counter');
 function counterMetric(group: Group, decl: CounterDecl): CounterMetric {
   const base = `xsiftr_${group.name}_${decl.prom ?? decl.name.slice(group.prefix.length)}`;
   const labels = decl.perProcess ? [] : ['shard'];
+  if (decl.dir !== undefined) labels.push('dir');
   if (decl.span !== undefined) labels.push('type');
   if (decl.bounds !== undefined) {
     return { metric: `${base}_seconds`, type: 'histogram', help: decl.help, labels, group, decl };
@@ -47,7 +48,10 @@ function counterMetric(group: Group, decl: CounterDecl): CounterMetric {
   };
 }
 
-/** Every counter that owns a slot, in layout order of the groups. Dead counters and sums of others have no metric. */
+/**
+ * Every counter that owns a slot, in layout order of the groups. Dead counters and sums of others have no metric; the two directions of one
+ * thing share a name.
+ */
 export const counterMetrics: readonly CounterMetric[] = groups.flatMap((group) =>
   group.decls.filter((d) => !d.dead && !d.sum).map((d) => counterMetric(group, d)),
 );

@@ -28,7 +28,7 @@ export class Mbuf {
   l2: number;
   l3: number;
   l4: number;
-  /** M_BCAST (1), M_MCAST (2): how the link addressed it; M_SIFTR (4): seen by SIFTR. */
+  /** M_BCAST (1), M_MCAST (2): how the link addressed it; M_SIFTR (4): seen by SIFTR, in the cycle that M_SIFTR_CYCLE tells. */
   mflags: number;
   /** Index of the receiving interface in the stack's table. */
   rcvif: number;
@@ -74,6 +74,9 @@ export class Mbuf {
 export const M_BCAST = 1;
 export const M_MCAST = 2;
 export const M_SIFTR = 4;
+/** Which of SIFTR's cycles has counted the packet and waits for its fate (1..255, then 1 again); 0 when none does. A copy has 0. */
+export const M_SIFTR_CYCLE = 0xff00;
+export const M_SIFTR_CYCLE_SHIFT = 8;
 
 /**
  * The frames that one shard owns: a stack of free frame indexes (shared with the link, which fills its rings from it) and the

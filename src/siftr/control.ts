@@ -1,10 +1,20 @@
 import { fstatSync } from 'node:fs';
 import { siftrs } from '../metrics/layout.ts';
-import { findSysctl, type SysctlNumber } from '../stack/sysctl.ts';
 import { addCounts, NO_COUNTS, subtractCounts, withSkipped } from './counts.ts';
 import { splitFlowList, writeFlows } from './flows-file.ts';
 import { type CycleCounts, cycleCounts, disableLine, enableLine, type SiftrIdent, totalSkipped } from './format.ts';
-import { findKnob, PREFIX, readKnob, type SiftrKnob, wholeNumber, writeKnob } from './knobs.ts';
+import {
+  checkQlen,
+  FLOW_FILTER,
+  findKnob,
+  PREFIX,
+  QLEN,
+  readKnob,
+  type SiftrKnob,
+  wholeNumber,
+  writeFlowFilter,
+  writeKnob,
+} from './knobs.ts';
 import {
   atLineStart,
   closeLog,
@@ -16,6 +26,7 @@ import {
   writeText,
 } from './logfile.ts';
 import { metaBegin, metaCounts, metaEnd, metaTime, type RunMeta } from './meta.ts';
+import { identOf } from './modes.ts';
 import { QLEN_DEFAULT } from './record.ts';
 import { CFG_FLOW_LIST_MAX, CFG_LOGFILE_MARKERS, CFG_STRICT } from './shared.ts';
 import type { CycleEnd } from './writer.ts';
@@ -81,8 +92,8 @@ export class SiftrControl {
   #qlen: number;
   /** Why the log cannot be written, as the writer said; null while it can. */
   #failing: string | null;
-  /** The log is gone and could not be made again; this was said. */
-  #lostPath: boolean;
+  /** What became of the open log where its path could not be opened again, which was said; null while the path leads to it. */
+  #astray: 'renamed' | 'removed' | null;
   /** A description that could not be written was told of. */
   #metaTold: boolean;
   #enableUs: number;
@@ -92,6 +103,8 @@ export class SiftrControl {
   #last: Promise<unknown>;
   /** Knobs that are no words (src/siftr/knobs.ts has those that are), by name. */
   readonly #handlers: ReadonlyMap<string, Handler>;
+  /** `net.inet.siftr.flow_filter`. */
+  #flowFilter: string;
 
   constructor(options: SiftrControlOptions) {
     this.#o = options;
@@ -101,11 +114,12 @@ export class SiftrControl {
     this.#written = new Set();
     this.#qlen = QLEN_DEFAULT;
     this.#failing = null;
-    this.#lostPath = false;
+    this.#astray = null;
     this.#metaTold = false;
     this.#enableUs = 0;
     this.#start = this.#read();
     this.#last = Promise.resolve();
+    this.#flowFilter = '';
     this.#handlers = new Map<string, Handler>([
       [
         `${PREFIX}enabled`,
@@ -115,7 +129,8 @@ export class SiftrControl {
             await (wholeNumber(`${PREFIX}enabled`, value, 0, 1) === 1 ? this.enable() : this.disable()),
         },
       ],
-      [`${PREFIX}qlen`, { get: () => this.#qlen, set: (value) => this.#inTurn(() => this.#setQlen(value)) }],
+      [FLOW_FILTER, { get: () => this.#flowFilter, set: async (value) => this.#setFlowFilter(String(value)) }],
+      [QLEN, { get: () => this.#qlen, set: (value) => this.#inTurn(() => this.#setQlen(value)) }],
       [`${PREFIX}logfile`, { get: () => this.#logfile, set: (value) => this.setLogfile(String(value)) }],
     ]);
     options.writer.onLimit = (fd) => void this.#limitReached(fd);
@@ -203,15 +218,15 @@ export class SiftrControl {
     writeKnob(knob, this.#o.cfg, value);
   }
 
+  #setFlowFilter(text: string): void {
+    writeFlowFilter(this.#o.cfg, text);
+    this.#flowFilter = text;
+  }
+
   async #setQlen(value: number | string): Promise<void> {
-    const name = `${PREFIX}qlen`;
-    const { min, max } = findSysctl(name) as SysctlNumber;
-    const n = wholeNumber(name, value, min, max);
-    if ((n & (n - 1)) !== 0) {
-      throw new SiftrError('EINVAL', `${name}=${value}: allowed is a power of two from ${min} to ${max}`);
-    }
+    const n = checkQlen(value);
     if (n === this.#qlen) return;
-    if (this.enabled) throw busy(name, value);
+    if (this.enabled) throw busy(QLEN, value);
     await this.#o.writer.setRings(await this.#o.makeRings(n));
     this.#qlen = n;
   }
@@ -266,7 +281,7 @@ export class SiftrControl {
 
   /** Writes the enable line of a cycle, on a line of its own; gives what was written. */
   #begin(log: LogFile, enableUs: number): string {
-    const text = (atLineStart(log) ? '' : '\n') + enableLine(enableUs, this.#o.ident);
+    const text = (atLineStart(log) ? '' : '\n') + enableLine(enableUs, identOf(this.#o.ident, this.#o.cfg));
     writeText(log, text);
     return text;
   }
@@ -296,7 +311,7 @@ export class SiftrControl {
     } finally {
       closeLog(log);
       this.#failing = null;
-      this.#lostPath = false;
+      this.#astray = null;
     }
   }
 
@@ -330,9 +345,9 @@ export class SiftrControl {
   async #reopen(): Promise<void> {
     const old = this.#log;
     if (old === null || fileIdAt(this.#logfile) === old.id) return;
-    await this.#carryOver(old, this.#open(this.#logfile), isGone(old));
+    await this.#carryOver(old, this.#open(this.#logfile), fate(old) === 'removed');
     this.#o.cnt[siftrs.siftrs_log_reopens]!++;
-    this.#lostPath = false;
+    this.#astray = null;
   }
 
   async #look(): Promise<void> {
@@ -340,7 +355,7 @@ export class SiftrControl {
     if (log === null || !log.regular || this.#strict) return;
     try {
       if (fileIdAt(this.#logfile) === log.id) return;
-      const what = isGone(log) ? 'removed' : 'renamed';
+      const what = fate(log);
       await this.#reopen();
       this.#o.warn(
         `SIFTR log ${this.#logfile}: was ${what} while it was written; it goes on in a new file of that name`,
@@ -352,16 +367,18 @@ export class SiftrControl {
 
   /** What a renamed file gets is not lost; for one that nobody can read any more the lines wait. */
   async #notReopened(log: LogFile, err: Error): Promise<void> {
-    if (this.#lostPath) return;
-    this.#lostPath = true;
+    const what = fate(log);
+    if (this.#astray === what) return;
+    this.#astray = what;
     const why = err.message.replace(`SIFTR log ${this.#logfile}: `, '');
-    if (isGone(log)) await this.#o.writer.hold(`was removed, and cannot be made again (${why})`);
+    if (what === 'removed') await this.#o.writer.hold(`was removed, and cannot be made again (${why})`);
     else this.#o.error(`${err.message}; it goes on in the open file`);
   }
 
   /** The cycle goes on in another file, which begins with its enable line when it is empty. @param gone nobody can read the old file */
   async #carryOver(old: LogFile, log: LogFile, gone: boolean): Promise<void> {
-    const text = log.size === 0 ? enableLine(this.#enableUs, this.#o.ident) : atLineStart(log) ? '' : '\n';
+    const text =
+      log.size === 0 ? enableLine(this.#enableUs, identOf(this.#o.ident, this.#o.cfg)) : atLineStart(log) ? '' : '\n';
     try {
       writeText(log, text);
     } catch (err) {
@@ -501,9 +518,9 @@ export class SiftrControl {
   }
 }
 
-/** No name leads to the file any more. */
-function isGone(log: LogFile): boolean {
-  return fstatSync(log.fd).nlink === 0;
+/** Of a log that its path no longer leads to: removed when no other name leads to it either. */
+function fate(log: LogFile): 'renamed' | 'removed' {
+  return fstatSync(log.fd).nlink === 0 ? 'removed' : 'renamed';
 }
 
 function busy(name: string, value: number | string): SiftrError {

@@ -67,9 +67,13 @@ export class FlowList {
 
   /** Entries as `flow_list` spells them, in its order: ascending `flowid & 0xffff`, newest first where that is the same (section 9). */
   entries(): string[] {
-    const all: { order: number; text: string }[] = [];
-    const add = (tag: number, serial: number, text: string): void =>
-      void all.push({ order: tag * 0x1_0000_0000 + (0xffff_ffff - serial), text });
+    // A million entries are sorted as numbers, and not as objects.
+    const order = new Float64Array(this.size);
+    const texts: string[] = [];
+    const add = (tag: number, serial: number, text: string): void => {
+      order[texts.length] = tag * 0x1_0000_0000 + (0xffff_ffff - serial);
+      texts.push(text);
+    };
     this.#v4.forEach((k, at, serial, tag) => {
       const ports = k[at + 2]!;
       add(tag, serial, entry(mapped(k[at]!), ports >>> 16, mapped(k[at + 1]!), ports & 0xffff));
@@ -80,7 +84,8 @@ export class FlowList {
       const faddr = addressText(k[at + 4]!, k[at + 5]!, k[at + 6]!, k[at + 7]!);
       add(tag, serial, entry(laddr, ports >>> 16, faddr, ports & 0xffff));
     });
-    return all.sort((a, b) => a.order - b.order).map((e) => e.text);
+    const sorted = Uint32Array.from(texts.keys()).sort((a, b) => order[a]! - order[b]!);
+    return Array.from(sorted, (i) => texts[i]!);
   }
 
   /** Packs a flow's addresses and ports into `#key`; gives the store that they belong to. */

@@ -1,5 +1,18 @@
+import { addressText } from './address.ts';
 import { FlowList } from './flow-list.ts';
-import { KIND_GEN_SHIFT, R_F0, R_FLOWID, R_KIND, R_L0, R_PORTS } from './record.ts';
+import { PplCount } from './ppl.ts';
+import {
+  KIND_GEN_SHIFT,
+  KIND_NTH_DIR,
+  KIND_OUT,
+  R_CWND,
+  R_F0,
+  R_FLOWID,
+  R_KIND,
+  R_L0,
+  R_NTH,
+  R_PORTS,
+} from './record.ts';
 
 const ASCII = new TextEncoder();
 
@@ -24,6 +37,12 @@ export class Flow {
   nth: number;
   /** Next in the bucket: older. */
   next: Flow | null;
+  /** Packets of both directions, and of each where they are numbered so. */
+  readonly #both: PplCount;
+  #in: PplCount | null;
+  #out: PplCount | null;
+  /** Congestion window of the last line; -1 before the first. */
+  #cwnd: number;
 
   constructor(rec: Uint32Array, r: number, next: Flow | null) {
     this.flowid = rec[r + R_FLOWID]!;
@@ -37,8 +56,12 @@ export class Flow {
     this.f3 = rec[r + R_F0 + 3]!;
     this.ports = rec[r + R_PORTS]!;
     this.gen = rec[r + R_KIND]! >>> KIND_GEN_SHIFT;
-    this.text = ASCII.encode(`,${dotted(this.l3)},${this.ports >>> 16},${dotted(this.f3)},${this.ports & 0xffff},`);
+    this.text = ASCII.encode(`,${this.#laddr()},${this.ports >>> 16},${this.#faddr()},${this.ports & 0xffff},`);
     this.nth = 0;
+    this.#both = new PplCount();
+    this.#in = null;
+    this.#out = null;
+    this.#cwnd = -1;
     this.next = next;
   }
 
@@ -65,11 +88,36 @@ export class Flow {
 
   /** The flow as `flow_list` spells it, without the comma. */
   listEntry(): string {
-    return `${dotted(this.l3)};${this.ports >>> 16}-${dotted(this.f3)};${this.ports & 0xffff}`;
+    return `${this.#laddr()};${this.ports >>> 16}-${this.#faddr()};${this.ports & 0xffff}`;
+  }
+
+  #laddr(): string {
+    return addressText(this.l0, this.l1, this.l2, this.l3);
+  }
+
+  #faddr(): string {
+    return addressText(this.f0, this.f1, this.f2, this.f3);
+  }
+
+  /** The ppl test of the record at word `r`, see PplCount. */
+  dueNth(ppl: number, rec: Uint32Array, r: number, first: boolean): boolean {
+    const kind = rec[r + R_KIND]!;
+    let count = this.#both;
+    if ((kind & (KIND_NTH_DIR | KIND_OUT)) === (KIND_NTH_DIR | KIND_OUT)) count = this.#out ??= new PplCount();
+    else if ((kind & KIND_NTH_DIR) !== 0) count = this.#in ??= new PplCount();
+    return count.due(ppl, rec[r + R_NTH]!, first);
+  }
+
+  /** The record that is to become a line has another congestion window than the last line of the flow, or is the first. */
+  cwndChanged(rec: Uint32Array, r: number): boolean {
+    const cwnd = rec[r + R_CWND]!;
+    if (cwnd === this.#cwnd) return false;
+    this.#cwnd = cwnd;
+    return true;
   }
 
   /**
-   * The ppl test of section 6: true when this record is to be logged. `ppl` is uint32; up to 1 logs all. The counter has 16
+   * The ppl test of section 6, with `strict=1`: true when this record is to be logged. `ppl` is uint32; up to 1 logs all. The counter has 16
    * bits, so a ppl beyond 65536 works as 65536.
    */
   due(ppl: number): boolean {
@@ -77,10 +125,6 @@ export class Flow {
     this.nth = ((this.nth + 1) % ppl) & 0xffff;
     return this.nth === 0;
   }
-}
-
-function dotted(addr: number): string {
-  return `${addr >>> 24}.${(addr >>> 16) & 255}.${(addr >>> 8) & 255}.${addr & 255}`;
 }
 
 const BUCKETS = 65536;

@@ -81,6 +81,8 @@ export interface SiftrIdent {
   /** Unsigned decimal, see `sysverOf`. */
   readonly sysver: string;
   readonly ipmode: 4 | 6;
+  /** Value of the key `xsiftr`, none where there is none or it is empty: the modes that change what a field means (section 14). */
+  readonly modes?: string;
 }
 
 /** Our own names and version; RangeError for a version that is not three numbers from 0 to 99. */
@@ -104,12 +106,12 @@ function timeParts(us: number): { secs: string; usecs: string } {
   };
 }
 
-/** The enable line (section 2). @param us wall time in µs since the epoch */
+/** The enable line (section 2; with a mode on, one key more at the end, section 13 rule 2). @param us wall time in µs since the epoch */
 export function enableLine(us: number, ident: SiftrIdent): string {
   const { secs, usecs } = timeParts(us);
   return (
     `enable_time_secs=${secs}\tenable_time_usecs=${usecs}\tsiftrver=1.3.0\tsysname=${ident.sysname}` +
-    `\tsysver=${ident.sysver}\tipmode=${ident.ipmode}\n`
+    `\tsysver=${ident.sysver}\tipmode=${ident.ipmode}${ident.modes ? `\txsiftr=${ident.modes}` : ''}\n`
   );
 }
 

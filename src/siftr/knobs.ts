@@ -1,15 +1,26 @@
-import { findSysctl, SYSCTLS, type SysctlDecl } from '../stack/sysctl.ts';
+import { findSysctl, SYSCTLS, type SysctlDecl, type SysctlNumber } from '../stack/sysctl.ts';
+import { FLOW_FILTER_ALLOWED, parseFlowFilter, storeFlowFilter } from './flow-filter.ts';
 import { SiftrError } from './logfile.ts';
+import { QLEN_DEFAULT } from './record.ts';
 import {
+  CFG_CWND_FILTER,
   CFG_FLOW_LIST_MAX,
   CFG_FLOW_MAX,
+  CFG_HOOK,
+  CFG_INFLIGHT,
+  CFG_IPMODE,
   CFG_LOGFILE_MARKERS,
   CFG_PORT_FILTER,
   CFG_PPL,
+  CFG_PPL_DIR,
+  CFG_PPL_FIRST,
   CFG_STRICT,
 } from './shared.ts';
 
 export const PREFIX = 'net.inet.siftr.';
+export const FLOW_FILTER = `${PREFIX}flow_filter`;
+/** Length of the rings, which SiftrControl makes. */
+export const QLEN = `${PREFIX}qlen`;
 
 /** A knob that is one word of the shared settings. Type, range and default are those of its declaration (src/stack/sysctl-siftr.ts). */
 export interface SiftrKnob {
@@ -24,12 +35,26 @@ export interface SiftrKnob {
 
 /** Every knob that is a word. The others (`enabled`, `logfile`, …) are carried out by SiftrControl. */
 export const KNOBS: readonly SiftrKnob[] = [
-  { name: `${PREFIX}ppl`, cfg: CFG_PPL },
-  { name: `${PREFIX}port_filter`, cfg: CFG_PORT_FILTER },
   { name: `${PREFIX}logfile_markers`, cfg: CFG_LOGFILE_MARKERS },
   { name: `${PREFIX}flow_max`, cfg: CFG_FLOW_MAX },
   { name: `${PREFIX}flow_list_max_bytes`, cfg: CFG_FLOW_LIST_MAX },
+  // Before those that depend on it.
   { name: `${PREFIX}strict`, cfg: CFG_STRICT, idle: true },
+  {
+    name: `${PREFIX}ppl`,
+    cfg: CFG_PPL,
+    refuse: (ppl, cfg) =>
+      ppl === 0 && cfg[CFG_STRICT] === 0
+        ? `allowed is a whole number from 1 to 4294967295; 0 with strict=1 only`
+        : null,
+  },
+  { name: `${PREFIX}ppl_first`, cfg: CFG_PPL_FIRST },
+  { name: `${PREFIX}ppl_dir`, cfg: CFG_PPL_DIR },
+  { name: `${PREFIX}port_filter`, cfg: CFG_PORT_FILTER },
+  { name: `${PREFIX}cwnd_filter`, cfg: CFG_CWND_FILTER },
+  { name: `${PREFIX}hook`, cfg: CFG_HOOK, idle: true },
+  { name: `${PREFIX}inflight`, cfg: CFG_INFLIGHT, idle: true },
+  { name: `${PREFIX}ipmode`, cfg: CFG_IPMODE, idle: true },
 ];
 
 const byName: ReadonlyMap<string, SiftrKnob> = new Map(KNOBS.map((k) => [k.name, k]));
@@ -68,6 +93,38 @@ export function writeKnob(knob: SiftrKnob, cfg: Int32Array, value: number | stri
   const why = knob.refuse?.(word, cfg) ?? null;
   if (why !== null) throw refusal(knob.name, value, why);
   Atomics.store(cfg, knob.cfg, word | 0);
+}
+
+/** The number of records that `net.inet.siftr.qlen` asks for. @throws SiftrError EINVAL */
+export function checkQlen(value: number | string): number {
+  const { min, max } = findSysctl(QLEN) as SysctlNumber;
+  const n = wholeNumber(QLEN, value, min, max);
+  if ((n & (n - 1)) !== 0) throw refusal(QLEN, value, `allowed is a power of two from ${min} to ${max}`);
+  return n;
+}
+
+/**
+ * Stores a flow filter (src/siftr/flow-filter.ts).
+ * @throws SiftrError EINVAL, and the one that was there stays
+ */
+export function writeFlowFilter(cfg: Int32Array, text: string): void {
+  const words = parseFlowFilter(text);
+  if (words === null) throw refusal(FLOW_FILTER, text, `allowed is ${FLOW_FILTER_ALLOWED}`);
+  storeFlowFilter(cfg, words);
+}
+
+/**
+ * Sets what was given before a start, in any order: shared settings that are fresh become those of the run.
+ * @param values by full name; of other knobs `qlen` is checked and the rest left out
+ * @throws SiftrError EINVAL
+ */
+export function writeKnobs(cfg: Int32Array, values: ReadonlyMap<string, number | string>): void {
+  for (const knob of KNOBS) {
+    const value = values.get(knob.name);
+    if (value !== undefined) writeKnob(knob, cfg, value);
+  }
+  writeFlowFilter(cfg, String(values.get(FLOW_FILTER) ?? ''));
+  checkQlen(values.get(QLEN) ?? QLEN_DEFAULT);
 }
 
 /** @throws SiftrError EINVAL for anything but a whole number in the range */

@@ -18,7 +18,7 @@ const RECORD_SHIFT = 5;
 
 /** The words of a record, in order. Numbers are 32-bit; the formatter reads them unsigned. */
 export const RECORD_FIELDS = [
-  'kind', // direction in bit 0 (0 = in, 1 = out), flow type in bits 8..15, connection in bits 16..31
+  'kind', // KIND_*: direction in bit 0 (0 = in, 1 = out), flow type in bits 8..15, connection in bits 16..31
   'sec', // wall time of the packet
   'usec',
   'l0', // local address, four words in network order
@@ -49,6 +49,7 @@ export const RECORD_FIELDS = [
   'rcv_cc',
   'inflight',
   'segqlen',
+  'nth', // number of the packet in its connection, from 1; with KIND_NTH_DIR in its direction. 0 is none
 ] as const;
 
 export type RecordField = (typeof RECORD_FIELDS)[number];
@@ -78,9 +79,12 @@ export const R_RCV_HIWAT = 27;
 export const R_RCV_CC = 28;
 export const R_INFLIGHT = 29;
 export const R_SEGQLEN = 30;
+export const R_NTH = 31;
 
 /** `kind` bits. */
 export const KIND_OUT = 1;
+/** `nth` counts the packets of this direction, not those of both (`net.inet.siftr.ppl_dir`). */
+export const KIND_NTH_DIR = 2;
 /** No packet: a note that the connection is gone. */
 export const KIND_GONE = 4;
 export const KIND_FLOWTYPE_SHIFT = 8;

@@ -16,12 +16,31 @@ export const CFG_FLOW_MAX = 4;
 /** `net.inet.siftr.flow_list_max_bytes`; 0 is no limit. Read by the control. */
 export const CFG_FLOW_LIST_MAX = 5;
 // Words 3 to 7 are the control's and the writer's, 8 to 15 the hook's.
+/** `net.inet.siftr.hook`: 0 ip, 1 tcp. Changes between cycles only. */
+export const CFG_HOOK = 8;
+/** `net.inet.siftr.inflight`: 0 flightsize, 1 pipe. Changes between cycles only. */
+export const CFG_INFLIGHT = 9;
+/** `net.inet.siftr.ppl_first` and `ppl_dir`, 0 or 1. */
+export const CFG_PPL_FIRST = 10;
+export const CFG_PPL_DIR = 11;
+/** `net.inet.siftr.cwnd_filter`, 0 or 1. */
+export const CFG_CWND_FILTER = 12;
+/** `net.inet.siftr.ipmode`: 0 is 4, 1 is 6. Changes between cycles only. */
+export const CFG_IPMODE = 13;
+/** Version of the flow filter, which begins at CFG_FLOWS; odd while it is being changed (flow-filter.ts). */
+export const CFG_FLOWS_VERSION = 14;
 /** Futex word of the writer: a shard adds 1 and notifies when its ring fills up while the writer sleeps. */
 export const CFG_WAKE = 16;
 /** 1 while the writer sleeps. */
 export const CFG_SLEEPING = 17;
 
-const CFG_WORDS = 32;
+/** How many flows the filter names, and then CFG_FLOW_WORDS words for each (flow-filter.ts). */
+export const CFG_FLOWS = 32;
+export const CFG_FLOW_WORDS = 18;
+/** Most flows that a filter may name (spec/siftr.md section 14 item 2). */
+export const CFG_FLOWS_MAX = 64;
+
+const CFG_WORDS = CFG_FLOWS + 1 + CFG_FLOWS_MAX * CFG_FLOW_WORDS;
 
 /** Fresh shared settings with the defaults of src/stack/sysctl-siftr.ts. */
 export function createSiftrShared(): Int32Array<SharedArrayBuffer> {

@@ -57,12 +57,17 @@ const DERIVED: Readonly<Record<number, string>> = {
   24: 'tp.snd_max - tp.snd_una',
 };
 
+/** Field 24 with `inflight=pipe`: what the sender holds against its window, RFC 6675 section 4's pipe, 0 at least. */
+const PIPE = 'tp.pipe';
+
 /**
  * Makes the snapshot function from the declaration of the control block's fields: one store a field, no loop. Throws when the
  * declaration leaves a field of the data line without a source.
+ * @param pipe field 24 is the pipe (spec/siftr.md section 14 item 6)
  */
-export function makeSnapshot(): Snapshot {
+export function makeSnapshot(pipe = false): Snapshot {
   const source = new Map<number, string>(Object.entries(DERIVED).map(([field, expr]) => [Number(field), expr]));
+  if (pipe) source.set(24, PIPE);
   for (const f of TCPCB_FIELDS) {
     if (f.siftr !== undefined && !source.has(f.siftr)) source.set(f.siftr, `tp.${f.name}`);
   }

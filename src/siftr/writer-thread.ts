@@ -123,6 +123,8 @@ function run(): void {
       case 'begin':
         fd = cmd.fd;
         limitTold = false;
+        // What the last cycle could not write is no matter of this one's file.
+        errorTold = false;
         writer.begin(new FdOutput(fd), cmd.limit);
         active = true;
         if (!looping) {

@@ -1,9 +1,9 @@
 import { siftrs } from '../metrics/layout.ts';
 import { DataLines } from './data-lines.ts';
-import { FlowTable } from './flow-table.ts';
+import { type Flow, FlowTable } from './flow-table.ts';
 import { DATA_LINE_MAX } from './format.ts';
 import { KIND_GONE, KIND_OUT, R_KIND, R_SEC, R_USEC, RecordConsumer } from './record.ts';
-import { CFG_FLOW_MAX, CFG_PPL, CFG_STRICT } from './shared.ts';
+import { CFG_CWND_FILTER, CFG_FLOW_MAX, CFG_PPL, CFG_PPL_FIRST, CFG_STRICT } from './shared.ts';
 
 /** Where lines go. `write` returns how many bytes were taken, at least 1, or throws an error with a `code`. */
 export interface SiftrOutput {
@@ -314,14 +314,24 @@ export class SiftrWriter {
       return;
     }
     const flow = this.#flows.find(words, r);
-    if (!flow.due(this.#cfg[CFG_PPL]! >>> 0)) {
+    if (!this.#wanted(flow, words, r)) {
       this.#suppressed++;
+      this.#cnt[siftrs.siftrs_ppl_suppressed]!++;
       const out = (words[r + R_KIND]! & KIND_OUT) !== 0;
       this.#cnt[out ? siftrs.siftrs_ppl_out : siftrs.siftrs_ppl_in]!++;
       return;
     }
     this.#len = this.#dataLines.put(this.#dv, this.#len, words, r, flow);
     this.#bufLines++;
+  }
+
+  /** ppl and the filter by congestion window (spec/siftr.md sections 6 and 14 items 2 and 7). */
+  #wanted(flow: Flow, words: Uint32Array, r: number): boolean {
+    const cfg = this.#cfg;
+    const ppl = cfg[CFG_PPL]! >>> 0;
+    if (cfg[CFG_STRICT] !== 0) return flow.due(ppl);
+    if (!flow.dueNth(ppl, words, r, cfg[CFG_PPL_FIRST] !== 0)) return false;
+    return cfg[CFG_CWND_FILTER] === 0 || flow.cwndChanged(words, r);
   }
 
   /** Gives up what was not written: the rest of the buffer and the records in the rings. */

@@ -4,6 +4,7 @@ import { COUNTER_SLOTS, tcps } from '../metrics/layout.ts';
 import { errnoName } from '../stack/errno.ts';
 import { listen } from '../stack/socket/listener.ts';
 import { type ConnectOptions, connect, type Socket, type SocketHandler } from '../stack/socket/socket.ts';
+import { traceAdd } from '../stack/tcp/tcp-trace.ts';
 import type { TcpTraceFn } from '../stack/tcp/tcpcb.ts';
 import { FlowMeter } from './meter.ts';
 import type { FlowPlan } from './plan.ts';
@@ -68,7 +69,7 @@ export class Flow {
     this.meter = new FlowMeter(d.net.clock);
     const { meter } = this;
     const trace: TcpTraceFn = (tp, act, arg, seq, len) => meter.trace(tp, act, arg, seq, len);
-    this.sender.st.tcp.trace = trace;
+    traceAdd(this.sender.st, trace);
     d.net.at(plan.startUs, () => this.#start());
     if (plan.stopUs < Number.POSITIVE_INFINITY) d.net.at(plan.stopUs, () => this.#stop());
   }

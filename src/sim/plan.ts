@@ -23,8 +23,10 @@ import {
   UnitError,
 } from '../impair/units.ts';
 import type { Random } from '../rings/clock.ts';
-import { PREFIX } from '../siftr/knobs.ts';
+import { PREFIX, writeKnobs } from '../siftr/knobs.ts';
+import { SiftrError } from '../siftr/logfile.ts';
 import { metaPath } from '../siftr/meta.ts';
+import { createSiftrShared } from '../siftr/shared.ts';
 import { parseAssignment, type SysctlAssignment, SysctlError, type Tunables } from '../stack/sysctl.ts';
 import { CC_DEFAULT, checkCc } from './cc.ts';
 import { SimError } from './error.ts';
@@ -357,6 +359,12 @@ export function planExperiment(o: ExperimentOptions): Plan {
   for (const { decl, value: v } of (o.sysctl ?? []).map(sysctlOf)) {
     if (decl.name.startsWith(PREFIX)) siftr.set(decl.name, v);
     else if (decl.type !== 'string') tune[decl.field] = Number(v);
+  }
+  try {
+    writeKnobs(createSiftrShared(), siftr);
+  } catch (err) {
+    if (!(err instanceof SiftrError)) throw err;
+    throw new SimError(`--sysctl ${err.message}`);
   }
   checkOutputs(o);
   return {

@@ -3,8 +3,9 @@ import type { SimNode } from '../driver/sim/node.ts';
 import { COUNTER_SLOTS } from '../metrics/layout.ts';
 import { cycleCounts, disableLine, enableLine, siftrIdent } from '../siftr/format.ts';
 import { SiftrHook } from '../siftr/hook.ts';
-import { KNOBS, writeKnob } from '../siftr/knobs.ts';
+import { writeKnobs } from '../siftr/knobs.ts';
 import { metaBegin, metaCounts, metaEnd, metaTime, type RunMeta } from '../siftr/meta.ts';
+import { identOf } from '../siftr/modes.ts';
 import { createRing, QLEN_DEFAULT, RecordConsumer } from '../siftr/record.ts';
 import { createSiftrShared } from '../siftr/shared.ts';
 import { SiftrWriter } from '../siftr/writer.ts';
@@ -45,14 +46,11 @@ export class SimSiftrLog {
     this.#describe(() => metaBegin(path, true, 0, meta));
     this.#nodes = nodes;
     this.#cfg = createSiftrShared();
-    for (const knob of KNOBS) {
-      const value = knobs.get(knob.name);
-      if (value !== undefined) writeKnob(knob, this.#cfg, value);
-    }
+    writeKnobs(this.#cfg, knobs);
     const records = nodes.length > MANY ? QLEN_MANY : QLEN_DEFAULT;
     const rings = nodes.map(() => createRing(records));
     this.#writer = new SiftrWriter(rings, this.#cfg, new Float64Array(COUNTER_SLOTS));
-    this.#text(enableLine(0, siftrIdent(VERSION)));
+    this.#text(enableLine(0, identOf(siftrIdent(VERSION), this.#cfg)));
     this.#writer.begin(this.#out, Number.POSITIVE_INFINITY);
     this.#hooks = nodes.map((node, i) => {
       const hook = new SiftrHook(node.st, rings[i]!, this.#cfg);

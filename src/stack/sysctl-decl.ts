@@ -28,6 +28,8 @@ export interface SysctlString {
   readonly type: 'string';
   /** Most bytes in UTF-8; at least one. */
   readonly maxLength: number;
+  /** An empty text is a value. */
+  readonly empty?: true;
   /** The only texts allowed, at the time of asking. */
   readonly allowed?: () => readonly string[];
   readonly default: string;

@@ -112,7 +112,10 @@ export class Tunables {
   ipc_maxmbufmem = 268435456;
   siftr_enabled = 0;
   siftr_ppl = 1;
+  siftr_ppl_first = 0;
+  siftr_ppl_dir = 0;
   siftr_port_filter = 0;
+  siftr_cwnd_filter = 0;
   siftr_strict = 0;
   siftr_logfile_markers = 1;
   siftr_qlen = 65536;
@@ -163,7 +166,7 @@ export function selectSysctls(name = ''): readonly SysctlDecl[] {
 export function sysctlRange(decl: SysctlDecl): string {
   if (decl.type === 'string' && decl.allowed !== undefined) return decl.allowed().join(', ');
   if (decl.type === 'string' && decl.keyBytes !== undefined) return `${2 * decl.keyBytes} hexadecimal digits`;
-  if (decl.type === 'string') return `1 to ${decl.maxLength} bytes of text`;
+  if (decl.type === 'string') return `${decl.empty === true ? 0 : 1} to ${decl.maxLength} bytes of text`;
   if (decl.type === 'bool') return '0 or 1';
   return `${decl.min}..${decl.max}`;
 }
@@ -190,6 +193,7 @@ export function parseSysctl(decl: SysctlDecl, text: string): number | string {
     return new SysctlError('EINVAL', `${decl.name}=${text}: ${why}; allowed: ${sysctlRange(decl)}${unit}`);
   };
   if (decl.type === 'string') {
+    if (text === '' && decl.empty === true) return text;
     if (text === '') throw refuse('empty value');
     if (decl.keyBytes !== undefined && text !== decl.default) {
       if (text.length !== 2 * decl.keyBytes || !/^[0-9a-fA-F]*$/.test(text)) throw refuse('not a key');
@@ -197,7 +201,8 @@ export function parseSysctl(decl: SysctlDecl, text: string): number | string {
     }
     if (text.includes('\0')) throw refuse('a zero byte in it');
     if (utf8Length(text) > decl.maxLength) throw refuse('too long');
-    if (decl.allowed !== undefined && !decl.allowed().includes(text)) throw refuse('not loaded');
+    if (decl.allowed !== undefined && !decl.allowed().includes(text))
+      throw refuse(decl.name.startsWith('net.inet.tcp.cc.') ? 'not loaded' : 'no value of it');
     return text;
   }
   if (text.trim() === '') throw refuse('empty numeric value');

@@ -66,9 +66,10 @@ function register(
 
 function counterSamples(metric: CounterMetric, snapshot: MetricsSnapshot, combined: Float64Array): Sample[] {
   const { decl } = metric;
+  const dir: Labels = decl.dir === undefined ? {} : { dir: decl.dir };
   const blocks: { labels: Labels; values: Float64Array }[] = decl.perProcess
-    ? [{ labels: {}, values: combined }]
-    : snapshot.shards.map((values, shard) => ({ labels: { shard: String(shard) }, values }));
+    ? [{ labels: dir, values: combined }]
+    : snapshot.shards.map((values, shard) => ({ labels: { shard: String(shard), ...dir }, values }));
   if (decl.span === undefined) {
     return blocks.map(({ labels, values }) => ({ labels, value: counterValue(decl, values) }));
   }
@@ -141,9 +142,10 @@ export function createMetrics(options: MetricsOptions): Metrics {
     registers: [registry],
   }).set({ ...options.build }, 1);
   for (const metric of kstatMetrics) register(registry, metric, () => queueSamples(metric, snapshot.kstat));
-  for (const metric of counterMetrics) {
+  for (const [first, ...others] of Map.groupBy(counterMetrics, (m) => m.metric).values()) {
+    const metric = first!;
     if (metric.type === 'histogram') registerHistogram(registry, metric, () => snapshot);
-    else register(registry, metric, () => counterSamples(metric, snapshot, combined));
+    else register(registry, metric, () => [metric, ...others].flatMap((m) => counterSamples(m, snapshot, combined)));
   }
   if (options.processMetrics) {
     collectDefaultMetrics({ register: registry });

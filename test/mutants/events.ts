@@ -150,7 +150,7 @@ export const eventMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-ctlinput.ts',
-    find: '  tp.t_softerror = errno;\n  tp.t_socket!.softError(errno);\n',
+    find: '  tp.t_softerror = errno;\n  const so = tp.t_socket!;\n  if (so.icmpUpcall !== null) so.icmpUpcall(so, type, code);\n  else so.softError(errno);\n',
     replace: '',
     kills: [
       `${FIELDS} › %s is told and does not end an established connection`,

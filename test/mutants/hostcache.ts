@@ -13,8 +13,8 @@ export const hostcacheMutants: readonly Mutant[] = [
   },
   {
     file: FILE,
-    find: 'most !== 0 && ((clock.ms - e.mtuMs) | 0) >= most * 1000',
-    replace: 'false',
+    find: 'most === 0 || ((clock.ms - e.mtuMs) | 0) < most * 1000',
+    replace: 'true',
     kills: [
       `${TESTS}forgets a path MTU after net.inet.ip.mtudisctimeout, also where the host is in use (RFC 1191 section 6.3)`,
     ],

@@ -189,4 +189,34 @@ export const pmtuMutants: readonly Mutant[] = [
     replace: ': 1200;',
     kills: [`${HOLE_TESTS}takes the sizes of net.inet.tcp.pmtud_blackhole_mss and net.inet.tcp.mssdflt`],
   },
+  {
+    file: 'src/stack/tcp/tcp-output.ts',
+    find: ' && inp.inp_df && !tp.t_nodf;',
+    replace: ' && !tp.t_nodf;',
+    kills: [
+      "unit/stack/tcp/mtu-discover.test.ts › %i: don't-fragment is set on data and on bare ACKs with 1 and 2 alone",
+    ],
+  },
+  {
+    file: 'src/stack/tcp/tcp-subr.ts',
+    find: 'const df = st.tune.tcp_path_mtu_discovery !== 0 && (inp === null || inp.inp_df);',
+    replace: 'const df = true;',
+    kills: [
+      "unit/stack/tcp/mtu-discover.test.ts › net.inet.tcp.path_mtu_discovery 0 is off for all: no segment has don't-fragment, not the SYN,ACK and not a RST",
+    ],
+  },
+  {
+    file: 'src/stack/tcp/tcp-pmtu.ts',
+    find: '  if (!tp.t_inpcb!.inp_pmtu) {',
+    replace: '  if (false) {',
+    kills: [
+      'unit/stack/tcp/mtu-discover.test.ts › %i: ICMP makes segments smaller with 1, 2 and 3; it is remembered for others in any case',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/syncache-entry.ts',
+    find: ' && sockOptDf(opt);',
+    replace: ';',
+    kills: ['unit/stack/tcp/mtu-discover.test.ts › %i of a listener holds for its SYN,ACK'],
+  },
 ];

@@ -91,6 +91,18 @@ describe('the published package', () => {
     expect((await run([program, ...words], { env })).stdout).toBe(library.stdout);
   });
 
+  test('reads logs, from JavaScript with the example of docs/log.md and from the command line alike', async () => {
+    await run([program, 'sim', '--bw', '10Mbit', '--time', '1s', '--siftr-log', 's.log'], { cwd: app, env });
+    await run(['gzip', '-k', 's.log'], { cwd: app });
+    writeFileSync(join(app, 'largest.mts'), readFileSync(join(ROOT, 'docs/examples/largest-window.ts')));
+    const example = await run([process.execPath, 'largest.mts', 's.log.gz'], { cwd: app });
+    const summary = await run([program, 'log', 'summary', '--json', 's.log'], { cwd: app, env });
+    const { flows } = JSON.parse(summary.stdout) as { flows: { flow: string; cwnd_bytes: { max: number } }[] };
+    expect(example.stdout).toBe(flows.map((f) => `${f.flow} ${f.cwnd_bytes.max}`).join('\n'));
+    await run([program, 'log', 'export', '-o', 's.parquet', 's.log'], { cwd: app, env });
+    expect(readFileSync(join(app, 's.parquet')).toString('latin1', 0, 4)).toBe('PAR1');
+  });
+
   test('draws logs, as a page with its script, as SVG and as PNG with its fonts', async () => {
     const log = join(dir, 'sim.log');
     await run([program, 'sim', '--bw', '10Mbit', '--time', '1s', '--siftr-log', log], { env });

@@ -111,7 +111,7 @@ describe.skipIf(labMissing('python3'))('dummynet on a veth pair', () => {
     const c = await readCounters(x);
     expect(c.get('siftr_n_out')).toBe(c.get('tcp_sndtotal'));
     expect(c.get('siftr_n_in')).toBe(c.get('tcp_rcvtotal'));
-    expect(c.get('siftr_dejavu')).toBe(0);
+    expect(c.get('siftr_reinjected')).toBe(0);
     console.log(`1.5 MB through 10 Mbit/s: ${seconds.toFixed(3)} s, the link alone ${busy.toFixed(3)} s`);
     await conserved();
     await framesBack(frames);

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Lab, labMissing, ROOT, startXsiftr, type Xsiftr } from '../lab/netns.ts';
 import { run } from '../lab/process.ts';
 
-const missing = labMissing('python3');
+const missing = labMissing('python3', 'nft');
 const LONG = process.env.ENDPOINT_SEQUENCES;
 /** Sequences of the differential fuzz; `make test-long` plays 10,000, and on one queue as well. */
 const SEQUENCES = Number(LONG ?? 250);

@@ -9,6 +9,8 @@ import { FixedReader, type Parsed, parseSiftr, readTable } from '../lab/siftr-re
 const SENT = 200_000;
 const BODY = 300_000;
 const PORT = 9000;
+/** Each look takes three commands. */
+const PATIENCE = { timeout: 30_000 };
 
 /** A connection of ours by the stack's own counters. */
 interface Conn {
@@ -120,13 +122,13 @@ describe.skipIf(missing !== '')(`SIFTR logs as others read them (spec/siftr.md s
         const peer = await peerSegments();
         const seen = [sum(now.map((c) => c.segs_in)), sum(now.map((c) => c.segs_out))];
         return was === last && seen[0] === peer.sent - before.sent && seen[1] === peer.received - before.received;
-      })
+      }, PATIENCE)
       .toBe(true);
     const peer = await peerSegments();
     await set('enabled=0');
     await p.stop('SIGKILL');
     await expect
-      .poll(async () => (await x.command(['netstat', '-n'])).stdout)
+      .poll(async () => (await x.command(['netstat', '-n'])).stdout, PATIENCE)
       .not.toMatch(/ESTABLISHED|SYN_|FIN_WAIT|CLOS|LAST_ACK/);
     const text = readFileSync(file(name), 'utf8');
     const foot = text.trimEnd().split('\n').at(-1)!;

@@ -109,9 +109,36 @@ describe.skipIf(missing !== '')('SIFTR on a veth pair', () => {
       expect(filtered.listed[0]).toMatch(/^192\.0\.2\.1,9,/);
       expect(filtered.counts['num_inbound_skipped_pkts_inpcb']).toBe(2);
 
+      // hook=tcp and inflight=pipe: the ACK that makes the connection is a line, and only the flows of the filter are counted.
+      await set(x, 'port_filter', 0);
+      await set(x, 'logfile', file('tcp.log'));
+      await set(x, 'hook', 'tcp');
+      await set(x, 'inflight', 'pipe');
+      await set(x, 'flow_filter', '192.0.2.0/24;80-*;*');
+      await set(x, 'enabled', 1);
+      const busy = await x.command(['sysctl', 'net.inet.siftr.hook=ip'], { check: false });
+      expect(busy.stderr).toContain('net.inet.siftr.hook=ip: holds for whole cycles');
+      await lab.far(['bash', '-c', `head -c 1000 /dev/zero > /dev/tcp/${NEAR_ADDRESS}/9`]);
+      await get(lab);
+      await quiet(x);
+      await set(x, 'enabled', 0);
+      expect(readFileSync(file('tcp.log'), 'utf8')).toMatch(/^.*\tipmode=4\txsiftr=hook:tcp,inflight:pipe\n/);
+      const after = parse(file('tcp.log'));
+      expect(after.listed).toHaveLength(1);
+      expect(after.counts).toMatchObject({
+        num_inbound_skipped_pkts_inpcb: 1,
+        num_outbound_skipped_pkts_inpcb: 1,
+        total_skipped_tcp_pkts: 2,
+      });
+      await set(x, 'hook', 'ip');
+      await set(x, 'inflight', 'flightsize');
+      await set(x, 'flow_filter', '');
+      const kstat = (await x.command(['kstat', 'siftr-age', 'siftr-clock'])).stdout;
+      expect(kstat).toMatch(/^ix1:0:siftr-age:0$/m);
+      expect(kstat).toMatch(/^ix1:0:siftr-clock:0$/m);
+
       // ppl 10: a tenth of one flow's records, rounded down.
       await set(x, 'logfile', file('ppl.log'));
-      await set(x, 'port_filter', 0);
       await set(x, 'ppl', 10);
       await set(x, 'enabled', 1);
       await get(lab);
@@ -164,7 +191,7 @@ describe.skipIf(missing !== '')('SIFTR on a veth pair', () => {
       expect(name.stdout.trim()).toBe(`net.inet.siftr.logfile: ${file('two.log')}`);
       expect(await x.stop()).toBe(0);
       const wrote = x.lines.find((line) => line.includes('SIFTR wrote'));
-      expect(wrote).toMatch(new RegExp(` lines to ${file('two.log')} and 5 files before it, skipped \\d+$`));
+      expect(wrote).toMatch(new RegExp(` lines to ${file('two.log')} and 6 files before it, skipped \\d+$`));
     });
   });
 

@@ -40,6 +40,7 @@ describe.skipIf(labMissing('python3', 'ss', 'timeout') !== '')(
     let held: Record<'echo' | 'http' | 'idle', number>;
     const file = (name: string): string => join(lab.dir, name);
     const read = (name: string): string => readFileSync(file(name), 'utf8');
+    const size = (name: string): number => (existsSync(file(name)) ? statSync(file(name)).size : 0);
     const start = (...words: string[]): Running =>
       lab.spawnNear([XSIFTR, 'tcpstats', ...words, '--control', x.control]);
 
@@ -129,12 +130,15 @@ describe.skipIf(labMissing('python3', 'ss', 'timeout') !== '')(
       const p = start('--device', dev, '-s', '20000');
       await expect.poll(() => existsSync(dev)).toBe(true);
       const cat = (name: string): Promise<unknown> =>
-        lab.near(`timeout 1 cat ${dev} > ${file(name)}`, { check: false });
+        lab.near(`timeout 2 cat ${dev} > ${file(name)}`, { check: false });
       await cat('alone');
-      await Promise.all([cat('one'), cat('two')]);
+      const one = cat('one');
+      // Two that open it before the program has seen the first share a pipe.
+      await expect.poll(() => size('one')).toBeGreaterThan(0);
+      await Promise.all([one, cat('two')]);
       expect((await lab.near(`head -n 4 ${dev}`)).stdout.split('\n')).toHaveLength(4);
       const killed = lab.spawnNear(['sh', '-c', `exec cat ${dev} > ${file('killed')}`]);
-      await expect.poll(() => existsSync(file('killed')) && statSync(file('killed')).size).toBeGreaterThan(0);
+      await expect.poll(() => size('killed')).toBeGreaterThan(0);
       await killed.stop('SIGKILL');
       await cat('after');
       for (const name of ['alone', 'one', 'two', 'after']) {
@@ -170,13 +174,14 @@ describe.skipIf(labMissing('python3', 'ss', 'timeout') !== '')(
     test('when the instance ends, one line says so, status 1, the samples before it whole, and no FIFO is left', async () => {
       const p = start('-o', file('end.csv'), '-s', '10000');
       const d = start('--device', file('dev'));
+      const unread = start('--device', file('unread'));
+      await unread.waitLine(/serving/);
       await expect.poll(() => existsSync(file('dev'))).toBe(true);
       const cat = lab.spawnNear(['sh', '-c', `exec cat ${file('dev')} > ${file('last')}`]);
-      const size = (name: string): number => (existsSync(file(name)) ? statSync(file(name)).size : 0);
       await expect.poll(() => Math.min(size('end.csv'), size('last'))).toBeGreaterThan(1000);
       expect(await x.stop()).toBe(0);
       const ended = /^xsiftr: tcpstats: ix1: the instance \(pid \d+\) has ended; \d+ samples? taken before$/;
-      for (const run of [p, d]) {
+      for (const run of [p, d, unread]) {
         expect(await run.exited).toBe(1);
         expect(run.errorLines.at(-1)).toMatch(ended);
       }
@@ -184,7 +189,7 @@ describe.skipIf(labMissing('python3', 'ss', 'timeout') !== '')(
       expect(await cat.exited).toBe(0);
       expect(rows(read('end.csv')).length).toBeGreaterThan(0);
       expect(rows(read('last')).length).toBeGreaterThan(0);
-      expect(existsSync(file('dev'))).toBe(false);
+      expect([existsSync(file('dev')), existsSync(file('unread'))]).toEqual([false, false]);
     });
   },
 );

@@ -17,6 +17,7 @@ const LASTED_MS = 1000;
  * may be seen before the end of the old one.
  */
 const REPLACE_MS = 200;
+
 export interface UnixPortOptions {
   /** Interface, for messages. */
   readonly name: string;
@@ -83,6 +84,10 @@ export class UnixPort {
   }
 
   #accept(s: Socket): void {
+    if (this.#closed) {
+      s.destroy();
+      return;
+    }
     if (!this.#o.link.up) {
       this.#up(s);
       return;

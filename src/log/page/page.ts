@@ -30,6 +30,7 @@ const PRINT_WIDTH = 680;
 const PAN = 0.25;
 const ZOOM = 0.5;
 const MARKED = 9;
+const DOT = 3;
 
 const data = JSON.parse(document.getElementById('data')!.textContent!) as PageData;
 const points = data.flows.map((flow) => flow.series.map((s) => (s === null ? null : decode(s.t, s.v))));
@@ -201,29 +202,38 @@ function draw(chart: Chart): void {
     ctx.lineWidth = data.widths[field % data.widths.length]! * ratio;
     ctx.setLineDash(data.dashes[field % data.dashes.length]!.map((d) => d * ratio));
     ctx.stroke(line(p, min, max, x, y));
-    ctx.setLineDash([]);
-    if (!single()) markers(p, flow, x, y);
   });
+  // Markers may reach over the edge.
   ctx.restore();
-
-  function markers(p: Points, flow: number, toX: (t: number) => number, toY: (v: number) => number): void {
+  if (single()) return;
+  eachLine(chart, (p, flow, field) => {
     const shape = new Path2D(data.markers[flow % data.markers.length]!);
-    const span = (max - min) / MARKED;
-    const shift = ((flow + 0.5) / data.flows.length) * span;
-    ctx.fillStyle = isDark() ? '#161616' : '#fff';
-    ctx.lineWidth = 1.5;
-    for (let k = 0; k < MARKED; k++) {
-      const t = min + k * span + shift;
-      const v = valueAt(p, t);
-      if (Number.isNaN(v)) continue;
+    for (const t of marked(p, flow, min, max)) {
       ctx.save();
-      ctx.translate(toX(t), toY(v));
+      ctx.translate(x(t), y(valueAt(p, t)));
       ctx.scale(ratio, ratio);
+      ctx.lineWidth = 1.5;
+      ctx.strokeStyle = colour(flow, field);
+      ctx.fillStyle = isDark() ? '#161616' : '#fff';
       ctx.fill(shape);
       ctx.stroke(shape);
       ctx.restore();
     }
+  });
+}
+
+/** Times at which a line has markers: some places of the chart, those of each flow elsewhere, or the last point where it lies between them. */
+function marked(p: Points, flow: number, min: number, max: number): number[] {
+  const span = (max - min) / MARKED;
+  const shift = ((flow + 0.5) / data.flows.length) * span;
+  const at: number[] = [];
+  for (let k = 0; k < MARKED; k++) {
+    const t = min + k * span + shift;
+    if (!Number.isNaN(valueAt(p, t))) at.push(t);
   }
+  if (at.length > 0) return at;
+  const last = p.t[p.v.findLastIndex((v) => !Number.isNaN(v))]!;
+  return last >= min && last <= max ? [last] : [];
 }
 
 /** A line of steps: a value holds until the next sample. */
@@ -233,8 +243,14 @@ function line(p: Points, min: number, max: number, x: (t: number) => number, y: 
   for (let i = Math.max(0, before(p, min)); i < p.t.length; i++) {
     const atX = x(p.t[i]!);
     const atY = y(p.v[i]!);
-    if (Number.isNaN(lastY)) path.moveTo(atX, atY);
-    else {
+    if (Number.isNaN(lastY)) {
+      path.moveTo(atX, atY);
+      // A point with nothing behind it would not be seen.
+      if (i === p.t.length - 1) {
+        path.moveTo(atX - DOT, atY);
+        path.lineTo(atX + DOT, atY);
+      }
+    } else {
       path.lineTo(atX, lastY);
       if (!Number.isNaN(atY)) path.lineTo(atX, atY);
     }
@@ -318,6 +334,7 @@ function options(panel: PagePanel, index: number, place: HTMLElement): UPlot.Opt
     labelFont: '12px sans-serif',
     grid: { stroke: grid, width: 1 },
     ticks: { stroke: grid, width: 1 },
+    values: (_, splits, _axis, _space, step) => splits.map((v) => tickText(v, step)),
   };
   return {
     width: Math.max(300, place.clientWidth),
@@ -349,6 +366,13 @@ function options(panel: PagePanel, index: number, place: HTMLElement): UPlot.Opt
       setCursor: [(u) => readOut(index, u.cursor.left ?? -1)],
     },
   };
+}
+
+/** As many decimals as the ticks of an axis need: 0.25 has two. */
+function tickText(value: number, step: number): string {
+  let digits = 0;
+  while (digits < 9 && Math.abs(step * 10 ** digits - Math.round(step * 10 ** digits)) > 1e-6) digits++;
+  return value.toFixed(digits);
 }
 
 /** A table of the values under the cursor: a row a flow, a column a field. It keeps away from the cursor. */
@@ -425,7 +449,7 @@ function flowItem(group: HTMLElement, flow: PageFlow, i: number): HTMLInputEleme
   box.checked = visible[i]!;
   const place = el('span', { class: 'swatch' });
   flowSwatches.push(place);
-  const count = el('small', {}, `${flow.samples.toLocaleString('en')} samples`);
+  const count = el('small', {}, `${flow.samples.toLocaleString('en')} ${flow.samples === 1 ? 'sample' : 'samples'}`);
   box.addEventListener('change', () => {
     visible[i] = box.checked;
     refresh();

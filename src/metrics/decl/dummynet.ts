@@ -118,6 +118,7 @@ export const dummynetGroup = declareGroup({ name: 'dummynet', prefix: 'dn_', ext
     name: 'dn_release_error',
     unit: 'microseconds',
     bounds: RELEASE_ERROR_US,
+    kstat: 'dn-release',
     ext: true,
     label: '\tN packet{s} released by the clock, late by',
     help: 'How long after its time a packet left its pipe',

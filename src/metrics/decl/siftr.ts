@@ -1,5 +1,8 @@
 import { declareGroup } from '../declare.ts';
 
+/** Upper bounds of ages, µs: powers of two up to a second, so that a class is found without a search. */
+export const AGE_US = Array.from({ length: 21 }, (_, i) => 2 ** i);
+
 /**
  * SIFTR since the process started (the disable line counts since its enable line). `n_in + n_out` =
  * lines + skipped + suppressed by ppl + lost. Names of the first part: struct siftr_stats (spec/siftr.md 9).
@@ -35,17 +38,21 @@ export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSe
   },
   {
     name: 'siftrs_queue_drops_in',
+    prom: 'queue_drops',
+    dir: 'in',
     unit: 'records',
     ext: true,
     label: '\tN inbound record{s} dropped at a full ring',
-    help: 'Inbound records that found the record ring of the queue full',
+    help: 'Records that found the record ring of the queue full',
   },
   {
     name: 'siftrs_queue_drops_out',
+    prom: 'queue_drops',
+    dir: 'out',
     unit: 'records',
     ext: true,
     label: '\tN outbound record{s} dropped at a full ring',
-    help: 'Outbound records that found the record ring of the queue full',
+    help: 'Records that found the record ring of the queue full',
   },
   {
     name: 'siftrs_queue_high_water',
@@ -106,7 +113,7 @@ export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSe
     perProcess: true,
     ext: true,
     label: '\tN inbound packet{s} suppressed by ppl',
-    help: 'Inbound packets without a record: net.inet.siftr.ppl',
+    help: 'Inbound packets without a line: net.inet.siftr.ppl or cwnd_filter',
   },
   {
     name: 'siftrs_ppl_out',
@@ -114,28 +121,62 @@ export const siftrGroup = declareGroup({ name: 'siftr', prefix: 'siftrs_', extSe
     perProcess: true,
     ext: true,
     label: '\tN outbound packet{s} suppressed by ppl',
-    help: 'Outbound packets without a record: net.inet.siftr.ppl',
+    help: 'Outbound packets without a line: net.inet.siftr.ppl or cwnd_filter',
+  },
+  {
+    name: 'siftrs_ppl_suppressed',
+    unit: 'packets',
+    perProcess: true,
+    ext: true,
+    label: '\tN packet{s} suppressed by ppl or cwnd_filter, both directions',
+    help: 'Packets without a line because of net.inet.siftr.ppl or cwnd_filter, both directions: seen = lines + skipped + these + lost',
   },
   {
     name: 'siftrs_filtered_in',
     unit: 'packets',
     ext: true,
-    label: '\tN inbound packet{s} left out by the port filter',
-    help: 'Inbound packets that the port filter left out',
+    label: '\tN inbound packet{s} left out by a filter',
+    help: 'Inbound packets that the port filter or the flow filter left out',
   },
   {
     name: 'siftrs_filtered_out',
     unit: 'packets',
     ext: true,
-    label: '\tN outbound packet{s} left out by the port filter',
-    help: 'Outbound packets that the port filter left out',
+    label: '\tN outbound packet{s} left out by a filter',
+    help: 'Outbound packets that the port filter or the flow filter left out',
   },
   {
     name: 'siftrs_dejavu',
     unit: 'packets',
     ext: true,
     label: '\tN packet{s} met a second time',
-    help: 'Packets left alone because the hook had seen them before',
+    help: 'Packets left alone because the hook had seen them before (reinjected by a filter)',
+    prom: 'reinjected',
+  },
+  {
+    name: 'siftrs_fragments',
+    unit: 'fragments',
+    ext: true,
+    label: '\tN IP fragment{s} left alone',
+    help: 'TCP fragments left alone, as the hook takes whole packets; none where net.inet.siftr.strict is 1',
+  },
+  {
+    name: 'siftrs_age',
+    unit: 'microseconds',
+    ext: true,
+    label: '\tN record{s} of inbound packets, by the age of their frame',
+    help: 'Age of the frame when the state was sampled: the clock of the shard less the receive stamp',
+    bounds: AGE_US,
+    kstat: 'siftr-age',
+  },
+  {
+    name: 'siftrs_clock_age',
+    unit: 'microseconds',
+    ext: true,
+    label: '\tN batch{es} with records of outbound packets, by the age of the clock at their end',
+    help: 'How old the clock of outbound records was at most: the time from its reading to the end of the batch that made them',
+    bounds: AGE_US,
+    kstat: 'siftr-clock',
   },
   {
     name: 'siftrs_lines',

@@ -74,6 +74,8 @@ export class Socket {
    * changed (`tp`, `eof`, `error`, `so_rcv`, `sendSpace` say how), what comes waits for `receive`, and stays there on an error.
    */
   upcall: ((so: Socket) => void) | null;
+  /** Told, in the place of `handler.softError`, of an ICMP error that the connection survives, by type and code; it may end the connection. */
+  icmpUpcall: ((so: Socket, type: number, code: number) => void) | null;
   /** Control block, null before it exists and after the connection has ended. */
   tp: Tcpcb | null;
   readonly so_snd: SockBuf;
@@ -123,6 +125,7 @@ export class Socket {
     this.handler = handler;
     this.ctx = null;
     this.upcall = null;
+    this.icmpUpcall = null;
     this.tp = null;
     this.so_snd = new SockBuf(snd, st.tcp.sockMem);
     this.so_rcv = new SockBuf(rcv, st.tcp.sockMem);

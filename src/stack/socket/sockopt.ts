@@ -65,6 +65,12 @@ export interface SockOptValues {
   readonly tos: number;
   /** IP_TTL, 1..255; 0 takes net.inet.ip.ttl. */
   readonly ttl: number;
+  /**
+   * IP_MTU_DISCOVER of Linux's ip(7), as TCP takes it there: 1 (want, the default) and 2 (do) set don't-fragment, the others do not; 0 (don't), 4
+   * (interface) and 5 (omit) leave the segment size alone when ICMP names a smaller MTU, 3 (probe) does not. net.inet.tcp.path_mtu_discovery 0
+   * is off for all.
+   */
+  readonly mtuDiscover: number;
 }
 
 export type SockOptName = keyof SockOptValues;
@@ -95,7 +101,18 @@ const RANGES: Readonly<Partial<Record<SockOptName, Range>>> = {
   deferAccept: { min: 0, max: MAX, unit: ' ms' },
   tos: { min: 0, max: 255, unit: '' },
   ttl: { min: 1, max: 255, unit: '', or: 0 },
+  mtuDiscover: { min: 0, max: 5, unit: '' },
 };
+
+/** Values of `mtuDiscover` (linux/in.h). */
+const PMTUDISC_WANT = 1;
+const PMTUDISC_DO = 2;
+const PMTUDISC_PROBE = 3;
+
+/** Don't-fragment is set on what is sent with these options, where net.inet.tcp.path_mtu_discovery is on. */
+export function sockOptDf(o: SockOpts): boolean {
+  return o.mtuDiscover === PMTUDISC_WANT || o.mtuDiscover === PMTUDISC_DO;
+}
 
 /** Smallest buffer that an application can ask for. */
 const MIN_BUF = 2048;
@@ -120,6 +137,7 @@ export class SockOpts implements SockOptValues {
   readonly deferAccept: number;
   readonly tos: number;
   readonly ttl: number;
+  readonly mtuDiscover: number;
 
   constructor(o: Partial<SockOptValues> = {}) {
     this.noDelay = o.noDelay ?? false;
@@ -140,6 +158,7 @@ export class SockOpts implements SockOptValues {
     this.deferAccept = o.deferAccept ?? 0;
     this.tos = o.tos ?? 0;
     this.ttl = o.ttl ?? 0;
+    this.mtuDiscover = o.mtuDiscover ?? PMTUDISC_WANT;
   }
 
   /** These with some changed. Throws SocketError EINVAL for a name or a value that is none; nothing is changed then. */
@@ -178,10 +197,12 @@ export function sockOptFlags(o: SockOpts): number {
   return (o.noDelay ? TF_NODELAY : 0) | (o.noPush ? TF_NOPUSH : 0);
 }
 
-/** What goes into the IP header: the Differentiated Services field without the bits of ECN, and the time to live. */
+/** What goes into the IP header: the Differentiated Services field without the bits of ECN, the time to live, don't-fragment; and path MTUs. */
 export function sockOptsToInp(o: SockOpts, inp: Inpcb, tune: Tunables): void {
   inp.inp_tos = o.tos & ~IPTOS_ECN_MASK;
   inp.inp_ttl = o.ttl || tune.ip_ttl;
+  inp.inp_df = sockOptDf(o);
+  inp.inp_pmtu = o.mtuDiscover >= PMTUDISC_WANT && o.mtuDiscover <= PMTUDISC_PROBE;
 }
 
 /** The value of an option as it is in force, the stack's default where none was set. */

@@ -1,7 +1,7 @@
 /** Listeners by port and address: one for each address and one for any, or a group of them that share it (SO_REUSEPORT). */
-import type { Random } from '../../rings/clock.ts';
 import { type FlowKey, flowHash } from '../flow.ts';
 import type { Listener } from '../socket/listener.ts';
+import type { SipKey } from './siphash.ts';
 
 /** Those of one address, int32, 0 for any: more than one where all have SO_REUSEPORT. */
 interface Group {
@@ -14,8 +14,8 @@ export class ListenTable {
   readonly #seed: number;
   #serial = 0;
 
-  constructor(random: Random) {
-    this.#seed = random.next32();
+  constructor(secret: SipKey) {
+    this.#seed = secret.k[1]!;
   }
 
   /** Somebody listens on the address and port. */

@@ -1,10 +1,12 @@
 /** One handshake: what is kept of it, its SYN,ACK, and the connection that it leads to (`syncache_respond`, `syncache_socket`). */
 import { tcps } from '../../metrics/layout.ts';
 import { F_TX_L4CSUM } from '../../rings/link.ts';
+import type { Mbuf } from '../../rings/mbuf.ts';
 import { FlowKey } from '../flow.ts';
 import { ipOutput } from '../net/ip-output.ts';
 import { type RouteCache, routeLookup } from '../net/route.ts';
 import type { Listener } from '../socket/listener.ts';
+import { sockOptDf } from '../socket/sockopt.ts';
 import type { Stack } from '../stack.ts';
 import { Timer } from '../timers.ts';
 import {
@@ -180,17 +182,24 @@ export function syncacheTransmit(
     TH_SYN | TH_ACK | (e.ecn ? TH_ECE : 0),
     e.rcvWnd,
   );
-  m.len = hlen;
-  m.l4 = m.pos;
-  m.flags = F_TX_L4CSUM;
-  m.flowid = e.flowid;
-  m.hashType = e.flowtype;
-  const { tos, ttl } = e.listener!.opt;
-  if (ipOutput(st, m, k.l3, k.f3, IPPROTO_TCP, tos & ~IPTOS_ECN_MASK, ttl, true, null, ro) !== 0) return false;
+  if (!output(st, e, m, hlen, ro)) return false;
   if (byTimer) return true;
   cnt[tcps.tcps_sndtotal]!++;
   cnt[tcps.tcps_sndacks]!++;
   return true;
+}
+
+/** Sends `m`, a segment of `len` bytes of the handshake, as the listener's options have it. False when it could not be sent. */
+function output(st: Stack, e: SyncacheEntry, m: Mbuf, len: number, ro: RouteCache): boolean {
+  m.len = len;
+  m.l4 = m.pos;
+  m.flags = F_TX_L4CSUM;
+  m.flowid = e.flowid;
+  m.hashType = e.flowtype;
+  const { l3, f3 } = e.key;
+  const { opt } = e.listener!;
+  const df = st.tune.tcp_path_mtu_discovery !== 0 && sockOptDf(opt);
+  return ipOutput(st, m, l3, f3, IPPROTO_TCP, opt.tos & ~IPTOS_ECN_MASK, opt.ttl, df, null, ro) === 0;
 }
 
 /** An ACK that says where we are, a few in a while (RFC 5961 section 7). */
@@ -222,13 +231,7 @@ export function syncacheChallenge(st: Stack, e: SyncacheEntry, ro: RouteCache): 
   const win = e.flags & TF_RCVD_SCALE ? e.rcvWnd >> tcpRequestScale(st.tune.ipc_maxsockbuf) : e.rcvWnd;
   const { dv } = st.pool;
   tcpEmit(dv, m.pos, k.lport, k.fport, (e.iss + 1) | 0, (e.irs + 1) | 0, hlen, TH_ACK, win);
-  m.len = hlen;
-  m.l4 = m.pos;
-  m.flags = F_TX_L4CSUM;
-  m.flowid = e.flowid;
-  m.hashType = e.flowtype;
-  const { tos, ttl } = e.listener!.opt;
-  if (ipOutput(st, m, k.l3, k.f3, IPPROTO_TCP, tos & ~IPTOS_ECN_MASK, ttl, true, null, ro) !== 0) return;
+  if (!output(st, e, m, hlen, ro)) return;
   st.cnt[tcps.tcps_sndtotal]!++;
   st.cnt[tcps.tcps_sndacks]!++;
 }

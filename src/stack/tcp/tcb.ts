@@ -27,6 +27,13 @@ export class Inpcb {
   siftr_known = false;
   inp_ttl = 64;
   inp_tos = 0;
+  /** What the user lets path MTU discovery do (SockOptValues.mtuDiscover): set don't-fragment; take smaller segments where ICMP asks for them. */
+  inp_df = true;
+  inp_pmtu = true;
+  /** SIFTR's cycle in which `siftr_in` and `siftr_out` count, and the packets of it, int32 (spec/siftr.md section 14 item 7). */
+  siftr_cycle = 0;
+  siftr_in = 0;
+  siftr_out = 0;
   tp: Tcpcb | null = null;
   inp_socket: Socket | null = null;
   readonly ro: RouteCache;

@@ -291,20 +291,19 @@ function findLosses(
 function sackLoss(tp: Tcpcb, a: CcAck): void {
   sackDetectLoss(tp, a);
   if (tp.t_dupacks < TCP_REXMTTHRESH || tp.snd_lost > 0 || (tp.t_flags & TF_FASTRECOVERY) !== 0) return;
-  if (!tp.t_rtorecovery && seqGt(tp.snd_una, tp.snd_recover)) headLost(tp, a);
+  if (!tp.t_rtorecovery && seqGt(tp.snd_una, tp.snd_recover)) headLost(tp, a, false);
 }
 
-/** The first segment is lost. */
-function headLost(tp: Tcpcb, a: CcAck): void {
+/** The first segment is lost. @param advanced it is the first since now, and lost anew although it was before */
+function headLost(tp: Tcpcb, a: CcAck, advanced: boolean): void {
   const head = tp.rtx_head!;
   if (((head.end - head.start) | 0) > tp.maxseg) rtxSplit(tp, head, (head.start + tp.maxseg) | 0);
-  if ((head.flags & SEG_LOST) === 0) rtxLost(tp, head, a);
+  if ((head.flags & SEG_LOST) === 0 || advanced) rtxLost(tp, head, a);
 }
 
 /** Loss without SACK: the third duplicate, and each partial acknowledgment, show that the first segment is lost (RFC 6582). */
 function renoLoss(st: Stack, tp: Tcpcb, a: CcAck, advanced: boolean): void {
-  const head = tp.rtx_head;
-  if (head === null || tp.t_rtorecovery) return;
+  if (tp.rtx_head === null || tp.t_rtorecovery) return;
   if ((tp.t_flags & TF_FASTRECOVERY) !== 0) {
     if (!advanced) return;
     st.cnt[tcps.tcps_newrenopartial]!++;
@@ -313,8 +312,7 @@ function renoLoss(st: Stack, tp: Tcpcb, a: CcAck, advanced: boolean): void {
     if (tp.t_dupacks !== TCP_REXMTTHRESH || seqLeq(tp.snd_una, tp.snd_recover)) return;
     st.cnt[tcps.tcps_sndrexmitfast]!++;
   }
-  if (((head.end - head.start) | 0) > tp.maxseg) rtxSplit(tp, head, (head.start + tp.maxseg) | 0);
-  if ((head.flags & SEG_LOST) === 0 || advanced) rtxLost(tp, head, a);
+  headLost(tp, a, advanced);
 }
 
 /** The retransmission timer (RFC 6298 section 5.2, 5.3), and the probe's. */

@@ -58,7 +58,9 @@ export function tcpCtlinput(st: Stack, type: number, code: number, m: Mbuf, mtu:
     return;
   }
   tp.t_softerror = errno;
-  tp.t_socket!.softError(errno);
+  const so = tp.t_socket!;
+  if (so.icmpUpcall !== null) so.icmpUpcall(so, type, code);
+  else so.softError(errno);
 }
 
 function icmpErrno(type: number, code: number): number {

@@ -168,16 +168,25 @@ export class HostCache {
 
   /** A connection begins: the path MTU, while it is younger than net.inet.ip.mtudisctimeout (RFC 1191 section 6.3). */
   takeMtu(tp: Tcpcb): void {
-    const e = this.#get(tp.t_inpcb!);
-    if (e === null || e.mtu === 0) return;
-    const { clock, tune } = this.#st;
-    const most = tune.ip_mtudisctimeout;
-    if (most !== 0 && ((clock.ms - e.mtuMs) | 0) >= most * 1000) {
-      e.mtu = 0;
-      return;
-    }
+    const e = this.#getMtu(tp.t_inpcb!);
+    if (e === null) return;
     tp.t_pmtu = e.mtu;
     tp.t_pmtu_ms = e.mtuMs;
+  }
+
+  /** The MTU of the path to the host of `inp`, 0 where it is not known. */
+  pathMtu(inp: Inpcb): number {
+    return this.#getMtu(inp)?.mtu ?? 0;
+  }
+
+  #getMtu(inp: Inpcb): HcEntry | null {
+    const e = this.#get(inp);
+    if (e === null || e.mtu === 0) return null;
+    const { clock, tune } = this.#st;
+    const most = tune.ip_mtudisctimeout;
+    if (most === 0 || ((clock.ms - e.mtuMs) | 0) < most * 1000) return e;
+    e.mtu = 0;
+    return null;
   }
 
   /** A connection is established: round trip where the handshake gave none, and ssthresh (BSD's cc_conn_init). */

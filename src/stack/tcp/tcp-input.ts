@@ -46,6 +46,17 @@ export function tcpHasLocalFlow(st: Stack, m: Mbuf): boolean {
 
 /** Entry from IP: `m.pos` at the TCP header, `m.l3` at the IP header. Takes `m`. */
 export function tcpInput(st: Stack, m: Mbuf): void {
+  const tap = st.tcp.tap;
+  if (tap === null) {
+    segmentArrives(st, m);
+    return;
+  }
+  tap.arrives(m);
+  segmentArrives(st, m);
+  tap.processed();
+}
+
+function segmentArrives(st: Stack, m: Mbuf): void {
   const cnt = st.cnt;
   const v = st.pool.dv;
   const at = m.pos;
@@ -110,7 +121,11 @@ export function tcpInput(st: Stack, m: Mbuf): void {
       connectionInput(st, tp, m, at, hlen, seq, ack, flags, tlen);
       return;
     }
-    if (!twInput(st, tp, at, hlen, seq, ack, flags, tlen)) {
+    const trace = tp.t_trace;
+    if (trace !== null) trace(tp, TA_INPUT, flags, seq, tlen);
+    const gone = twInput(st, tp, at, hlen, seq, ack, flags, tlen);
+    if (trace !== null) trace(tp, TA_INPUT_DONE, flags, seq, tlen);
+    if (!gone) {
       st.pool.put(m);
       return;
     }

@@ -10,7 +10,11 @@ const CEILING_US = 200_000;
 
 /** Sends what the windows allow, full segments or not. */
 export function tcpPush(tp: Tcpcb): void {
-  if (tp.t_socket!.so_snd.sb_cc === 0) return;
+  if (tp.t_socket!.so_snd.sb_cc > 0) tcpOutputNow(tp);
+}
+
+/** tcpOutput as if neither Nagle nor TCP_NOPUSH held anything back. */
+export function tcpOutputNow(tp: Tcpcb): void {
   const held = tp.t_flags & (TF_NODELAY | TF_NOPUSH);
   tp.t_flags = (tp.t_flags & ~TF_NOPUSH) | TF_NODELAY;
   tcpOutput(tp);

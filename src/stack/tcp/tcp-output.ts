@@ -47,7 +47,9 @@ import { urgentPointer } from './tcp-urgent.ts';
 import { userTimeoutStart } from './tcp-user-timeout.ts';
 import {
   TA_OUTPUT,
+  TA_OUTPUT_CALL,
   TA_OUTPUT_DONE,
+  TA_OUTPUT_FAIL,
   type Tcpcb,
   TF_ACKNOW,
   TF_DELACK,
@@ -95,6 +97,8 @@ export function tcpOutput(tp: Tcpcb): number {
   const so = tp.t_socket!;
   const snd = so.so_snd;
   const synced = tp.t_state >= TCPS_ESTABLISHED || tfoEarly(tp);
+  const trace = tp.t_trace;
+  if (trace !== null) trace(tp, TA_OUTPUT_CALL, 0, 0, 0);
 
   // Nothing is unacknowledged: Nagle has nothing to wait for.
   let idle = (tp.t_flags & TF_LASTIDLE) !== 0 || tp.snd_max === tp.snd_una;
@@ -271,17 +275,17 @@ export function tcpOutput(tp: Tcpcb): number {
     m.flowid = inp.inp_flowid;
     m.hashType = inp.inp_flowtype;
     // Segments of the least size may be fragmented: a way out where a path takes less still (BSD).
-    const df = st.tune.tcp_path_mtu_discovery !== 0 && tp.t_maxseg > st.tune.tcp_minmss && !tp.t_nodf;
+    const df = st.tune.tcp_path_mtu_discovery !== 0 && tp.t_maxseg > st.tune.tcp_minmss && inp.inp_df && !tp.t_nodf;
     if (df) tp.t_flags2 |= TF2_PLPMTU_PMTUD;
     else tp.t_flags2 &= ~TF2_PLPMTU_PMTUD;
 
     const delayed = (tp.t_flags & TF_DELACK) !== 0;
-    const trace = tp.t_trace;
     if (trace !== null) trace(tp, TA_OUTPUT, flags, seq, len);
     const nsacks = tcp.optOut.flags & TOF_SACK ? tcp.optOut.nsacks : 0;
     const error = ipOutput(st, m, inp.l3, inp.f3, IPPROTO_TCP, tos, inp.inp_ttl, df, inp, inp.ro);
 
     if (error === EMSGSIZE && len > 0 && pmtuRoute(tp)) {
+      if (trace !== null) trace(tp, TA_OUTPUT_FAIL, flags, seq, len);
       maxlen = tp.t_maxseg - tsLen - sackRoom;
       continue;
     }
@@ -292,6 +296,7 @@ export function tcpOutput(tp: Tcpcb): number {
         if (error === ENOBUFS) cnt[tcps.tcps_sndenobufs]!++;
         if (error === ENOBUFS) tp.snd_cwnd = tp.maxseg;
       }
+      if (trace !== null) trace(tp, TA_OUTPUT_FAIL, flags, seq, len);
       return error;
     }
     // Unreachable for now (no neighbour, no route): TCP retries on its timer and reports at the end.

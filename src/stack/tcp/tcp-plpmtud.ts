@@ -44,7 +44,7 @@ function maxMtu(tp: Tcpcb): number {
 /** The connection is established, the segment size known. */
 export function plpStart(tp: Tcpcb): void {
   const { tune } = tp.st;
-  if (tune.tcp_plpmtud_enable !== ALWAYS || (tp.t_flags & TF_SACK_PERMIT) === 0) return;
+  if (tune.tcp_plpmtud_enable !== ALWAYS || (tp.t_flags & TF_SACK_PERMIT) === 0 || !tp.t_inpcb!.inp_df) return;
   const max = maxMtu(tp);
   if (tp.t_pmtu !== 0) {
     // Known from the host cache: its age counts.

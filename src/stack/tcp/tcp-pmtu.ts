@@ -72,6 +72,12 @@ export function tcpNeedfrag(st: Stack, tp: Tcpcb, mtu: number, seq: number): voi
     st.cnt[tcps.tcps_icmpmtuignored]!++;
     return;
   }
+  if (!tp.t_inpcb!.inp_pmtu) {
+    // The user lets routers cut its segments; others to that host do not.
+    st.cnt[tcps.tcps_icmpmtuignored]!++;
+    if (mss >= tp.pmtu_acked) st.tcp.hostcache.updateMtu(tp.t_inpcb!, mtu);
+    return;
+  }
   if (mss < tp.pmtu_acked) {
     // Larger segments than that were acknowledged: either the path has changed or the message is a lie. A timeout tells (RFC 5927 section 7.2).
     st.cnt[tcps.tcps_icmpmtupending]!++;
@@ -100,6 +106,17 @@ export function pmtuSet(tp: Tcpcb, mtu: number): void {
     if (tp.pmtu_acked > tp.t_maxseg) tp.pmtu_acked = tp.t_maxseg;
     if (tp.snd_cwnd < tp.maxseg) tp.snd_cwnd = tp.maxseg;
   }
+}
+
+/** The MTU of the path as it is known now (IP_MTU of Linux's ip(7)), 0 without a route. Not for the packet path. */
+export function pmtuKnown(tp: Tcpcb): number {
+  const inp = tp.t_inpcb!;
+  const rt = routeLookup(tp.st, inp.f3, inp.ro);
+  if (rt === null) return 0;
+  // A connection that does not listen to ICMP has what others have learnt since it began.
+  const told = tp.st.tcp.hostcache.pathMtu(inp);
+  const known = inp.inp_pmtu ? tp.t_pmtu || told : told || tp.t_pmtu;
+  return known !== 0 && known < rt.mtu ? known : rt.mtu;
 }
 
 /** Segment size of the connection: the peer's offer, bounded by the route and by what is known of the path. */

@@ -1,10 +1,11 @@
 /** The timer of RACK-TLP: the end of a reordering window (RFC 8985 section 6.2 step 5), or a tail loss probe (section 7.3). */
 import { tcps } from '../../metrics/layout.ts';
+import { tcpOutputNow } from './tcp-nopush.ts';
 import { tcpOutput } from './tcp-output.ts';
 import { rackDetectLoss, rackOn, rackWait } from './tcp-rack.ts';
 import { prrUpdate, recoveryEnter } from './tcp-recovery.ts';
 import { rtxSplit, rtxWaits, SEG_LOST, SEG_SACKED } from './tcp-rtxq.ts';
-import { TA_TIMER, type Tcpcb, TF_FASTRECOVERY, TF_NODELAY, TF_NOPUSH } from './tcpcb.ts';
+import { TA_TIMER, type Tcpcb, TF_FASTRECOVERY } from './tcpcb.ts';
 
 export function rackTimer(tp: Tcpcb): void {
   if (tp.t_trace !== null) tp.t_trace(tp, TA_TIMER, tp.rack_tlp ? 6 : 5, tp.snd_una, 0);
@@ -49,12 +50,9 @@ function probe(tp: Tcpcb): void {
   tp.tlp_out = true;
   // One segment, whatever window, Nagle and TCP_NOPUSH say.
   const cwnd = tp.snd_cwnd;
-  const held = tp.t_flags & (TF_NODELAY | TF_NOPUSH);
   tp.snd_cwnd = tp.pipe + tp.maxseg;
-  tp.t_flags = (tp.t_flags & ~TF_NOPUSH) | TF_NODELAY;
-  tcpOutput(tp);
+  tcpOutputNow(tp);
   tp.snd_cwnd = cwnd;
-  tp.t_flags = (tp.t_flags & ~(TF_NODELAY | TF_NOPUSH)) | held;
   tp.tlp_end_seq = tp.snd_nxt;
   st.wheel.arm(tp.t_rexmt, tp.t_rxtcur);
 }

@@ -23,7 +23,16 @@ import { isIp6, TCPIP_HDRS } from './tcp-pmtu.ts';
 import { tcpReassFlush } from './tcp-reass.ts';
 import { rtxFlush } from './tcp-rtxq.ts';
 import { tcp2Msl, tcpTimers } from './tcp-timer.ts';
-import { TA_DROP, Tcpcb, TF_CLOSED, TF_RCVD_TSTMP, TF_REQ_SCALE, TF_REQ_TSTMP, TF_SACK_PERMIT } from './tcpcb.ts';
+import {
+  TA_CLOSE,
+  TA_DROP,
+  Tcpcb,
+  TF_CLOSED,
+  TF_RCVD_TSTMP,
+  TF_REQ_SCALE,
+  TF_REQ_TSTMP,
+  TF_SACK_PERMIT,
+} from './tcpcb.ts';
 
 const IPPROTO_TCP = 6;
 /** HashType.RSS_TCP_IPV4: the 4-tuple hash over TCP and IPv4. */
@@ -119,6 +128,7 @@ function cancelTimers(tp: Tcpcb): void {
 export function tcpClose(tp: Tcpcb, errno: number): void {
   const inp = tp.t_inpcb;
   if (inp === null) return;
+  if (tp.t_trace !== null) tp.t_trace(tp, TA_CLOSE, errno, 0, 0);
   const st = tp.st;
   const so = tp.t_socket!;
   st.tcp.hostcache.update(tp);
@@ -261,7 +271,8 @@ export function tcpRespond(
   const ro = inp === null ? st.tcp.respondRo : inp.ro;
   const tos = inp === null ? 0 : inp.inp_tos;
   const ttl = inp === null ? st.tune.ip_ttl : inp.inp_ttl;
-  if (ipOutput(st, m, laddr, faddr, IPPROTO_TCP, tos, ttl, true, inp, ro) === 0) {
+  const df = st.tune.tcp_path_mtu_discovery !== 0 && (inp === null || inp.inp_df);
+  if (ipOutput(st, m, laddr, faddr, IPPROTO_TCP, tos, ttl, df, inp, ro) === 0) {
     if (tp !== null) tp.snd_segs++;
     if (flags & TH_RST) {
       // RSTs and keepalive probes have counters of their own and are no part of the total (as in OpenBSD).

@@ -19,6 +19,7 @@ import { tcpOutput } from './tcp-output.ts';
 import { RateSample } from './tcp-rate.ts';
 import { SndSeg } from './tcp-rtxq.ts';
 import { tcpDrop } from './tcp-subr.ts';
+import type { TcpTap } from './tcp-trace.ts';
 import { MAX_SACK_BLKS, type Tcpcb, type TcpTraceFn } from './tcpcb.ts';
 
 const IPPROTO_TCP = 6;
@@ -35,8 +36,11 @@ export class Tcp {
   readonly hostcache: HostCache;
   /** Secret of initial sequence numbers and timestamp offsets (RFC 6528, RFC 7323 section 5.4), and root of those of cookies. */
   readonly secret: SipKey;
-  /** Listener of the trace point for connections made from now on. */
+  /** Listeners of the trace point (tcp-trace.ts): what connections made from now on call. */
   trace: TcpTraceFn | null;
+  readonly tracers: TcpTraceFn[];
+  /** Who hears of every segment that comes, or null. */
+  tap: TcpTap | null;
   /** Connections made, int32, wrapping. */
   gencnt: number;
   /** Who hears of every connection that ends, or null. */
@@ -93,12 +97,14 @@ export class Tcp {
   constructor(st: Stack) {
     this.st = st;
     this.tcb = new TcbTable(st.random);
-    this.listeners = new ListenTable(st.random);
     this.secret = st.secret === null ? new SipKey(st.random) : sipKeyOf(st.secret);
+    this.listeners = new ListenTable(this.secret);
     this.syncache = new Syncache(st);
     this.tfo = new FastOpen(st);
     this.hostcache = new HostCache(st);
     this.trace = null;
+    this.tracers = [];
+    this.tap = null;
     this.gencnt = 0;
     this.gone = null;
     this.optIn = new TcpOpt();

@@ -13,6 +13,7 @@ from worlds import both, settle
 # (script, call) and why the answers differ.
 EXPLAINED = {
     ("connect that times out", "u.poll()"): "Linux leaves the ICMP error in the error queue of a socket without IP_RECVERR, too",
+    ("IP_MTU of a connection that is over", "u.getsockopt(0, 14)"): "Linux keeps the route of a connection that is over",
 }
 
 

@@ -7,7 +7,7 @@ import struct
 
 SOL, TCP, IP = 1, 6, 0
 NONBLOCK = 0o4000
-PEEK, DONTWAIT, TRUNC, WAITALL, OOB = 2, 0x40, 0x20, 0x100, 1
+PEEK, DONTWAIT, TRUNC, WAITALL, OOB, ERRQUEUE = 2, 0x40, 0x20, 0x100, 1, 0x2000
 FAST, FAST_CONNECT = 0x20000000, 30
 SO_ERROR, SO_LINGER, SO_RCVTIMEO, SO_SNDTIMEO = 4, 13, 20, 21
 FIONREAD, OUTQ = 0x541B, 0x5411
@@ -337,4 +337,24 @@ SCRIPTS = {
         ("u", "begin", "poll", 1, 5000), 0.2, ("p", "send", b"x"), ("u", "finish"), ("u", "poll", 1, 100), ("u", "recv", 1), ("u", "poll", 1, 100),
         ("u", "poll", 0, 100), ("u", "begin", "poll", 0, -1), 0.2, ("p", "reset"), ("u", "finish"),
     ],
+    "ICMP errors about data, of which IP_RECVERR tells at once": CONNECT + [("p", "mute", 1), ("u", "send", b"lost" * 20)] + [
+        step for on in (0, 1) for kind, codes in ((3, [0, 1, 2, 3, *range(5, 16)]), (11, [0]), (12, [0])) for code in codes for step in [
+            ("u", "setsockopt", IP, 11, on), ("p", "icmp", kind, code), 0.03, ("u", "poll"), ("u", "recv", 1, DONTWAIT | ERRQUEUE), ("u", "send", b"x"),
+            ("u", "recv", 1, DONTWAIT), ("u", "getsockopt", SOL, SO_ERROR), ("u", "getsockopt", SOL, SO_ERROR), ("u", "poll"),
+        ]
+    ] + [("p", "mute", 0), ("u", "reset"), ("p", "reset")],
+    "a read that waits, and an ICMP error with IP_RECVERR": CONNECT + [
+        ("u", "setsockopt", IP, 11, 1), ("p", "mute", 1), ("u", "send", b"lost" * 20), ("u", "begin", "recv", 1), 0.1, ("p", "icmp", 3, 1), ("u", "finish"),
+        ("u", "poll"), ("p", "mute", 0), 0.7, ("p", "recv", 100),
+    ],
+    # The last ones: the path to the peer is known to be narrow from here on.
+    "IP_MTU_DISCOVER": [
+        step for how in (0, 4, 5, 3, 2, 1) for step in [
+            ("u", "socket"), ("u", "setsockopt", IP, 10, how), ("u", "getsockopt", IP, 14), ("u", "connect", ("peer", "L")), 0.1, ("p", "peer_accept"),
+            ("u", "getsockopt", IP, 14), ("p", "mute", 1), ("u", "send", b"lost" * 20), ("p", "icmp", 3, 4, 1300 - 20 * how), 0.03,
+            ("u", "getsockopt", IP, 14), ("u", "getsockopt", TCP, 2), ("u", "getsockopt", SOL, SO_ERROR), ("p", "mute", 0), ("u", "reset"), ("p", "reset"),
+        ]
+    ],
+    "IP_MTU": CONNECT + [("u", "getsockopt", IP, 14), ("u", "setsockopt", IP, 14, 1)],
+    "IP_MTU of a connection that is over": CONNECT + [("p", "reset"), 0.1, ("u", "recv", 1), ("u", "getsockopt", IP, 14)],
 }

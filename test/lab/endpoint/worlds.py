@@ -11,6 +11,7 @@ import os
 import select
 import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -42,6 +43,13 @@ def enter(ns):
             raise OSError(ctypes.get_errno(), "setns")
     finally:
         os.close(fd)
+
+
+def checksum(b):
+    s = sum(struct.unpack("!%dH" % (len(b) // 2), b))
+    while s >> 16:
+        s = (s & 0xFFFF) + (s >> 16)
+    return ~s & 0xFFFF
 
 
 class LinuxSocket:
@@ -161,6 +169,7 @@ class World:
         self.ports = {"L": PEER_LISTENER + lane, "closed": PEER_CLOSED, "0": 0}
         self.waiting = {}
         self.others = []
+        self.sniffer, self.quoted = None, b""
         enter(far)
         # The peer gives cookies of TCP Fast Open where a listener of it wants that.
         with open("/proc/sys/net/ipv4/tcp_fastopen", "w") as f:
@@ -240,6 +249,8 @@ class World:
         if call == "socket":
             self.put(who, self.new(who, *args))
             return None
+        if call in ("mute", "icmp"):
+            return getattr(self, call)(*args)
         s = self.sockets.get(who)
         if s is None:
             return "none"
@@ -278,6 +289,32 @@ class World:
             del self.sockets[who]
             return s.close()
         return getattr(s, call)(*args)
+
+    def mute(self, on):
+        """The peer's TCP says nothing from now on, and what it is sent is noted; or it speaks again."""
+        enter(self.far)
+        if on:
+            self.sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+            self.sniffer.settimeout(2)
+            self.quoted = b""
+            rules = "add table ip mute; add chain ip mute out { type filter hook output priority 0; policy accept; }; " \
+                "add rule ip mute out meta l4proto tcp drop"
+        else:
+            self.sniffer.close()
+            rules = "delete table ip mute"
+        subprocess.run(["nft", rules], check=True)
+
+    def icmp(self, kind, code, mtu=0):
+        """The peer's host sends an ICMP error about the first data that came since it is mute. Shows whether that may be fragmented."""
+        enter(self.far)
+        packet = self.quoted
+        while len(packet) < 60 or packet[9] != socket.IPPROTO_TCP or packet[12:16] != socket.inet_aton(US):
+            packet = self.quoted = self.sniffer.recv(65536)
+        error = struct.pack("!BBHHH", kind, code, 0, 0, mtu) + packet[:28]
+        error = error[:2] + struct.pack("!H", checksum(error)) + error[4:]
+        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as raw:
+            raw.sendto(error, (US, 0))
+        return "DF" if packet[6] & 0x40 else "no DF"
 
     def accept_all(self, who):
         """How many connections a listener has in its queue; they are closed."""

@@ -162,6 +162,23 @@ describe('the same on several queues', () => {
     expect(acceptAll(c, y)).toBe(10);
   });
 
+  test('what was on its way to a socket that listens anew belongs to the time before, and is reset', () => {
+    const two = new TwoShards();
+    const c = two.client();
+    const x = sharing(c);
+    two.held = [];
+    const made = connections(two.net, 3);
+    expect(c.do(C.OP_SHUTDOWN, x, 0)).toBe(0);
+    two.net.run(100_000);
+    expect(made.every(reset)).toBe(true);
+    c.send(C.OP_LISTEN, x, 5);
+    two.deliver();
+    expect(c.answer()?.ret).toBe(0);
+    expect(acceptAll(c, x)).toBe(0);
+    connections(two.net, 2);
+    expect(acceptAll(c, x)).toBe(2);
+  });
+
   test('a port on which two come to listen at once, neither of which shares it, is EADDRINUSE', () => {
     const two = new TwoShards();
     const [c, d] = [two.client(), two.client()];

@@ -133,7 +133,11 @@ describe('openLog', () => {
   test.each([
     [join(dir, 'none'), /none: cannot be read \(ENOENT\)$/, 1],
     [dir, /: cannot be read \(EISDIR\)$/, 1],
-    [import.meta.filename, /: no line of a SIFTR log, a tcp_probe trace or polls of ss at its start$/, 2],
+    [
+      import.meta.filename,
+      /: no line of a SIFTR log, a tcp_probe trace, polls of ss or samples of tcpstats at its start$/,
+      2,
+    ],
   ])('refuses %s in one line', async (from, message, exitCode) => {
     await expect(openLog(from)).rejects.toMatchObject({
       name: 'LogError',

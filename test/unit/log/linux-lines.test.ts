@@ -109,10 +109,12 @@ describe('a trace of tcp:tcp_probe', () => {
   test('an event whose addresses or numbers make no sense is reported', async () => {
     const text = readFileSync(fixture('tcp-probe.trace'), 'utf8')
       .replace('src=[::ffff:192.0.2.2]', 'src=[')
-      .replace('snd_wnd=65160', 'snd_wnd=-1');
+      .replace('snd_wnd=65160', 'snd_wnd=-1')
+      .replace('srtt=52', 'srtt=-52');
     expect(brokenOf(await read(text))).toMatchObject([
       { line: 13, why: 'no src and dest with ports' },
       { line: 14, why: 'sndWnd -1: not a whole number below 2^32' },
+      { line: 15, why: 'srtt -52: not a time' },
     ]);
   });
 });

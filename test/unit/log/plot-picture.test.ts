@@ -16,6 +16,7 @@ async function plotOf(names: string, ...values: [timeUs: number, cwnd: number, f
   const items = values.map(([timeUs, cwnd, flags]) => sample({ timeUs, cwnd, srtt: 40_000, flags: flags ?? null }));
   return collectPlot([sourceOf(items)], {
     fields: PLOT_FIELDS.filter((f) => names.split(',').includes(f.name)),
+    filter: () => true,
     flows: [],
     maxFlows: 8,
     align: 'start',
@@ -61,6 +62,10 @@ describe('a line', () => {
     expect(path([0, 2, 4, 6], [1, Number.NaN, 3, 3])).toBe('M0 90H20M40 70H60');
   });
 
+  test('shows a point that stands alone', () => {
+    expect(path([0, 2, 4, 5, 6], [1, Number.NaN, 3, Number.NaN, 4])).toBe('M0 90H20M40 70H50M58 60h4');
+  });
+
   test('has a value from its first to its last point', () => {
     const p = { t: Float64Array.of(1, 3), v: Float64Array.of(5, 7) };
     expect([0, 1, 2.9, 3, 3.1].map((t) => valueAt(p, t))).toEqual([Number.NaN, 5, 5, 7, Number.NaN]);
@@ -85,6 +90,20 @@ describe('the SVG', () => {
     );
   });
 
+  test('names eight flows in its description and counts the others', async () => {
+    const plot = await plotOf('cwnd', [0, 10_000], [2e6, 15_000]);
+    const many = Array.from({ length: 11 }, (_, i) => ({ ...plot.flows[0]!, name: `flow${i}` }));
+    const svg = plotSvg({ ...plot, flows: many });
+    expect(svg).toContain('flow7 of a.log, 2 samples and 3 more.</desc>');
+  });
+
+  test('marks a line that lies between the places of markers at its end', async () => {
+    const plot = await plotOf('cwnd', [0, 10_000], [1e5, 20_000]);
+    const svg = plotSvg({ ...plot, to: 10e6, flows: [plot.flows[0]!, { ...plot.flows[0]!, name: 'other' }] });
+    // The second flow's places are 0.75, 1.75, … of nine parts of 10 s. Its end, 0.1 s, lies at 76 + 868 / 100.
+    expect(svg).toMatch(/d="M-4 -4H4V4H-4Z" transform="translate\(84\.68 76\)"/);
+  });
+
   test('shows fast recovery of a single flow behind its lines', async () => {
     const svg = plotSvg(await plotOf('cwnd', [0, 10_000, 0], [1e6, 20_000, 0x100000], [2e6, 15_000, 0]));
     expect(svg).toContain('<path d="M510 94H944v210H510Z" fill="#F0C000"');
@@ -98,7 +117,7 @@ describe('the SVG', () => {
         // Its parser refuses what is not (XML 1.0 section 2.1).
         expect(new Resvg(plotSvg({ ...plot, title }), { font: { loadSystemFonts: false } }).width).toBe(960);
       }),
-      { numRuns: 50 },
+      { numRuns: 20 },
     );
     expect(escaped(`<&'">\u0000\ud800`)).toBe('&lt;&amp;&#39;&quot;&gt;\ufffd\ufffd');
   });

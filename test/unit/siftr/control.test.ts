@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { COUNTER_SLOTS, siftrs } from '../../../src/metrics/layout.ts';
 import type { SiftrControlOptions } from '../../../src/siftr/control.ts';
+import { FlowFilter } from '../../../src/siftr/flow-filter.ts';
 import { SiftrError } from '../../../src/siftr/logfile.ts';
 import { createRing, RecordProducer } from '../../../src/siftr/record.ts';
 import { CFG_PORT_FILTER, CFG_PPL, CFG_STRICT, createSiftrShared } from '../../../src/siftr/shared.ts';
@@ -311,10 +312,85 @@ describe('the sysctls (spec/siftr.md section 10)', () => {
     await t.control.setSysctl('net.inet.siftr.ppl', 4294967295);
     expect(t.control.getSysctl('net.inet.siftr.ppl')).toBe(4294967295);
     expect(t.cfg[CFG_PPL]! >>> 0).toBe(4294967295);
-    await t.control.setSysctl('net.inet.siftr.ppl', 0);
-    expect(t.control.getSysctl('net.inet.siftr.ppl')).toBe(0);
     await t.control.setSysctl('net.inet.siftr.port_filter', 65535);
     expect(t.cfg[CFG_PORT_FILTER]).toBe(65535);
+  });
+
+  test('ppl 0 is EINVAL, and as in siftr(4) a value with strict=1 (section 14 item 7)', async () => {
+    const t = setUp();
+    await expect(t.control.setSysctl('net.inet.siftr.ppl', 0)).rejects.toMatchObject({
+      code: 'EINVAL',
+      exitCode: 2,
+      message: 'net.inet.siftr.ppl=0: allowed is a whole number from 1 to 4294967295; 0 with strict=1 only',
+    });
+    expect(t.control.getSysctl('net.inet.siftr.ppl')).toBe(1);
+    await t.control.setSysctl('net.inet.siftr.strict', 1);
+    await t.control.setSysctl('net.inet.siftr.ppl', 0);
+    expect(t.control.getSysctl('net.inet.siftr.ppl')).toBe(0);
+  });
+
+  test.each(['hook=tcp', 'inflight=pipe', 'ipmode=6'])(
+    '%s holds for whole cycles, and only its own texts are values',
+    async (text) => {
+      const [leaf, value] = text.split('=') as [string, string];
+      const name = `net.inet.siftr.${leaf}`;
+      const t = setUp();
+      const before = t.control.getSysctl(name);
+      await expect(t.control.setSysctl(name, 'x')).rejects.toMatchObject({ code: 'EINVAL' });
+      await t.control.enable();
+      await expect(t.control.setSysctl(name, value)).rejects.toMatchObject({ code: 'EBUSY' });
+      expect(t.control.getSysctl(name)).toBe(before);
+      await t.control.disable();
+      await t.control.setSysctl(name, value);
+      expect(t.control.getSysctl(name)).toBe(value);
+    },
+  );
+
+  test('a flow filter that is none leaves the old one (section 14 item 2)', async () => {
+    const t = setUp();
+    const name = 'net.inet.siftr.flow_filter';
+    expect(t.control.getSysctl(name)).toBe('');
+    await t.control.setSysctl(name, '192.0.2.1;*-*;*');
+    await expect(t.control.setSysctl(name, '192.0.2.1')).rejects.toMatchObject({
+      code: 'EINVAL',
+      message:
+        'net.inet.siftr.flow_filter=192.0.2.1: allowed is at most 64 of laddr;lport-faddr;fport with commas between, * for any part, /len behind an address',
+    });
+    expect(t.control.getSysctl(name)).toBe('192.0.2.1;*-*;*');
+    const filter = new FlowFilter(t.cfg);
+    expect(filter.on).toBe(true);
+    await t.control.setSysctl(name, '');
+    expect(filter.on).toBe(false);
+  });
+
+  test('a mode that changes what a value means is the one more key of the enable line, the last one (section 14)', async () => {
+    const t = setUp();
+    const first = async (): Promise<string> => {
+      rmSync(t.log, { force: true });
+      await t.control.enable();
+      await t.control.disable();
+      return read(t.log)[0]!.replace(/^.*\tsysname/, 'sysname');
+    };
+    const plain = 'sysname=xsiftr\tsysver=1000100\tipmode=4';
+    const set = (leaf: string, value: string | number) => t.control.setSysctl(`net.inet.siftr.${leaf}`, value);
+    for (const [leaf, value] of [
+      ['ppl', 5],
+      ['ppl_first', 1],
+      ['ppl_dir', 1],
+      ['cwnd_filter', 1],
+      ['flow_filter', '*;*-*;*'],
+    ] as const) {
+      await set(leaf, value);
+    }
+    expect(await first()).toBe(plain);
+    await set('inflight', 'pipe');
+    expect(await first()).toBe(`${plain}\txsiftr=inflight:pipe`);
+    await set('hook', 'tcp');
+    expect(await first()).toBe(`${plain}\txsiftr=hook:tcp,inflight:pipe`);
+    await set('ipmode', '6');
+    expect(await first()).toBe(`${plain.replace('ipmode=4', 'ipmode=6')}\txsiftr=hook:tcp,inflight:pipe`);
+    await set('strict', 1);
+    expect(await first()).toBe(plain.replace('ipmode=4', 'ipmode=6'));
   });
 
   test('values beyond are refused, not truncated', async () => {

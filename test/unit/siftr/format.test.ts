@@ -96,11 +96,30 @@ const anyRecord: fc.Arbitrary<Required<RecordValues>> = fc.record({
   rcv_cc: u32,
   inflight: u32,
   segqlen: u32,
+  nth: u32,
 });
 
 describe('the lines of a SIFTR log', () => {
   test("the data line equals siftr(4)'s example byte by byte (spec/siftr.md section 3)", () => {
     expect(dataLine(MAN_DATA_VALUES)).toBe(MAN_DATA_LINE);
+  });
+
+  test('the longest line, IPv6 with every field at its most, has 301 bytes and fits (spec/siftr.md section 11)', () => {
+    const most = 0xffffffff;
+    const values: RecordValues = Object.fromEntries(RECORD_FIELDS.map((f) => [f, most]));
+    const line = dataLine({
+      ...values,
+      kind: 1 | (191 << 8),
+      usec: 999999,
+      snd_scale: 14,
+      rcv_scale: 14,
+      state: 10,
+      maxseg: 0xffffff,
+    });
+    expect(line.startsWith('o,4294967295.999999,ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff,65535,ffff:')).toBe(true);
+    expect(line.split(',')).toHaveLength(27);
+    expect(line).toHaveLength(301);
+    expect(line.length).toBeLessThanOrEqual(DATA_LINE_MAX);
   });
 
   test("the enable line equals siftr(4)'s example byte by byte when given FreeBSD's names (spec/siftr.md section 2)", () => {

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { COUNTER_SLOTS, siftrs } from '../../../src/metrics/layout.ts';
 import type { SiftrControlOptions } from '../../../src/siftr/control.ts';
 import { cycleCounts } from '../../../src/siftr/format.ts';
+import { writeKnobs } from '../../../src/siftr/knobs.ts';
 import { createRing, RecordProducer } from '../../../src/siftr/record.ts';
 import { createSiftrShared } from '../../../src/siftr/shared.ts';
 import { startWriterThread } from '../../../src/siftr/writer-port.ts';
@@ -281,6 +282,36 @@ describe('a log that is renamed or removed while it is written (spec/siftr.md se
     ]);
   });
 
+  test('renamed where no new one can be made: it goes on in the open file; when that is removed too the records wait', async () => {
+    const sub = join(dir, 'sub');
+    mkdirSync(sub);
+    const log = join(sub, 'siftr.log');
+    const t = setUp({ logfile: log, shards: [] });
+    await t.control.enable();
+    const elsewhere = join(dir, 'moved.log');
+    renameSync(log, elsewhere);
+    rmSync(sub, { recursive: true });
+    await t.control.look();
+    await t.control.look();
+    t.packet();
+    t.port.pass();
+    expect(kinds(elsewhere)).toEqual(['en', 'i,']);
+    rmSync(elsewhere);
+    await t.control.look();
+    t.packet({ kind: 1 });
+    t.port.pass();
+    mkdirSync(sub);
+    await t.control.look();
+    await t.control.disable();
+    expect(kinds(log)).toEqual(['en', 'o,', 'di']);
+    expect(t.said.map((l) => l.replace(`SIFTR log ${log}: `, ''))).toEqual([
+      'error ENOENT: no such file or directory; it goes on in the open file',
+      expect.stringMatching(/^error was removed, and cannot be made again/),
+      'warn writing works again',
+      'warn was removed while it was written; it goes on in a new file of that name',
+    ]);
+  });
+
   test('that never comes back: at the end what waited is lost, and counted', async () => {
     const sub = join(dir, 'sub');
     mkdirSync(sub);
@@ -336,6 +367,12 @@ describe('the length of the rings (spec/siftr.md section 14 item 1)', () => {
     await t.control.disable();
     await t.control.setSysctl(QLEN, 2048);
     expect(t.control.getSysctl(QLEN)).toBe(2048);
+  });
+
+  test('is refused before a start touches anything', () => {
+    const check = (n: number) => () => writeKnobs(createSiftrShared(), new Map([[QLEN, n]]));
+    expect(check(3000)).toThrow('allowed is a power of two from 1024 to 1048576');
+    expect(check(2048)).not.toThrow();
   });
 
   test('holds for shards and writer from the next cycle on', async () => {

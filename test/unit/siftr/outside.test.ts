@@ -3,12 +3,18 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readSiftr } from '../../../src/log/index.ts';
 import { COUNTER_SLOTS, siftrs } from '../../../src/metrics/layout.ts';
+import { parseAddress } from '../../../src/siftr/address.ts';
 import { SiftrControl } from '../../../src/siftr/control.ts';
-import { siftrIdent } from '../../../src/siftr/format.ts';
+import { cycleCounts, DATA_LINE_MAX, disableLine, enableLine, siftrIdent } from '../../../src/siftr/format.ts';
+import { writeKnobs } from '../../../src/siftr/knobs.ts';
+import { identOf } from '../../../src/siftr/modes.ts';
 import { createRing, RecordProducer } from '../../../src/siftr/record.ts';
 import { createSiftrShared } from '../../../src/siftr/shared.ts';
+import { SiftrWriter } from '../../../src/siftr/writer.ts';
 import { startWriterThread } from '../../../src/siftr/writer-port.ts';
+import { FixedReader, readTable } from '../../lab/siftr-readers.ts';
 import { MAN_DATA_VALUES, push, tuple } from './records.ts';
 
 const PARSER = join(import.meta.dirname, '../../fixtures/parse_siftr.py');
@@ -99,6 +105,92 @@ describe.skipIf(noPython)(
       // 200 packets each; every hundredth, all of flow 9, was skipped.
       const records = Object.values(r.out.flows).map((f) => f.i + f.o);
       expect(records).toEqual([200, 200, 200, 200, 200, 200, 200, 200, 200, 180]);
+    });
+
+    test('accepts a log of ipmode 6, with IPv6 in the text of RFC 5952 and IPv4 as dotted quads, and the key of the modes', async () => {
+      const six = join(dir, 'six.log');
+      const buf = createRing(1024);
+      const ring = new RecordProducer(buf);
+      const shard = new Float64Array(COUNTER_SLOTS);
+      const cfg = createSiftrShared();
+      writeKnobs(
+        cfg,
+        new Map([
+          ['net.inet.siftr.ipmode', '6'],
+          ['net.inet.siftr.hook', 'tcp'],
+          ['net.inet.siftr.inflight', 'pipe'],
+        ]),
+      );
+      let text = '';
+      const writer = new SiftrWriter([buf], cfg, new Float64Array(COUNTER_SLOTS));
+      writer.begin(
+        {
+          write: (b, off, len) => {
+            text += Buffer.from(b.subarray(off, off + len)).toString('latin1');
+            return len;
+          },
+        },
+        Infinity,
+      );
+      const flows = [
+        ['192.0.2.1', '198.51.100.7'],
+        ['2001:db8::1', '2001:db8:0:1:1:1:1:1'],
+        ['2001:db8:0:0:1:0:0:1', 'fe80::1'],
+        ['1:0:2:0:3:0:0:5', 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff'],
+      ].map((pair) => pair.map((a) => parseAddress(a)!));
+      for (let n = 0; n < 400; n++) {
+        const [l, f] = flows[n % 4]!;
+        shard[siftrs.siftrs_n_out]!++;
+        push(ring, {
+          ...MAN_DATA_VALUES,
+          ...Object.fromEntries(
+            [0, 1, 2, 3].flatMap((i) => [
+              [`l${i}`, l![i]!],
+              [`f${i}`, f![i]!],
+            ]),
+          ),
+          flowid: 1 + (n % 4),
+          kind: 1 | ((n % 4 === 0 ? 130 : 132) << 8),
+          sec: START / 1e6,
+          usec: n,
+        });
+      }
+      const end = writer.end(() => false);
+      writeFileSync(
+        six,
+        enableLine(START, identOf(siftrIdent('0.1.0'), cfg)) +
+          text +
+          disableLine(START + 1000, cycleCounts([shard]), end.flowList),
+      );
+      const r = parse(six);
+      expect(r.err).toBe('');
+      expect(r.out.data).toBe(400);
+      expect(r.out.listed).toEqual([
+        '192.0.2.1,32291,198.51.100.7,5001',
+        '2001:db8::1,32291,2001:db8:0:1:1:1:1:1,5001',
+        '2001:db8::1:0:0:1,32291,fe80::1,5001',
+        '1:0:2:0:3::5,32291,ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff,5001',
+      ]);
+      // The reader with fixed places for keys, addresses and flows, the one that sees a table, and our own.
+      const fixed = new FixedReader();
+      const byPlaces = fixed.read(six);
+      fixed.remove();
+      expect(byPlaces.err).toBe('');
+      expect(byPlaces.out.flows.map((f) => [f.flow, f.records])).toEqual(r.out.listed.map((flow) => [flow, 100]));
+      expect(readTable(six)).toMatchObject({ status: 0, out: { rows: 400, out: 400 } });
+      const seen: Record<string, number> = {};
+      for await (const item of readSiftr(six, { flow: '*;*-2001:db8::/32;*' })) {
+        if (item.type === 'enable') expect(item).toMatchObject({ ipmode: 6, modes: ['hook:tcp', 'inflight:pipe'] });
+        const key = item.type === 'sample' ? item.faddr : item.type;
+        seen[key] = (seen[key] ?? 0) + 1;
+      }
+      expect(seen).toEqual({ enable: 1, '2001:db8:0:1:1:1:1:1': 100, disable: 1 });
+      // The longest line and what it may be made of still fit the room that they have.
+      expect(Math.max(...text.split('\n').map((line) => line.length))).toBeLessThan(DATA_LINE_MAX);
+      // With ipmode 4 the same addresses are refused, so that their acceptance means something.
+      const four = join(dir, 'four.log');
+      writeFileSync(four, readFileSync(six, 'utf8').replace('ipmode=6', 'ipmode=4'));
+      expect(parse(four).status).toBe(1);
     });
 
     const spoilt: [string, (text: string) => string][] = [

@@ -1,72 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { COUNTER_SLOTS, siftrs } from '../../../src/metrics/layout.ts';
-import { SiftrHook } from '../../../src/siftr/hook.ts';
-import { createRing } from '../../../src/siftr/record.ts';
-import { createSiftrShared } from '../../../src/siftr/shared.ts';
-import { SiftrWriter } from '../../../src/siftr/writer.ts';
 import { TF_ACKNOW, TF_SENTFIN } from '../../../src/stack/tcp/tcpcb.ts';
 import { open, pattern, type Recorder, serve } from '../../lab/tcpuser.ts';
-import { ADDR_B, type Side, TwoStacks } from '../../lab/twostacks.ts';
+import { ADDR_B, TwoStacks } from '../../lab/twostacks.ts';
+import { Watch } from './watch.ts';
 
 const SECOND = 1_000_000;
-
-/** A data line, the fields that these tests look at. */
-interface Row {
-  dir: string;
-  us: number;
-  state: number;
-  flags: number;
-  inflight: number;
-  flowid: string;
-}
-
-/** SIFTR on one side, with its writer; lines are kept as text. */
-class Watch {
-  readonly side: Side;
-  readonly hook: SiftrHook;
-  readonly writer: SiftrWriter;
-  text = '';
-
-  constructor(side: Side) {
-    this.side = side;
-    const ring = createRing(16384);
-    const cfg = createSiftrShared();
-    this.hook = new SiftrHook(side.st, ring, cfg);
-    this.writer = new SiftrWriter([ring], cfg, new Float64Array(COUNTER_SLOTS));
-    const write = (buf: Uint8Array, off: number, len: number): number => {
-      this.text += new TextDecoder().decode(buf.slice(off, off + len));
-      return len;
-    };
-    this.writer.begin({ write }, Infinity);
-    this.hook.hook(side.st.clock.wallUs());
-  }
-
-  get rows(): Row[] {
-    this.writer.pass();
-    return this.text
-      .split('\n')
-      .slice(0, -1)
-      .map((line) => {
-        const f = line.split(',');
-        expect(f).toHaveLength(27);
-        const us = Number(f[1]!.replace('.', ''));
-        return { dir: f[0]!, us, state: Number(f[13]), flags: Number(f[17]), inflight: Number(f[23]), flowid: f[25]! };
-      });
-  }
-
-  /** Direction and state of each line. */
-  get steps(): string[] {
-    return this.rows.map((r) => `${r.dir} ${r.state}`);
-  }
-
-  /** SIFTR counters that are not 0. */
-  get counted(): Record<string, number> {
-    const { cnt } = this.side.st;
-    return Object.fromEntries(
-      Object.entries(siftrs).flatMap(([name, slot]) => (cnt[slot] ? [[name.replace('siftrs_', ''), cnt[slot]]] : [])),
-    );
-  }
-}
 
 function setUp(o: ConstructorParameters<typeof TwoStacks>[0] = {}) {
   const net = new TwoStacks(o);

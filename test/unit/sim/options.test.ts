@@ -186,6 +186,15 @@ describe('the plan of an experiment', () => {
     [{ sysctl: ['net.inet.tcp.sack.enable=7'] }, '--sysctl net.inet.tcp.sack.enable=7: '],
     [{ sysctl: ['net.inet.siftr.enabled=1'] }, '--sysctl net.inet.siftr.enabled=1: use --siftr-log FILE'],
     [
+      { sysctl: ['net.inet.siftr.ppl=0'] },
+      '--sysctl net.inet.siftr.ppl=0: allowed is a whole number from 1 to 4294967295',
+    ],
+    [{ sysctl: ['net.inet.siftr.hook=udp'] }, '--sysctl net.inet.siftr.hook=udp: no value of it; allowed: ip, tcp'],
+    [
+      { sysctl: ['net.inet.siftr.flow_filter=x'] },
+      '--sysctl net.inet.siftr.flow_filter=x: allowed is at most 64 of laddr;',
+    ],
+    [
       { sysctl: ['net.inet.siftr.qlen=1024'] },
       '--sysctl net.inet.siftr.qlen=1024: has no effect in a simulation, whose log is one file and never waits',
     ],

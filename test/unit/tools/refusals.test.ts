@@ -23,7 +23,7 @@ describe('the lines that a source file refuses with', () => {
 describe('docs/troubleshooting.md', () => {
   const page = readFileSync(join(root, 'docs/troubleshooting.md'), 'utf8').replace(/\s+/g, ' ');
 
-  test.each(globSync('src/{cli,daemon,driver,driver/unix,dummynet,siftr}/*.ts', { cwd: root }).sort())(
+  test.each(globSync('src/{cli,daemon,driver,driver/unix,dummynet,log,siftr}/*.ts', { cwd: root }).sort())(
     'has every refusal of %s',
     (file) => {
       const missing = refusals(readFileSync(join(root, file), 'utf8')).filter((text) =>

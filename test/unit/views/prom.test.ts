@@ -100,11 +100,23 @@ test('gauges have no _total and counters have it', () => {
 
 test('metric names are unique, and merged or dead BSD counters have none', () => {
   const names = [...counterMetrics, ...kstatMetrics].map((m) => m.metric);
-  expect(new Set(names).size).toBe(names.length);
+  const told = [...counterMetrics.map((m) => `${m.metric} ${m.decl.dir ?? ''}`), ...kstatMetrics.map((m) => m.metric)];
+  expect(new Set(told).size).toBe(told.length);
   expect(names).toContain('xsiftr_ip_notours_total');
   expect(names).not.toContain('xsiftr_ip_cantforward_total');
   expect(names).not.toContain('xsiftr_ip_nogif_total');
   expect(Object.keys(ips)).not.toContain('ips_cantforward');
+});
+
+test('the two directions of one thing have one name and a label dir', async () => {
+  const shard = block();
+  shard[siftrs.siftrs_queue_drops_in] = 2;
+  shard[siftrs.siftrs_queue_drops_out] = 3;
+  const text = await renderMetrics({ shards: [shard], others: [], kstat: [] }, build);
+  expect(samples(text, 'xsiftr_siftr_queue_drops_total')).toEqual([
+    'xsiftr_siftr_queue_drops_total{shard="0",dir="in"} 2',
+    'xsiftr_siftr_queue_drops_total{shard="0",dir="out"} 3',
+  ]);
 });
 
 test('a histogram of times is in seconds, cumulative, with sum and count, for each shard', async () => {

@@ -177,6 +177,20 @@ describe('resolving', () => {
     expect(h.leaked()).toBe(0);
   });
 
+  test('net.link.ether.inet.maxhold is how many wait, maxtries how often is asked, wait how long a host is held to be down', () => {
+    const h = new TestHost();
+    Object.assign(h.st.tune, { arp_maxhold: 3, arp_maxtries: 2, arp_wait: 7 });
+    for (let i = 0; i < 5; i++) expect(send(h, '192.0.2.2', null, i + 1)).toBe(0);
+    expect(h.count('arps_queuefull')).toBe(2);
+    const asked = Array.from({ length: 4 }, () => arps(h.run(SECOND)).length);
+    expect(asked.reduce((a, b) => a + b)).toBe(2);
+    expect(send(h)).not.toBe(0);
+    // Given up after the second second, the host is asked for again 7 s later.
+    for (let i = 0; i < 8; i++) h.run(SECOND);
+    expect(send(h)).toBe(0);
+    expect(arps(h.run())).toHaveLength(1);
+  });
+
   test('one request a second, five of them, then the waiting packets are given up and their protocol is told', () => {
     const h = new TestHost();
     const told: string[] = [];

@@ -26,6 +26,13 @@ describe('the send buffer (net.inet.tcp.sendbuf_auto)', () => {
     expect(s.so.so_snd.sb_hiwat).toBeGreaterThanOrEqual(2 * s.tp.snd_cwnd - 2 * MSS);
   });
 
+  it('grows by net.inet.tcp.sendbuf_inc at least', () => {
+    const s = sender({ tcp_sendbuf_inc: 500_000 });
+    s.wait(100).ack(2).ack(4).ack(6).ack(8);
+    s.p.host.pass();
+    expect(s.so.so_snd.sb_hiwat).toBe(SNDSPACE + 500_000);
+  });
+
   it('grows no further than net.inet.tcp.sendbuf_max', () => {
     const s = sender({ tcp_sendbuf_max: 40_000 });
     for (let n = 1; n <= 20; n++) s.wait(10).ack(n);

@@ -254,6 +254,21 @@ describe('Fast Open that fails (RFC 7413 section 4.1.3.1)', () => {
     expect(cookieOf(open(p).syn)).toEqual([]);
   });
 
+  it('for net.inet.tcp.fastopen.path_disable_time', () => {
+    const p = knowing({ tune: { tcp_fastopen_path_disable_time: 10 } });
+    open(p).rec.so!.abort();
+    p.host.pass();
+    open(p);
+    p.advance(1 * S);
+    p.out();
+    p.advance(8 * S);
+    p.out();
+    expect(isPlain(p)).toBe(true);
+    p.advance(2 * S);
+    p.out();
+    expect(cookieOf(open(p).syn)).toEqual([]);
+  });
+
   it('although the first SYN arrived in the end: what its SYN,ACK covers is not sent again', () => {
     const p = knowing();
     const { rec } = open(p);

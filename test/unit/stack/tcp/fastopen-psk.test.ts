@@ -206,6 +206,19 @@ describe('the cookies of servers', () => {
     expect(p.host.st.tcp.tfo.cache.list()).toMatch(/ 80 {5}0 {7}No \n/);
   });
 
+  it('lie in net.inet.tcp.fastopen.ccache_buckets buckets: so many times the limit of one at most', () => {
+    const kept = [1, 64].map((buckets) => {
+      const p = new ScriptedPeer({
+        tune: { tcp_fastopen_ccache_buckets: buckets, tcp_fastopen_ccache_bucket_limit: 1 },
+      });
+      for (let i = 0; i < 32; i++) learn(p, [1, 2, 3, 4], 100 + i);
+      return p.host.st.tcp.tfo.cache.count;
+    });
+    expect(kept[0]).toBe(1);
+    // 32 in 64 buckets at random: 25 are taken on average (64 * (1 - (63/64)**32)).
+    expect(kept[1]).toBeGreaterThan(15);
+  });
+
   it('beyond net.inet.tcp.fastopen.ccache_bucket_limit go as soon as that is set, and all with client_enable 0', () => {
     const p = new ScriptedPeer({ tune: { tcp_fastopen_ccache_buckets: 1 } });
     for (const fport of [101, 102, 103]) learn(p, [1, 2, 3, 4], fport);

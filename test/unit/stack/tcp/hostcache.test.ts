@@ -191,6 +191,18 @@ describe('knobs of the host cache', () => {
     expect(counted(t)[0]).toBe(1);
   });
 
+  it('prune takes effect when it is set, and other knobs that are set put no pruning off', () => {
+    const s = hosts(1, { tcp_hc_expire: 100, tcp_hc_prune: 3000 });
+    const { st } = s.p.host;
+    st.tune.tcp_hc_prune = 60;
+    st.tcp.hostcache.tuned();
+    for (let i = 0; i < 19; i++) {
+      s.wait(10_000);
+      st.tcp.hostcache.tuned();
+    }
+    expect(counted(s)[0]).toBe(0);
+  });
+
   it('purge empties it with the next pruning, purgenow at once', () => {
     const s = hosts(3, { tcp_hc_prune: 60 });
     const { st } = s.p.host;

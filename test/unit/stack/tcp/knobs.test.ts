@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { listen } from '../../../../src/stack/socket/listener.ts';
 import { findSysctl, parseAssignment, type SysctlNumber, setTunable } from '../../../../src/stack/sysctl.ts';
 import { ScriptedPeer, type Seg } from '../../../lab/segments.ts';
 import { pattern } from '../../../lab/tcpuser.ts';
@@ -137,6 +138,20 @@ describe('buffers', () => {
     q.connect();
     // 65535 << 3 is less, 65535 << 4 is more.
     expect(q.one().wscale).toBe(4);
+  });
+});
+
+describe('listeners', () => {
+  it('kern.ipc.soacceptqueue is how many connections wait where the application names no number: one and a half times that (listen(2))', () => {
+    const p = running('kern.ipc.soacceptqueue=4').listen();
+    const accepting = p.listener!;
+    accepting.close();
+    const l = listen(p.host.st, { port: 80 }, () => null);
+    for (let i = 0; i < 9; i++) {
+      p.send({ flags: 'S', mss: MSS, sport: 2000 + i });
+      if (p.out().length > 0) p.send({ flags: 'A', seq: 1, ack: 1, sport: 2000 + i });
+    }
+    expect([l.qlen, p.host.count('tcps_listen_overflow')]).toEqual([7, 2]);
   });
 });
 

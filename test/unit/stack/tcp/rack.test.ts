@@ -105,12 +105,15 @@ describe('RACK loss detection (RFC 8985 section 6.2)', () => {
     expect(s.tp.rack_reordering).toBe(false);
   });
 
-  it.each([0, 8590])('does so wherever the sequence numbers begin (after %d s)', (uptime) => {
-    const s = sender(10, { uptime }).wait(100);
-    s.ack(1).ack(2);
-    expect(s.tp.rack_reordering).toBe(false);
+  it('does so wherever the sequence numbers begin', () => {
+    const halves = [0, 8590].map((uptime) => {
+      const s = sender(10, { uptime }).wait(100);
+      s.ack(1).ack(2);
+      expect(s.tp.rack_reordering).toBe(false);
+      return s.tp.iss >>> 31;
+    });
     // 2^31 steps of the clock of initial numbers lie between the two (RFC 6528 section 3).
-    expect(s.tp.iss >>> 31).toBe(uptime === 0 ? 0 : 1);
+    expect(halves[0]).not.toBe(halves[1]);
   });
 
   it('does not take a retransmission that arrives below others for reordering (step 3)', () => {

@@ -52,6 +52,21 @@ describe('blind attacks (RFC 5961)', () => {
     expect(p.out().length).toBe(1);
   });
 
+  it('counts them anew after net.inet.tcp.ack_war_timewindow', () => {
+    const p = new ScriptedPeer({ tune: { tcp_ack_war_timewindow: 5000 } });
+    p.establish();
+    const answers = (): number => {
+      for (let i = 0; i < 8; i++) p.send({ flags: 'S', seq: 50 });
+      return p.out().length;
+    };
+    p.advance(6000 * MS);
+    expect(answers()).toBe(5);
+    p.advance(4900 * MS);
+    expect(answers()).toBe(0);
+    p.advance(200 * MS);
+    expect(answers()).toBe(5);
+  });
+
   it('limits the challenge ACKs of a handshake in the same way (section 7)', () => {
     const p = new ScriptedPeer().listen();
     p.send({ flags: 'S', mss: 1460, wscale: 7, ts: [1000, 0] });
