@@ -22,6 +22,8 @@ const WIDE = 50_000;
 const NUMBERED = 4;
 /** Votes by which two places may differ and count as equal: the ends of what is looked at. */
 const TIES = 4;
+/** What counts more for a difference at which a connection begins in both. */
+const BEGINNING = 1.25;
 /** How much of a difference counts like the same spread of differences. */
 const AGREEING = 0.1;
 /** Classes that are counted out. */
@@ -182,13 +184,16 @@ interface Found {
 function best(groups: readonly Compared[], limit: number): Found | null {
   const classes = new Map<number, number>();
   const candidates = new Set<number>([0]);
+  const begins = new Set<number>();
   let exact: Found | null = null;
   for (const g of groups) {
     const { segments } = g;
     const numbered = byNumbers(g, limit);
     if (numbered !== null && numbered.matched > (exact?.matched ?? 0)) exact = numbered;
-    // Where both begin with the connection this is it.
-    candidates.add(segments[0]!.timeUs - g.lines[0]!.sample.timeUs);
+    // Where both begin with the connection this is it, if not much speaks for another.
+    const first = segments[0]!.timeUs - g.lines[0]!.sample.timeUs;
+    candidates.add(first);
+    if (g.opened) begins.add(first);
     for (const line of g.lines.slice(0, COUNTED_LINES)) {
       for (const segment of segments.slice(0, COUNTED_SEGMENTS)) {
         if (!mayBe(line, segment)) continue;
@@ -207,7 +212,8 @@ function best(groups: readonly Compared[], limit: number): Found | null {
   let winner: Found | null = null;
   for (const difference of candidates) {
     if (Math.abs(difference) > limit) continue;
-    const matched = groups.reduce((sum, g) => sum + matches(g.lines, g.segments, difference, NEAR), 0);
+    const near = groups.reduce((sum, g) => sum + matches(g.lines, g.segments, difference, NEAR), 0);
+    const matched = begins.has(difference) ? near * BEGINNING : near;
     if (matched === 0) continue;
     // Of two that are as good the clocks that differ less.
     if (
