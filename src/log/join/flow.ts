@@ -7,6 +7,8 @@ import { Stream, type Unit } from './stream.ts';
 
 /** Lines that decide about the base. */
 const VOTERS = 256;
+/** How far before the first segment such a line may be, µs. */
+const NEAR = 50_000;
 /** Share of the lines with an exact fact that a base must explain, else it is none. */
 const QUORUM = 0.5;
 /** The same for a base that was found before. */
@@ -36,6 +38,11 @@ export class FlowSide {
 /** Outgoing: resets and what goes before the handshake's end have no control block that could be logged. */
 function loggedOut(role: Role): boolean {
   return role === 'plain' || role === 'third';
+}
+
+/** Outgoing with `hook:tcp`: a reset is logged with the last state. */
+function loggedOutAfter(role: Role): boolean {
+  return loggedOut(role) || role === 'reset';
 }
 
 /** Incoming, before the packet is processed: the ACK of a passive open finds no connection. */
@@ -71,8 +78,9 @@ export class Flow {
   ) {
     this.#modes = modes;
     this.#facts = new Facts(modes);
-    this.out = new FlowSide(new Stream(true, windowUs), loggedOut);
-    this.in = new FlowSide(new Stream(false, windowUs), modes.includes('hook:tcp') ? loggedInAfter : loggedIn);
+    const after = modes.includes('hook:tcp');
+    this.out = new FlowSide(new Stream(true, windowUs), after ? loggedOutAfter : loggedOut);
+    this.in = new FlowSide(new Stream(false, windowUs), after ? loggedInAfter : loggedIn);
     this.#mss = sample.mss ?? 0;
     this.#base = -1;
     this.last = sample;
@@ -150,7 +158,7 @@ export class Flow {
 /** Lines that say by a number which segment is theirs, of those in the time of the capture. */
 function voting(stream: Stream, centers: readonly number[]): Line[] {
   const center = Number.isNaN(stream.center) ? (centers[0] ?? 0) : stream.center;
-  const from = (stream.units[0]?.timeUs ?? Number.POSITIVE_INFINITY) - center;
+  const from = (stream.units[0]?.timeUs ?? Number.POSITIVE_INFINITY) - center - NEAR;
   return stream.lines.filter((line) => line.fact === EXACT && line.sample.timeUs >= from).slice(0, VOTERS);
 }
 

@@ -36,6 +36,8 @@ const LATE = 0.75;
 /** What a pair is worth: 1 at the expected time, less by this far from it, more when the numbers agree. */
 const BY_TIME = 0.1;
 const AGREED = 4;
+/** The same where it may be a retransmission: better than none, but the line of that one comes first. */
+const MAYBE = 0.05;
 /** What it costs to leave a segment out that was not sent again later: as likely as not it was received, and has a line. */
 const LEFT_OUT = 1;
 /** Segments for each line from which on most of them have none (ppl). */
@@ -323,13 +325,16 @@ export class Stream {
     const near = 1 - BY_TIME * Math.min(1, Math.abs(off) / (2 * this.#scale()));
     if (base < 0) return near;
     const expected = (base + line.rel) >>> 0;
-    if (line.fact === EXACT) return this.keyOf(unit) === expected && !this.#isAgain(i, off) ? AGREED + near : 0;
+    if (line.fact === EXACT) {
+      if (this.keyOf(unit) !== expected) return 0;
+      return this.#isAgain(i, off) ? MAYBE : AGREED + near;
+    }
     if (line.fact === BOUND && !this.#within(unit, expected)) return 0;
     return near;
   }
 
   /**
-   * A segment with the number of a line, `off` µs later than expected, is its retransmission: that has the same number, is a round trip later, and has a line of its
+   * A segment with the number of a line, `off` µs later than expected, may be its retransmission: that has the same number, is a round trip later, and has a line of its
    * own, which says nothing new went out.
    */
   #isAgain(i: number, off: number): boolean {
