@@ -77,7 +77,7 @@ dist: node_modules/.installed
 	$(NODE) node_modules/typescript/bin/tsc -p tsconfig.build.json
 	-git rev-parse HEAD > dist/commit 2>/dev/null || rm -f dist/commit
 	$(NODE) node_modules/typescript/bin/tsc -p tsconfig.page.json --noEmit false --outDir dist
-	cp src/log/page/page.css dist/log/page/
+	cp src/log/plot/page/page.css dist/log/plot/page/
 
 clean:
 	rm -rf build dist $(RESULTS) demo-output

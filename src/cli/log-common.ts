@@ -67,3 +67,18 @@ export function warnBroken(path: string, count: number, first: readonly BrokenLi
   const more = count > named.length ? `, and ${count - named.length} more` : '';
   process.stderr.write(`xsiftr: ${path}: left out line ${named.join(', ')}${more}\n`);
 }
+
+/** Calls `remove` before a signal ends the process. @returns ends that */
+export function removeOnSignal(remove: () => void): () => void {
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  const end = (signal: NodeJS.Signals) => {
+    remove();
+    stop();
+    process.kill(process.pid, signal);
+  };
+  const stop = () => {
+    for (const signal of signals) process.off(signal, end);
+  };
+  for (const signal of signals) process.on(signal, end);
+  return stop;
+}

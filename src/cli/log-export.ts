@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander';
 import { UserError } from '../daemon/errors.ts';
-import type { ExportFormat } from '../log/export.ts';
-import { type LogFlags, logChoice, logOptions, ReadingBar, warnBroken } from './log-common.ts';
+import type { ExportFormat } from '../log/export/export.ts';
+import { type LogFlags, logChoice, logOptions, ReadingBar, removeOnSignal, warnBroken } from './log-common.ts';
 
 interface ExportFlags extends LogFlags {
   readonly format?: ExportFormat;
@@ -27,13 +27,13 @@ export function logExportCommand(): Command {
     .action(async (logs: string[], flags: ExportFlags) => {
       const format = flags.format ?? formatOf(flags.output);
       const { open, filter } = await logChoice(flags);
-      const [{ openLog }, { createExporter }, { ExportFile }, { BrokenLines }] = await Promise.all([
+      const [{ openLog }, { createExporter }, { OutputFile }, { BrokenLines }] = await Promise.all([
         import('../log/open.ts'),
-        import('../log/export.ts'),
-        import('../log/export-file.ts'),
+        import('../log/export/export.ts'),
+        import('../log/output-file.ts'),
         import('../log/broken.ts'),
       ]);
-      const file = await ExportFile.create(flags.output, logs);
+      const file = await OutputFile.create(flags.output, logs);
       const stop = removeOnSignal(() => file.abort());
       const bar = new ReadingBar();
       try {
@@ -73,19 +73,4 @@ function formatOf(path: string): ExportFormat {
     throw new UserError(`log export: -o ${path}: its end tells no format; give --format csv, ndjson or parquet`);
   }
   return end as ExportFormat;
-}
-
-/** Calls `remove` before a signal ends the process. @returns ends that */
-export function removeOnSignal(remove: () => void): () => void {
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  const end = (signal: NodeJS.Signals) => {
-    remove();
-    stop();
-    process.kill(process.pid, signal);
-  };
-  const stop = () => {
-    for (const signal of signals) process.off(signal, end);
-  };
-  for (const signal of signals) process.on(signal, end);
-  return stop;
 }

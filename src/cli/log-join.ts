@@ -1,8 +1,7 @@
 import { Command, Option } from 'commander';
 import { UserError } from '../daemon/errors.ts';
 import { parseTime, UnitError } from '../impair/units.ts';
-import { ReadingBar, warnBroken } from './log-common.ts';
-import { removeOnSignal } from './log-export.ts';
+import { ReadingBar, removeOnSignal, warnBroken } from './log-common.ts';
 
 interface Options {
   readonly offset?: string;
@@ -41,13 +40,13 @@ export function logJoinCommand(): Command {
 async function join(logPath: string, capturePath: string, options: Options): Promise<void> {
   const offsetUs = options.offset === undefined ? undefined : time('--offset', options.offset, true);
   const windowUs = options.window === undefined ? undefined : time('--window', options.window, false);
-  const [{ joinFiles }, { joinHeader, joinRow, summaryText }, { ExportFile }] = await Promise.all([
-    import('../log/join-files.ts'),
-    import('../log/join-text.ts'),
-    import('../log/export-file.ts'),
+  const [{ joinFiles }, { joinHeader, joinRow, summaryText }, { OutputFile }] = await Promise.all([
+    import('../log/join/files.ts'),
+    import('../log/join/text.ts'),
+    import('../log/output-file.ts'),
   ]);
   const { format } = options;
-  const file = await ExportFile.create(options.output, [logPath, capturePath]);
+  const file = await OutputFile.create(options.output, [logPath, capturePath]);
   const stop = removeOnSignal(() => file.abort());
   const bar = new ReadingBar();
   try {

@@ -3,9 +3,8 @@ import { basename, extname } from 'node:path';
 import { Command, Option } from 'commander';
 import { UserError } from '../daemon/errors.ts';
 import type { LogOptions } from '../log/open.ts';
-import type { Plot, PlotOptions, PlotSource } from '../log/plot-model.ts';
-import { type LogFlags, logChoice, logOptions, ReadingBar } from './log-common.ts';
-import { removeOnSignal } from './log-export.ts';
+import type { Plot, PlotOptions, PlotSource } from '../log/plot/model.ts';
+import { type LogFlags, logChoice, logOptions, ReadingBar, removeOnSignal } from './log-common.ts';
 
 const EXAMPLES = `
 Examples:
@@ -67,9 +66,9 @@ export function logPlotCommand(): Command {
       const bar = new ReadingBar();
       const options = await optionsOf(given, target.format, filter, (reader) => bar.draw(reader));
       const sources = await sourcesOf(logs, given.label ?? [], open);
-      const { ExportFile } = await import('../log/export-file.ts');
-      const { collectPlot } = await import('../log/plot-model.ts');
-      const file = await ExportFile.create(target.file, logs);
+      const { OutputFile } = await import('../log/output-file.ts');
+      const { collectPlot } = await import('../log/plot/model.ts');
+      const file = await OutputFile.create(target.file, logs);
       const stop = removeOnSignal(() => file.abort());
       try {
         const plot = await collectPlot(sources, options);
@@ -108,8 +107,8 @@ async function optionsOf(
   filter: PlotOptions['filter'],
   onProgress: NonNullable<PlotOptions['onProgress']>,
 ): Promise<PlotOptions> {
-  const { DEFAULT_FIELDS, PLOT_FIELDS } = await import('../log/plot-fields.ts');
-  const { FLOWS_AT_ONCE } = await import('../log/plot-model.ts');
+  const { DEFAULT_FIELDS, PLOT_FIELDS } = await import('../log/plot/fields.ts');
+  const { FLOWS_AT_ONCE } = await import('../log/plot/model.ts');
   const names = given.fields === 'all' ? PLOT_FIELDS.map((f) => f.name) : (given.fields?.split(',') ?? DEFAULT_FIELDS);
   for (const name of names) {
     if (PLOT_FIELDS.some((f) => f.name === name)) continue;
@@ -165,8 +164,8 @@ async function sourcesOf(paths: readonly string[], labels: readonly string[], ho
 }
 
 async function render(plot: Plot, format: Format): Promise<string | Buffer> {
-  if (format === 'html') return (await import('../log/plot-html.ts')).plotHtml(plot);
-  const { plotSvg } = await import('../log/plot-svg.ts');
+  if (format === 'html') return (await import('../log/plot/html.ts')).plotHtml(plot);
+  const { plotSvg } = await import('../log/plot/svg.ts');
   const svg = plotSvg(plot);
-  return format === 'svg' ? svg : (await import('../log/plot-png.ts')).plotPng(svg);
+  return format === 'svg' ? svg : (await import('../log/plot/png.ts')).plotPng(svg);
 }

@@ -23,8 +23,8 @@ export function logSummaryCommand(): Command {
       const { open, filter } = await logChoice(flags);
       const [{ openLog }, { hasFaults, summarize }, { summaryText }] = await Promise.all([
         import('../log/open.ts'),
-        import('../log/summary.ts'),
-        import('../log/summary-text.ts'),
+        import('../log/summary/summary.ts'),
+        import('../log/summary/text.ts'),
       ]);
       const bar = new ReadingBar();
       for (const [i, path] of logs.entries()) {

@@ -1,13 +1,13 @@
 import type { Readable } from 'node:stream';
-import { ByteSource, CompressionError } from './bytes.ts';
-import { detectFormat } from './detect.ts';
 import { LogError } from './error.ts';
-import { type LineParser, LineScanner } from './lines.ts';
 import type { LogFormat, LogItem, LogReader } from './model.ts';
-import { SiftrLines } from './siftr-lines.ts';
-import { SsLines } from './ss-lines.ts';
-import { StatLines } from './stat-lines.ts';
-import { TcpProbeLines } from './tcp-probe-lines.ts';
+import { ByteSource, CompressionError } from './read/bytes.ts';
+import { detectFormat } from './read/detect.ts';
+import { type LineParser, LineScanner } from './read/lines.ts';
+import { SiftrLines } from './read/siftr-lines.ts';
+import { SsLines } from './read/ss-lines.ts';
+import { StatLines } from './read/stat-lines.ts';
+import { TcpProbeLines } from './read/tcp-probe-lines.ts';
 
 export interface LogOptions {
   /** What wrote the log; by default that is told from its first lines. */

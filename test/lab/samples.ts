@@ -1,5 +1,5 @@
 import type { LogFormat, LogItem, LogReader, Sample } from '../../src/log/model.ts';
-import type { PlotSource } from '../../src/log/plot-model.ts';
+import type { PlotSource } from '../../src/log/plot/model.ts';
 
 /** A sample of a flow from 192.0.2.1:5001 to 192.0.2.2:40000 at 0 µs in which nothing is told but what is given. */
 export function sample(given: Partial<Sample> = {}): Sample {

@@ -2,8 +2,8 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import type { JoinRow } from '../../src/log/join.ts';
-import { type Join, joinFiles } from '../../src/log/join-files.ts';
+import { type Join, joinFiles } from '../../src/log/join/files.ts';
+import type { JoinRow } from '../../src/log/join/join.ts';
 import type { ExperimentOptions, ExperimentReport } from '../../src/sim/index.ts';
 import { experiment } from '../lab/sim.ts';
 

@@ -1,6 +1,6 @@
 /** Captures made by hand from draft-ietf-opsawg-pcap and draft-ietf-opsawg-pcapng, and the frames in them. */
-import { CaptureReader } from '../../../src/log/capture.ts';
-import type { Segment } from '../../../src/log/segment.ts';
+import { CaptureReader } from '../../../src/log/join/capture.ts';
+import type { Segment } from '../../../src/log/join/segment.ts';
 
 export interface Order {
   readonly le: boolean;

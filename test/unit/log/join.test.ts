@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { main } from '../../../src/cli/program.ts';
-import type { JoinRow } from '../../../src/log/join.ts';
-import { type Join, type JoinFilesOptions, joinFiles } from '../../../src/log/join-files.ts';
+import { type Join, type JoinFilesOptions, joinFiles } from '../../../src/log/join/files.ts';
+import type { JoinRow } from '../../../src/log/join/join.ts';
 import { type PcapPacket, pcap } from './captures.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'xsiftr-join-'));

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { flowFilter } from '../../../src/log/flows.ts';
 import type { LogItem } from '../../../src/log/model.ts';
-import { PLOT_FIELDS, shownUnit } from '../../../src/log/plot-fields.ts';
-import { collectPlot, FLOWS_AT_ONCE, type PlotOptions } from '../../../src/log/plot-model.ts';
+import { PLOT_FIELDS, shownUnit } from '../../../src/log/plot/fields.ts';
+import { collectPlot, FLOWS_AT_ONCE, type PlotOptions } from '../../../src/log/plot/model.ts';
 import { sample, sourceOf } from '../../lab/samples.ts';
 
 /** Options for a plot of the named fields. */

@@ -3,13 +3,13 @@ import { createRequire } from 'node:module';
 import { Resvg } from '@resvg/resvg-js';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { PLOT_FIELDS } from '../../../src/log/plot-fields.ts';
-import { packed, plotHtml } from '../../../src/log/plot-html.ts';
-import { collectPlot, type Plot } from '../../../src/log/plot-model.ts';
-import { plotPng } from '../../../src/log/plot-png.ts';
-import { Scale, ticks, tickText } from '../../../src/log/plot-scale.ts';
-import { COLOURS, DARK_COLOURS, MARKERS } from '../../../src/log/plot-style.ts';
-import { escaped, linePath, plotSvg, valueAt } from '../../../src/log/plot-svg.ts';
+import { PLOT_FIELDS } from '../../../src/log/plot/fields.ts';
+import { packed, plotHtml } from '../../../src/log/plot/html.ts';
+import { collectPlot, type Plot } from '../../../src/log/plot/model.ts';
+import { plotPng } from '../../../src/log/plot/png.ts';
+import { Scale, ticks, tickText } from '../../../src/log/plot/scale.ts';
+import { COLOURS, DARK_COLOURS, MARKERS } from '../../../src/log/plot/style.ts';
+import { escaped, linePath, plotSvg, valueAt } from '../../../src/log/plot/svg.ts';
 import { sample, sourceOf } from '../../lab/samples.ts';
 
 async function plotOf(names: string, ...values: [timeUs: number, cwnd: number, flags?: number][]): Promise<Plot> {

@@ -1,8 +1,8 @@
 import { Readable } from 'node:stream';
-import { LineScanner } from '../../../src/log/lines.ts';
 import type { BrokenLine, LogItem, LogReader, Sample } from '../../../src/log/model.ts';
 import { type LogOptions, openLog } from '../../../src/log/open.ts';
-import { SiftrLines } from '../../../src/log/siftr-lines.ts';
+import { LineScanner } from '../../../src/log/read/lines.ts';
+import { SiftrLines } from '../../../src/log/read/siftr-lines.ts';
 
 /** Enable line of siftr(4)'s example. */
 export const MAN_ENABLE =

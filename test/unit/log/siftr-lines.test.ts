@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { LINE_MAX } from '../../../src/log/lines.ts';
 import type { Sample } from '../../../src/log/model.ts';
+import { LINE_MAX } from '../../../src/log/read/lines.ts';
 import { DataLines } from '../../../src/siftr/data-lines.ts';
 import { Flow } from '../../../src/siftr/flow-table.ts';
 import { DATA_LINE_MAX, enableLine, disableLine as ourDisableLine, siftrIdent } from '../../../src/siftr/format.ts';

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { flowFilter } from '../../../src/log/flows.ts';
 import { openLog } from '../../../src/log/open.ts';
-import { hasFaults, type LogSummary, type SummaryOptions, summarize } from '../../../src/log/summary.ts';
-import { summaryText } from '../../../src/log/summary-text.ts';
+import { hasFaults, type LogSummary, type SummaryOptions, summarize } from '../../../src/log/summary/summary.ts';
+import { summaryText } from '../../../src/log/summary/text.ts';
 import { disableLine, MAN_ENABLE } from './reading.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'xsiftr-summary-'));
