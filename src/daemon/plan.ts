@@ -77,9 +77,12 @@ export interface NicPlan extends PlanBase {
   readonly findings: readonly Finding[];
 }
 
-/** Frames of the UMEM that each queue gets: its fill ring full, and as many again for transmission and reassembly. */
+/**
+ * Frames of the UMEM that each queue gets: its fill ring full, as many for transmission, and the rest for what waits behind gaps. Of all a quarter
+ * may (tcp-reass.ts): with the default ring 4096, almost three whole windows of net.inet.tcp.recvbuf_max.
+ */
 export function framesPerQueue(ringSize: number): number {
-  return 2 * ringSize;
+  return 8 * ringSize;
 }
 
 /** An assignment of `--sysctl`, checked. Throws UserError with the option and, for a misspelt name, the one that is meant. */

@@ -18,11 +18,27 @@ export const memoryMutants: readonly Mutant[] = [
   },
   {
     file: 'src/stack/tcp/tcp-reass.ts',
-    find: '  if (victim.t_segqlen < share || tp.t_segqlen >= share) {',
+    find: '  if (fresh || victim.t_segqlen < share || tp.t_segqlen >= share) {',
     replace: '  if (true) {',
     kills: [
       'unit/stack/tcp/memory.test.ts › of many connections hold a quarter of the frames, and give way to one that holds less',
       'unit/stack/tcp/memory.test.ts › that gave way may come again, and are taken',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/tcp-reass.ts',
+    find: 'if (fresh || ',
+    replace: 'if (',
+    kills: [
+      'unit/stack/tcp/memory.test.ts › are not given up before they have waited for a second, in which every sender repairs what it has lost',
+    ],
+  },
+  {
+    file: 'src/stack/tcp/tcp-do-segment.ts',
+    find: 'if (tp.t_ackquick > 0) {',
+    replace: 'if (false) {',
+    kills: [
+      'unit/stack/tcp/memory.test.ts › that were not kept are acknowledged at once when they come again, one by one (RFC 5681 section 4.2)',
     ],
   },
   {

@@ -27,7 +27,7 @@ import {
 } from './tcp-fsm.ts';
 import { tcpDropWithReset } from './tcp-input.ts';
 import { tcpOutput } from './tcp-output.ts';
-import { cleanSackReport, noteDsack, tcpReassFlush, tcpReassInsert, tcpReassNext } from './tcp-reass.ts';
+import { cleanSackReport, noteDsack, tcpReassInsert, tcpReassNext, tcpReassPrune } from './tcp-reass.ts';
 import { tcpClose, tcpDrop, tcpResetByPeer, tcpRespond, tcpTwstart } from './tcp-subr.ts';
 import { tcpSynSentInput } from './tcp-syn-sent.ts';
 import { tcpKeepIdle } from './tcp-timer.ts';
@@ -147,7 +147,10 @@ function fastAck(st: Stack, tp: Tcpcb, ack: number, tiwin: number, ece: boolean)
 
 /** Decides how data in order is acknowledged: the first segment may wait, the second asks for an ACK (RFC 5681 section 4.2). */
 function ackInOrder(st: Stack, tp: Tcpcb, tlen: number): void {
-  if (
+  if (tp.t_ackquick > 0) {
+    tp.t_ackquick--;
+    tp.t_flags |= TF_ACKNOW;
+  } else if (
     !tp.t_delack.armed &&
     (tp.t_flags & (TF_RXWIN0SENT | TF_ACKNOW)) === 0 &&
     tlen <= tp.t_maxseg &&
@@ -440,8 +443,7 @@ export function tcpDataReceived(st: Stack, tp: Tcpcb, m: Mbuf, seq: number, flag
 function nextQueued(tp: Tcpcb, so: Socket): Mbuf | null {
   const head = tp.t_segq;
   if (head === null || seqGt(head.seq, tp.rcv_nxt) || so.canTake(head.len)) return tcpReassNext(tp);
-  tp.st.cnt[tcps.tcps_reasspruned]! += tp.t_segqlen;
-  tcpReassFlush(tp);
+  tcpReassPrune(tp);
   return null;
 }
 

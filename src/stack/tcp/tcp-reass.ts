@@ -10,6 +10,11 @@ import type { Stack } from '../stack.ts';
 import { seqGeq, seqGt, seqLeq, seqLt } from './seq.ts';
 import { MAX_SACK_BLKS, type Tcpcb, TF_SACK_PERMIT } from './tcpcb.ts';
 
+/** How long the first segment of a queue waits at the least before the queue may be given up for another, µs: several timeouts of a sender. */
+const PATIENCE_US = 1e6;
+/** Most segments that `t_ackquick` counts. */
+const ACKQUICK_MAX = 65535;
+
 /**
  * Queues the segment `m` (`m.pos` and `m.len` are its payload, `seq` its first byte). Overlaps are cut from the newcomer; what
  * is wholly held already is freed. Takes `m` in every case.
@@ -20,11 +25,13 @@ export function tcpReassInsert(tp: Tcpcb, m: Mbuf, seqIn: number): void {
   let seq = seqIn;
   if (tp.t_segqlen >= st.tune.tcp_reass_maxqueuelen || costsTooMuch(tp)) {
     cnt[tcps.tcps_reassfull]!++;
+    notKept(tp, 1);
     st.pool.put(m);
     return;
   }
   if (st.tcp.reassFrames >= reassLimit(st) && !makeRoom(tp)) {
     cnt[tcps.tcps_rcvmemdrop]!++;
+    notKept(tp, 1);
     st.pool.put(m);
     return;
   }
@@ -82,6 +89,7 @@ export function tcpReassInsert(tp: Tcpcb, m: Mbuf, seqIn: number): void {
   }
   m.seq = seq;
   m.seglen = m.len;
+  m.time = st.clock.us;
   m.nextpkt = q;
   if (prev === null) tp.t_segq = m;
   else prev.nextpkt = m;
@@ -113,22 +121,39 @@ function reassLimit(st: Stack): number {
 
 /**
  * The frames for queues are used up. The connection whose gap has been open longest gives its queue up, which the peer has to send again
- * (RFC 2018 section 8 allows it), if it has its share and the one that asks has not: who keeps gaps open on purpose is the first to lose them.
+ * (RFC 2018 section 8 allows it), if it has its share and the one that asks has not, and its first segment has waited longer than any repair
+ * takes: who keeps gaps open on purpose is the first to lose them. Of what a peer in the middle of a repair knows to be here nothing is given up: it
+ * would have to begin anew, with a window of one segment.
  */
 function makeRoom(tp: Tcpcb): boolean {
-  const { tcp, cnt } = tp.st;
+  const { tcp, clock } = tp.st;
   const victim = tcp.reassHead;
   if (victim === null || victim === tp) return false;
   const share = tcp.reassFrames / tcp.reassHolders;
-  if (victim.t_segqlen < share || tp.t_segqlen >= share) {
+  const fresh = ((clock.us - victim.t_segq!.time) | 0) < PATIENCE_US;
+  if (fresh || victim.t_segqlen < share || tp.t_segqlen >= share) {
     // Not this one, then; next time another is looked at.
     delist(victim);
     enlist(victim);
     return false;
   }
-  cnt[tcps.tcps_reasspruned]! += victim.t_segqlen;
-  tcpReassFlush(victim);
+  tcpReassPrune(victim);
   return true;
+}
+
+/** Gives the queue up, to be sent again. */
+export function tcpReassPrune(tp: Tcpcb): void {
+  tp.st.cnt[tcps.tcps_reasspruned]! += tp.t_segqlen;
+  notKept(tp, tp.t_segqlen);
+  tcpReassFlush(tp);
+}
+
+/**
+ * `n` segments behind a gap were not kept. They come again in order, when nothing shows the gap any more, and are to be acknowledged at once as what
+ * closes one is (RFC 5681 section 4.2): the sender may have fallen back to one segment at a time.
+ */
+function notKept(tp: Tcpcb, n: number): void {
+  tp.t_ackquick = Math.min(tp.t_ackquick + n, ACKQUICK_MAX);
 }
 
 function enlist(tp: Tcpcb): void {

@@ -166,6 +166,7 @@ export const TCPCB_FIELDS: readonly TcpcbField[] = [
   { name: 't_starttime', type: 'i32', unit: 'ms', help: 'when the connection began' },
   { name: 't_segqlen', type: 'u32', unit: 'segments', siftr: 25, help: 'segments in the reassembly queue' },
   { name: 't_segqbytes', type: 'u32', unit: 'bytes', help: 'bytes in the reassembly queue' },
+  { name: 't_ackquick', type: 'u32', unit: 'count', help: 'segments in order that are acknowledged at once' },
   { name: 't_finseq', type: 'u32', unit: 'seq', help: 'sequence number of a FIN behind a gap' },
   { name: 't_finqueued', type: 'bool', unit: 'bits', help: 'a FIN waits behind a gap' },
   { name: 'rcv_numsacks', type: 'u32', unit: 'count', help: 'SACK blocks that we report' },

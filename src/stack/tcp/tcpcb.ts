@@ -257,6 +257,8 @@ export class Tcpcb implements CcVar {
   t_seglast: Mbuf | null = null;
   t_segqlen = 0;
   t_segqbytes = 0;
+  /** Segments in order that are acknowledged at once: as many as came behind a gap and were not kept. */
+  t_ackquick = 0;
   /** The list of connections that have such a queue. */
   t_reassnext: Tcpcb | null = null;
   t_reassprev: Tcpcb | null = null;
@@ -527,6 +529,7 @@ export class Tcpcb implements CcVar {
     this.t_seglast = null;
     this.t_segqlen = 0;
     this.t_segqbytes = 0;
+    this.t_ackquick = 0;
     this.t_reassnext = null;
     this.t_reassprev = null;
     this.t_finseq = 0;

@@ -10,6 +10,8 @@ const MS = 1000;
 const MSS = 1460;
 /** Frames of a ScriptedPeer's pool, a quarter of which may wait out of order. */
 const QUARTER = 1024 / 4;
+/** A queue that has waited for so long, µs, may be given up. */
+const PATIENCE = 1e6;
 
 /** One of several connections of a peer: its segments, with its own port and numbers. */
 interface Flow {
@@ -62,13 +64,15 @@ describe('segments out of order that carry next to nothing', () => {
     const hostile = [0, 1, 2, 3, 4].map((i) => flow(p, 2000 + i));
     const honest = flow(p, 3000, { sackok: true });
     for (const f of hostile) dust(f, 128);
-    expect(p.host.st.tcp.reassFrames).toBeLessThanOrEqual(QUARTER);
-    // Two of them hold all there is; the others gave way to these.
-    expect(p.host.count('tcps_reasspruned')).toBe(3 * 128);
+    // Two of them hold all there is; nothing is left for the others.
+    expect(p.host.st.tcp.reassFrames).toBe(QUARTER);
+    expect(p.host.count('tcps_rcvmemdrop')).toBe(3 * 128);
+    expect(p.host.count('tcps_reasspruned')).toBe(0);
+    p.advance(PATIENCE);
     // The honest one has lost a segment: what follows is kept.
     for (let i = 1; i <= 10; i++) honest.send({ flags: 'A', seq: 1 + MSS * i, ack: 1, data: pattern(MSS) });
     expect(honest.so.tp!.t_segqlen).toBe(10);
-    expect(p.host.count('tcps_reasspruned')).toBe(4 * 128);
+    expect(p.host.count('tcps_reasspruned')).toBe(128);
     expect(p.host.st.tcp.reassFrames).toBeLessThanOrEqual(QUARTER);
     honest.send({ flags: 'A', seq: 1, ack: 1, data: pattern(MSS) });
     expect(honest.rec.received).toBe(11 * MSS);
@@ -83,6 +87,7 @@ describe('segments out of order that carry next to nothing', () => {
     const first = flow(p, 2000, { sackok: true });
     const second = flow(p, 2001, { sackok: true });
     dust(first, 8);
+    p.advance(PATIENCE);
     dust(second, 1);
     expect([first.so.tp!.t_segqlen, second.so.tp!.t_segqlen]).toEqual([0, 1]);
     expect(first.so.tp!.rcv_numsacks).toBe(0);
@@ -97,12 +102,41 @@ describe('segments out of order that carry next to nothing', () => {
     const [small, big, late] = [0, 1, 2].map((i) => flow(p, 2000 + i)) as [Flow, Flow, Flow];
     dust(small, 2);
     dust(big, 10);
+    p.advance(PATIENCE);
     // The first asks in vain, as the oldest has two of twelve; then it is the turn of the other.
     dust(late, 1);
     expect(p.host.count('tcps_rcvmemdrop')).toBe(1);
     late.send({ flags: 'A', seq: 3, ack: 1, data: [1] });
     expect([small, big, late].map((f) => f.so.tp!.t_segqlen)).toEqual([2, 0, 1]);
     expect(p.host.st.tcp.reassHolders).toBe(2);
+  });
+
+  it('are not given up before they have waited for a second, in which every sender repairs what it has lost', () => {
+    const p = new ScriptedPeer({ tune: { tcp_reass_maxsegments: 8 } });
+    const first = flow(p, 2000, { sackok: true });
+    const second = flow(p, 2001, { sackok: true });
+    dust(first, 8);
+    p.advance(PATIENCE - 1000);
+    dust(second, 1);
+    expect([first.so.tp!.t_segqlen, second.so.tp!.t_segqlen]).toEqual([8, 0]);
+    expect([p.host.count('tcps_rcvmemdrop'), p.host.count('tcps_reasspruned')]).toEqual([1, 0]);
+  });
+
+  it('that were not kept are acknowledged at once when they come again, one by one (RFC 5681 section 4.2)', () => {
+    const p = new ScriptedPeer({ tune: { tcp_reass_maxsegments: 1 } });
+    const f = flow(p, 2000, { sackok: true });
+    for (let i = 1; i <= 3; i++) f.send({ flags: 'A', seq: 1 + MSS * i, ack: 1, data: pattern(MSS) });
+    expect(p.host.count('tcps_rcvmemdrop')).toBe(2);
+    p.out();
+    f.send({ flags: 'A', seq: 1, ack: 1, data: pattern(MSS) });
+    expect(p.out().map((o) => o.ack)).toEqual([1 + 2 * MSS]);
+    for (const i of [2, 3]) {
+      f.send({ flags: 'A', seq: 1 + MSS * i, ack: 1, data: pattern(MSS) });
+      expect(p.out().map((o) => o.ack)).toEqual([1 + MSS * (i + 1)]);
+    }
+    // After them the first of two waits again.
+    f.send({ flags: 'A', seq: 1 + MSS * 4, ack: 1, data: pattern(MSS) });
+    expect(p.out()).toEqual([]);
   });
 
   it('are bounded over all connections by net.inet.tcp.reass.maxsegments', () => {
@@ -275,9 +309,13 @@ describe('socket buffers of all connections (kern.ipc.maxmbufmem)', () => {
   it('give up what waits behind a gap where what closes it finds no memory', () => {
     const p = new ScriptedPeer({ tune });
     stuffed(p, 20);
+    p.advance(PATIENCE);
     const late = flow(p, 3000, { sackok: true });
     late.rec.appetite = 0;
-    for (let i = 1; i <= 10; i++) late.send({ flags: 'A', seq: 1 + MSS * i, ack: 1, data: pattern(MSS) });
+    const behind = (i: number): void => late.send({ flags: 'A', seq: 1 + MSS * i, ack: 1, data: pattern(MSS) });
+    for (let i = 1; i <= 10; i++) behind(i);
+    // The first asked one that has less than its share, in vain.
+    behind(1);
     expect(late.so.tp!.t_segqlen).toBe(10);
     const before = p.host.count('tcps_reasspruned');
     late.send({ flags: 'A', seq: 1, ack: 1, data: pattern(MSS) });
