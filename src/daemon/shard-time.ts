@@ -1,3 +1,4 @@
+import { setImmediate as nextRound } from 'node:timers/promises';
 import type { Native } from '../driver/native.ts';
 import type { TimerWheel } from '../stack/timers.ts';
 import { UserError } from './errors.ts';
@@ -15,6 +16,11 @@ import type { ShardClock } from './shard-clock.ts';
 
 /** How long the links must have been quiet before time jumps, ms of the machine's clock: a peer that answers gets its turn first. */
 const QUIET_MS = 5;
+/**
+ * Rounds of the event loop after that in which nothing came either: where the process was kept from running, what came meanwhile is still to be read, and
+ * a peer in the same process has not even read yet what it answers to.
+ */
+const READ_ROUNDS = 3;
 /** How long a peer may take to read what was sent to it before time goes on without it, ms of the machine's clock. */
 const DRAIN_MS = 5000;
 /** Longest step of `advance`, µs: 2^52. */
@@ -128,8 +134,10 @@ export class ShardTime {
     const frames = this.#shard.frames();
     this.#jump = setTimeout(() => {
       this.#jump = null;
-      const quiet = this.#shard.frames() === frames;
-      void this.#exclusively(() => (quiet ? this.#toNextTimer() : Promise.resolve())).finally(() => this.#schedule());
+      void this.#exclusively(async () => {
+        for (let i = 0; i < READ_ROUNDS; i++) await nextRound();
+        if (this.#shard.frames() === frames) await this.#toNextTimer();
+      }).finally(() => this.#schedule());
     }, QUIET_MS);
   }
 
