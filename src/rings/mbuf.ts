@@ -90,7 +90,7 @@ export class FramePool implements FrameStack {
   /** Whole UMEM. */
   readonly u8: Uint8Array;
   readonly dv: DataView;
-  /** By frame index of the whole UMEM; foreign frames get their object at first sight. */
+  /** By frame index of the whole UMEM. A frame gets its object at first sight: of most, the stack never sees one. */
   readonly #mbufs: (Mbuf | null)[];
   /** Takes a frame that another shard owns back to it; set by the shard when there is more than one. */
   sendHome: ((frame: number) => void) | null;
@@ -112,10 +112,7 @@ export class FramePool implements FrameStack {
     this.free = new Int32Array(count);
     this.top = new Int32Array(1);
     this.#mbufs = new Array(total).fill(null);
-    for (let i = 0; i < count; i++) {
-      this.free[i] = first + count - 1 - i;
-      this.#mbufs[first + i] = new Mbuf(first + i, this);
-    }
+    for (let i = 0; i < count; i++) this.free[i] = first + count - 1 - i;
     this.top[0] = count;
     this.sendHome = null;
   }
@@ -131,7 +128,7 @@ export class FramePool implements FrameStack {
    */
   get held(): number {
     let n = 0;
-    for (let i = this.first; i < this.first + this.count; i++) if (!this.#mbufs[i]!.isFree) n++;
+    for (let i = this.first; i < this.first + this.count; i++) if (this.#mbufs[i]?.isFree === false) n++;
     return n;
   }
 

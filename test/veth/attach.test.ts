@@ -16,7 +16,7 @@ describe.skipIf(labMissing('curl') !== '')(`attach ${labMissing('curl')}`, () =>
   async function server(): Promise<Running> {
     const words = [process.execPath, child('attach-server.ts'), 'ix1', lab.nearNs, '8080'];
     const running = lab.keep(new Running(words));
-    await running.waitLine(/^ready ix1 at veth dev 0 "veth", native xdp, copy, 1 queue, UMEM 16 MiB/);
+    await running.waitLine(/^ready ix1 at veth dev 0 "veth", native xdp, copy, 1 queue, UMEM 64 MiB/);
     return running;
   }
 

@@ -27,7 +27,7 @@ describe.skipIf(labMissing('curl', 'iperf3') !== '')(`the life of a daemon ${lab
   it('announces itself in the manner of dmesg, serves, and gives the interface back on SIGINT with exit status 0', async () => {
     const x = await startXsiftr(lab);
     expect(x.attachLine).toMatch(
-      /^ix1 at veth dev 0 "veth", native xdp, copy, 2 queues, UMEM 32 MiB, address ([0-9a-f]{2}:){5}[0-9a-f]{2}$/,
+      /^ix1 at veth dev 0 "veth", native xdp, copy, 2 queues, UMEM 128 MiB, address ([0-9a-f]{2}:){5}[0-9a-f]{2}$/,
     );
     expect(x.lines[1]).toBe("ix1: 192.0.2.1/24 (the kernel's), MTU 1500, serving http 80, iperf3 5201, discard 9");
     expect((await lab.far('ping -c 2 -i 0.2 -W 2 192.0.2.1')).stdout).toContain('2 received');
@@ -305,7 +305,7 @@ describe.skipIf(labMissing() !== '')(`memory ${labMissing()}`, () => {
       // The first start fills the cache of compiled code.
       expect(await (await startXsiftr(lab)).stop()).toBe(0);
       const x = await startXsiftr(lab);
-      expect(x.attachLine).toContain('4 queues, UMEM 64 MiB');
+      expect(x.attachLine).toContain('4 queues, UMEM 256 MiB');
       const info = JSON.parse((await run(['curl', '-s', '--unix-socket', x.control, 'http://x/info'])).stdout) as {
         pid: number;
       };
