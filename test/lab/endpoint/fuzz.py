@@ -105,13 +105,22 @@ def sequence(n):
     return start + [call(rnd, used) for _ in range(rnd.randrange(4, 18))]
 
 
-def explained(step, ours, linux, before):
+def closed_after_connect(who, before):
+    """Another socket under test has connected and was closed since, by a call or because its name went to a new one."""
+    other = "u1" if who == "u0" else "u0"
+    at = [i for i, line in enumerate(before) if line.startswith((f"{other}.connect(", f"{other}.sendto("))]
+    return bool(at) and any(line.startswith((f"{other}.close(", f"{other}.socket(")) for line in before[at[0]:])
+
+
+def explained(step, ours, linux_answer, linux, before):
     """Why the answer of `linux`, a world, may differ from ours, or None."""
     who, name, *args = step
     if name == "ioctl" and args[0] in (0x5411, 0x894B) and ours == "0" and linux.sockets[who].getsockopt(SOL_TCP, 11, 1) == TCP_CLOSE:
         return "of a connection that is over Linux gives the distance of two numbers that mean nothing any more"
     if name == "peer_accept" and any(".setsockopt(6, 9, " in line for line in before):
         return "who connects with TCP_DEFER_ACCEPT keeps the last ACK of the handshake back on Linux"
+    if name == "connect" and ours == "EADDRNOTAVAIL" and linux_answer in ("EINPROGRESS", "ok") and closed_after_connect(who, before):
+        return "Linux gives the addresses and ports of a closed connection in FIN-WAIT-2 or TIME-WAIT to a connect from its bound port"
     return None
 
 
@@ -137,10 +146,10 @@ class Game:
         who, name, *args = step = self.steps[i]
         ours, linux = [w.peer_accept(who) if name == "peer_accept" else w.step(who, name, *args) for w in self.worlds]
         differs = ours != linux
-        why = explained(step, ours, self.worlds[1], self.lines) if differs else None
+        why = explained(step, ours, linux, self.worlds[1], self.lines) if differs else None
         self.failed = differs and why is None
         # The peer has a socket more in one world, or who has the peer's connection is left to chance: what follows cannot be compared.
-        self.over = (why is not None and name == "peer_accept") or (who[0] == "p" and name == "connect" and share(self.worlds[1]))
+        self.over = (why is not None and name in ("peer_accept", "connect")) or (who[0] == "p" and name == "connect" and share(self.worlds[1]))
         self.lines.append(f"{who}.{name}{tuple(args)} -> {ours}" + (f"   linux: {linux}" if self.failed else ""))
         return True
 
