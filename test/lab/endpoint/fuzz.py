@@ -154,6 +154,10 @@ class Game:
         return True
 
 
+# Ports of the sequences, four each, below the ephemeral ones of both systems: as many as Linux's TIME_WAIT of 60 s needs before one comes again.
+FIRST_PORT, LAST_PORT = 2000, 32000
+
+
 def play(games, pause):
     """Plays games side by side, a call of each and then a pause."""
     i = 0
@@ -169,14 +173,14 @@ def play(games, pause):
 def main():
     lanes = [both(sys.argv[1:5], lane) for lane in range(LANES)]
     first, count = int(sys.argv[5]), int(sys.argv[6])
-    base = 10000
+    base = FIRST_PORT
 
     def games(numbers):
         # Each has ports of its own, as a connection that is over holds its port for a while.
         nonlocal base
         made = []
         for n, worlds in zip(numbers, lanes):
-            base = base + 4 if base < 32000 else 10000
+            base = base + 4 if base < LAST_PORT else FIRST_PORT
             made.append(Game(n, worlds, base))
         return made
 
