@@ -6,7 +6,6 @@ import { SockBuf } from '../stack/socket/sockbuf.ts';
 import type { Stack } from '../stack/stack.ts';
 import type { Inpcb } from '../stack/tcp/tcb.ts';
 import { TCPS_CLOSED, TCPS_ESTABLISHED } from '../stack/tcp/tcp-fsm.ts';
-import { type TcpTap, traceAdd, traceRemove } from '../stack/tcp/tcp-trace.ts';
 import {
   TA_CLOSE,
   TA_DROP,
@@ -16,9 +15,12 @@ import {
   TA_OUTPUT_CALL,
   TA_OUTPUT_DONE,
   TA_OUTPUT_FAIL,
-  type Tcpcb,
+  type TcpTap,
   type TcpTraceFn,
-} from '../stack/tcp/tcpcb.ts';
+  traceAdd,
+  traceRemove,
+} from '../stack/tcp/tcp-trace.ts';
+import type { Tcpcb } from '../stack/tcp/tcpcb.ts';
 import { Ages } from './ages.ts';
 import { FlowFilter } from './flow-filter.ts';
 import { type CycleCounts, cycleCounts } from './format.ts';

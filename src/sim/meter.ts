@@ -1,7 +1,8 @@
 import type { VirtualClock } from '../driver/sim/clock.ts';
 import { seqGt, seqLeq, seqLt } from '../stack/tcp/seq.ts';
 import { haveEstablished } from '../stack/tcp/tcp-fsm.ts';
-import { TA_INPUT_DONE, TA_OUTPUT_DONE, TA_TIMER, type Tcpcb } from '../stack/tcp/tcpcb.ts';
+import { TA_INPUT_DONE, TA_OUTPUT_DONE, TA_TIMER } from '../stack/tcp/tcp-trace.ts';
+import type { Tcpcb } from '../stack/tcp/tcpcb.ts';
 import { TH_FIN, TH_SYN } from '../stack/wire/tcp.ts';
 
 const FIRST_ROOM = 1024;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type ExperimentHooks, type ExperimentOptions, runExperiment } from '../../src/sim/index.ts';
-import { TA_INPUT_DONE, TA_OUTPUT_DONE } from '../../src/stack/tcp/tcpcb.ts';
+import { TA_INPUT_DONE, TA_OUTPUT_DONE } from '../../src/stack/tcp/tcp-trace.ts';
 import { checkStack } from '../lab/invariants.ts';
 import { experiment } from '../lab/sim.ts';
 

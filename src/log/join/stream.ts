@@ -1,6 +1,6 @@
 /**
  * One direction of a connection of the log: its lines on one hand, the captured segments on the other, each in the order of its file. They are paired in
- * that order, by what the lines say of their segments where they do (join-facts.ts), and by time.
+ * that order, by what the lines say of their segments where they do (facts.ts), and by time.
  */
 import { align, type Band, bandCells } from './align.ts';
 import type { Waiting } from './conn.ts';

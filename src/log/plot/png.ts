@@ -5,7 +5,7 @@ import { LogError } from '../error.ts';
 const SCALE = 2;
 
 /**
- * A picture of plot-svg.ts as PNG. Text is set in DejaVu Sans of the npm package dejavu-fonts-ttf and no other font is looked at: resvg leaves out all
+ * A picture of svg.ts as PNG. Text is set in DejaVu Sans of the npm package dejavu-fonts-ttf and no other font is looked at: resvg leaves out all
  * text where it finds no font, and so a machine without any draws the same picture as all others.
  * @throws LogError where the renderer has no build for the machine
  */

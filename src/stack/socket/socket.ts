@@ -20,9 +20,10 @@ import {
 } from '../tcp/tcp-fsm.ts';
 import { tcpOutput } from '../tcp/tcp-output.ts';
 import { tcpKeepRestart } from '../tcp/tcp-timer.ts';
+import { TA_USER } from '../tcp/tcp-trace.ts';
 import { urgentSend } from '../tcp/tcp-urgent.ts';
 import { tcpConnect, tcpUsrAbort, tcpUsrClose, tcpUsrShutdown } from '../tcp/tcp-usrreq.ts';
-import { TA_USER, type Tcpcb } from '../tcp/tcpcb.ts';
+import type { Tcpcb } from '../tcp/tcpcb.ts';
 import { Linger } from './linger.ts';
 import type { Listener } from './listener.ts';
 import { OobMark } from './oobmark.ts';

@@ -29,7 +29,8 @@ import { seqGeq, tstmpLt } from './seq.ts';
 import { tcpDoSegment } from './tcp-do-segment.ts';
 import { TCPS_TIME_WAIT } from './tcp-fsm.ts';
 import { tcpClose, tcpRespond, tcpTwstart } from './tcp-subr.ts';
-import { TA_INPUT, TA_INPUT_DONE, type Tcpcb, TF_RCVD_TSTMP, TF_REQ_TSTMP } from './tcpcb.ts';
+import { TA_INPUT, TA_INPUT_DONE } from './tcp-trace.ts';
+import { type Tcpcb, TF_RCVD_TSTMP, TF_REQ_TSTMP } from './tcpcb.ts';
 
 const IPPROTO_TCP = 6;
 const IP_SRC = 12;

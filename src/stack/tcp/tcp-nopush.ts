@@ -4,7 +4,8 @@
  */
 import { haveEstablished } from './tcp-fsm.ts';
 import { tcpOutput } from './tcp-output.ts';
-import { TA_TIMER, type Tcpcb, TF_NODELAY, TF_NOPUSH } from './tcpcb.ts';
+import { TA_TIMER } from './tcp-trace.ts';
+import { type Tcpcb, TF_NODELAY, TF_NOPUSH } from './tcpcb.ts';
 
 const CEILING_US = 200_000;
 

@@ -43,13 +43,10 @@ import { rateAppLimited } from './tcp-rate.ts';
 import { undoNoteRexmit } from './tcp-recovery.ts';
 import { rtxAppend, rtxFull, rtxNextLost, rtxResent, rtxSplit, SEG_FIN, type SndSeg } from './tcp-rtxq.ts';
 import { tcpSetpersist } from './tcp-timer.ts';
+import { TA_OUTPUT, TA_OUTPUT_CALL, TA_OUTPUT_DONE, TA_OUTPUT_FAIL } from './tcp-trace.ts';
 import { urgentPointer } from './tcp-urgent.ts';
 import { userTimeoutStart } from './tcp-user-timeout.ts';
 import {
-  TA_OUTPUT,
-  TA_OUTPUT_CALL,
-  TA_OUTPUT_DONE,
-  TA_OUTPUT_FAIL,
   type Tcpcb,
   TF_ACKNOW,
   TF_DELACK,

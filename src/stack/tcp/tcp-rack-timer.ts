@@ -5,7 +5,8 @@ import { tcpOutput } from './tcp-output.ts';
 import { rackDetectLoss, rackOn, rackWait } from './tcp-rack.ts';
 import { prrUpdate, recoveryEnter } from './tcp-recovery.ts';
 import { rtxSplit, rtxWaits, SEG_LOST, SEG_SACKED } from './tcp-rtxq.ts';
-import { TA_TIMER, type Tcpcb, TF_FASTRECOVERY } from './tcpcb.ts';
+import { TA_TIMER } from './tcp-trace.ts';
+import { type Tcpcb, TF_FASTRECOVERY } from './tcpcb.ts';
 
 export function rackTimer(tp: Tcpcb): void {
   if (tp.t_trace !== null) tp.t_trace(tp, TA_TIMER, tp.rack_tlp ? 6 : 5, tp.snd_una, 0);

@@ -23,16 +23,8 @@ import { isIp6, TCPIP_HDRS } from './tcp-pmtu.ts';
 import { tcpReassFlush } from './tcp-reass.ts';
 import { rtxFlush } from './tcp-rtxq.ts';
 import { tcp2Msl, tcpTimers } from './tcp-timer.ts';
-import {
-  TA_CLOSE,
-  TA_DROP,
-  Tcpcb,
-  TF_CLOSED,
-  TF_RCVD_TSTMP,
-  TF_REQ_SCALE,
-  TF_REQ_TSTMP,
-  TF_SACK_PERMIT,
-} from './tcpcb.ts';
+import { TA_CLOSE, TA_DROP } from './tcp-trace.ts';
+import { Tcpcb, TF_CLOSED, TF_RCVD_TSTMP, TF_REQ_SCALE, TF_REQ_TSTMP, TF_SACK_PERMIT } from './tcpcb.ts';
 
 const IPPROTO_TCP = 6;
 /** HashType.RSS_TCP_IPV4: the 4-tuple hash over TCP and IPv4. */

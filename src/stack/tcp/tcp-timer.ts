@@ -15,9 +15,9 @@ import { rackTimer } from './tcp-rack-timer.ts';
 import { rtoEnter } from './tcp-recovery.ts';
 import { rtxFlush } from './tcp-rtxq.ts';
 import { tcpClose, tcpDrop, tcpKeepProbe } from './tcp-subr.ts';
+import { TA_TIMER } from './tcp-trace.ts';
 import { userTimeout, userTimer } from './tcp-user-timeout.ts';
 import {
-  TA_TIMER,
   TCP_RTT_SHIFT,
   TCP_RTTVAR_SHIFT,
   type Tcpcb,

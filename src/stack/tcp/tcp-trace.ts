@@ -1,10 +1,37 @@
 /**
- * Who listens at the trace point (DESIGN.md, "The way of a packet"): SIFTR's `hook=tcp`, the black-box log, the simulator's meter. What
- * is told and when stands with TA_* in tcpcb.ts. While nobody listens each place costs one test against null.
+ * The trace point, and who listens at it (DESIGN.md, "The way of a packet"): SIFTR's `hook=tcp`, the simulator's meter, the black-box log to come. While nobody
+ * listens each place costs one test against null.
  */
 import type { Mbuf } from '../../rings/mbuf.ts';
 import type { Stack } from '../stack.ts';
-import type { TcpTraceFn } from './tcpcb.ts';
+import type { Tcpcb } from './tcpcb.ts';
+
+/** What the trace point reports. */
+export const TA_INPUT = 0;
+export const TA_INPUT_DONE = 1;
+export const TA_OUTPUT = 2;
+export const TA_OUTPUT_DONE = 3;
+export const TA_TIMER = 4;
+export const TA_USER = 5;
+export const TA_CONG = 6;
+export const TA_DROP = 7;
+/** tcpOutput is called: what it is about to do is not known yet, and nothing is changed. */
+export const TA_OUTPUT_CALL = 8;
+/** A segment that TA_OUTPUT told of did not leave: no bookkeeping but that of the failure follows, and no TA_OUTPUT_DONE. */
+export const TA_OUTPUT_FAIL = 9;
+/** The block is about to be freed, and everything in it is still there; after a TA_DROP `t_state` may be CLOSED already. */
+export const TA_CLOSE = 10;
+
+/**
+ * The trace point (DESIGN.md, "The way of a packet"). Listeners come and go with `traceAdd` and `traceRemove`.
+ * @param act TA_*
+ * @param arg TA_INPUT, TA_OUTPUT, their DONE and FAIL: TH_* flags; TA_TIMER: 0 rexmt, 1 persist, 2 keep, 3 2msl, 4 delack, 5 rack, 6 tail
+ *            loss probe, 7 user timeout, 8 TCP_NOPUSH; TA_USER: 0 connect, 1 send, 2 shutdown, 3 close, 4 abort; TA_CONG: CC_*; TA_DROP
+ *            and TA_CLOSE: errno
+ * @param seq sequence number of the segment, 0 when there is none
+ * @param len payload bytes, 0 when there is no segment
+ */
+export type TcpTraceFn = (tp: Tcpcb, act: number, arg: number, seq: number, len: number) => void;
 
 /**
  * Hears of every segment that IP hands to TCP, those of no connection among them. What happens to a connection between the two calls

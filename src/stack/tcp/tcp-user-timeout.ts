@@ -6,7 +6,8 @@
 import { tcps } from '../../metrics/layout.ts';
 import { ETIMEDOUT } from '../errno.ts';
 import { tcpDrop } from './tcp-subr.ts';
-import { TA_TIMER, type Tcpcb } from './tcpcb.ts';
+import { TA_TIMER } from './tcp-trace.ts';
+import type { Tcpcb } from './tcpcb.ts';
 
 /** The limit in ms, 0 for none. */
 export function userTimeout(tp: Tcpcb): number {

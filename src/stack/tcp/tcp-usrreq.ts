@@ -21,7 +21,8 @@ import {
 import { tcpOutput } from './tcp-output.ts';
 import { tcpClose, tcpDrop, tcpNewIss, tcpNewTsOffset, tcpNewtcpcb, tcpSetFlowid } from './tcp-subr.ts';
 import { tcpFinWait2, tcpKeepRestart } from './tcp-timer.ts';
-import { TA_USER, type Tcpcb } from './tcpcb.ts';
+import { TA_USER } from './tcp-trace.ts';
+import type { Tcpcb } from './tcpcb.ts';
 
 /**
  * Active open: chooses what is not given, makes the connection and sends the SYN.

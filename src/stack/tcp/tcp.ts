@@ -19,8 +19,8 @@ import { tcpOutput } from './tcp-output.ts';
 import { RateSample } from './tcp-rate.ts';
 import { SndSeg } from './tcp-rtxq.ts';
 import { tcpDrop } from './tcp-subr.ts';
-import type { TcpTap } from './tcp-trace.ts';
-import { MAX_SACK_BLKS, type Tcpcb, type TcpTraceFn } from './tcpcb.ts';
+import type { TcpTap, TcpTraceFn } from './tcp-trace.ts';
+import { MAX_SACK_BLKS, type Tcpcb } from './tcpcb.ts';
 
 const IPPROTO_TCP = 6;
 /** How long a connection that found no free frame waits before it tries again. */

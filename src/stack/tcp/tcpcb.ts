@@ -2,6 +2,7 @@
  * The TCP control block. Names are BSD's. Every field that a log, a snapshot or another view may show is declared once in
  * tcpcb-fields.ts; a unit test keeps the table and the class in step.
  */
+
 import type { Mbuf } from '../../rings/mbuf.ts';
 import type { Listener } from '../socket/listener.ts';
 import type { Socket } from '../socket/socket.ts';
@@ -13,6 +14,7 @@ import type { Inpcb } from './tcb.ts';
 import { TCPS_CLOSED } from './tcp-fsm.ts';
 import { PipeAck } from './tcp-pipeack.ts';
 import type { SndSeg } from './tcp-rtxq.ts';
+import type { TcpTraceFn } from './tcp-trace.ts';
 
 /** t_flags (spec/siftr.md 3.2). */
 export const TF_ACKNOW = 0x00000001;
@@ -568,33 +570,6 @@ export class Tcpcb implements CcVar {
     this.nextFree = null;
   }
 }
-
-/** What the trace point reports. */
-export const TA_INPUT = 0;
-export const TA_INPUT_DONE = 1;
-export const TA_OUTPUT = 2;
-export const TA_OUTPUT_DONE = 3;
-export const TA_TIMER = 4;
-export const TA_USER = 5;
-export const TA_CONG = 6;
-export const TA_DROP = 7;
-/** tcpOutput is called: what it is about to do is not known yet, and nothing is changed. */
-export const TA_OUTPUT_CALL = 8;
-/** A segment that TA_OUTPUT told of did not leave: no bookkeeping but that of the failure follows, and no TA_OUTPUT_DONE. */
-export const TA_OUTPUT_FAIL = 9;
-/** The block is about to be freed, and everything in it is still there; after a TA_DROP `t_state` may be CLOSED already. */
-export const TA_CLOSE = 10;
-
-/**
- * The trace point (DESIGN.md, "The way of a packet"). Listeners come and go with `traceAdd` and `traceRemove` (tcp-trace.ts).
- * @param act TA_*
- * @param arg TA_INPUT, TA_OUTPUT, their DONE and FAIL: TH_* flags; TA_TIMER: 0 rexmt, 1 persist, 2 keep, 3 2msl, 4 delack, 5 rack, 6 tail
- *            loss probe, 7 user timeout, 8 TCP_NOPUSH; TA_USER: 0 connect, 1 send, 2 shutdown, 3 close, 4 abort; TA_CONG: CC_*; TA_DROP
- *            and TA_CLOSE: errno
- * @param seq sequence number of the segment, 0 when there is none
- * @param len payload bytes, 0 when there is no segment
- */
-export type TcpTraceFn = (tp: Tcpcb, act: number, arg: number, seq: number, len: number) => void;
 
 /** What each timer of a control block calls (tcp-timer.ts). */
 export interface TcpTimerFns {

@@ -29,9 +29,8 @@ import {
   TA_OUTPUT,
   TA_OUTPUT_CALL,
   TA_OUTPUT_DONE,
-  TCP_RTT_SHIFT,
-  type Tcpcb,
-} from '../../../src/stack/tcp/tcpcb.ts';
+} from '../../../src/stack/tcp/tcp-trace.ts';
+import { TCP_RTT_SHIFT, type Tcpcb } from '../../../src/stack/tcp/tcpcb.ts';
 import { v4 } from './records.ts';
 
 const LOCAL = v4('192.0.2.1');

@@ -1,4 +1,4 @@
-/** What plot-html.ts hands to the page's script, as JSON. */
+/** What html.ts hands to the page's script, as JSON. */
 export interface PageData {
   readonly timeLabel: string;
   /** Ends of the time axis, µs. */
@@ -24,7 +24,7 @@ export interface PageFlow {
   readonly log: number;
   readonly name: string;
   readonly samples: number;
-  /** By field, packed as plot-html.ts says; null where the log says nothing. */
+  /** By field, packed as html.ts says; null where the log says nothing. */
   readonly series: readonly ({ readonly t: string; readonly v: string } | null)[];
   /** Times of fast recovery, µs. */
   readonly recovery: readonly (readonly [from: number, to: number])[];

@@ -1,5 +1,5 @@
 /**
- * The script of the page that `xsiftr log plot -o FILE.html` writes (plot-html.ts puts it in, behind uPlot). uPlot gives the axes, the cursor and the
+ * The script of the page that `xsiftr log plot -o FILE.html` writes (html.ts puts it in, behind uPlot). uPlot gives the axes, the cursor and the
  * zoom; lines are drawn by ourselves, as each has points at times of its own and uPlot wants one list of times for all.
  */
 import type UPlot from 'uplot';

@@ -5,7 +5,8 @@
 import { tcps } from '../../../metrics/layout.ts';
 import { ECONNABORTED } from '../../errno.ts';
 import { haveEstablished } from '../tcp-fsm.ts';
-import { TA_CONG, type Tcpcb } from '../tcpcb.ts';
+import { TA_CONG } from '../tcp-trace.ts';
+import type { Tcpcb } from '../tcpcb.ts';
 import { type CcAck, type CcLost, type CcModule, type CcSignal, type CongestionControl, TCP_MAXWINDOW } from './cc.ts';
 import { noCc } from './none.ts';
 

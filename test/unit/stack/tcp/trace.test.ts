@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { traceAdd, traceRemove } from '../../../../src/stack/tcp/tcp-trace.ts';
 import {
   TA_CLOSE,
   TA_DROP,
@@ -9,9 +8,11 @@ import {
   TA_OUTPUT_CALL,
   TA_OUTPUT_DONE,
   TA_OUTPUT_FAIL,
-  type Tcpcb,
   type TcpTraceFn,
-} from '../../../../src/stack/tcp/tcpcb.ts';
+  traceAdd,
+  traceRemove,
+} from '../../../../src/stack/tcp/tcp-trace.ts';
+import type { Tcpcb } from '../../../../src/stack/tcp/tcpcb.ts';
 import { open, pattern, type Recorder, serve } from '../../../lab/tcpuser.ts';
 import { ADDR_B, TwoStacks } from '../../../lab/twostacks.ts';
 
