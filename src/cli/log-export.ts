@@ -27,13 +27,13 @@ export function logExportCommand(): Command {
     .action(async (logs: string[], flags: ExportFlags) => {
       const format = flags.format ?? formatOf(flags.output);
       const { open, filter } = await logChoice(flags);
-      const [{ openLog }, { createExporter }, { OutputFile }, { BrokenLines }] = await Promise.all([
+      const [{ openLog }, { createExporter }, { AtomicFile }, { BrokenLines }] = await Promise.all([
         import('../log/open.ts'),
         import('../log/export/export.ts'),
-        import('../log/output-file.ts'),
+        import('../log/atomic-file.ts'),
         import('../log/broken.ts'),
       ]);
-      const file = await OutputFile.create(flags.output, logs);
+      const file = await AtomicFile.create(flags.output, logs);
       const stop = removeOnSignal(() => file.abort());
       const bar = new ReadingBar();
       try {

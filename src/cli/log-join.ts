@@ -40,13 +40,13 @@ export function logJoinCommand(): Command {
 async function join(logPath: string, capturePath: string, options: Options): Promise<void> {
   const offsetUs = options.offset === undefined ? undefined : time('--offset', options.offset, true);
   const windowUs = options.window === undefined ? undefined : time('--window', options.window, false);
-  const [{ joinFiles }, { joinHeader, joinRow, summaryText }, { OutputFile }] = await Promise.all([
+  const [{ joinFiles }, { joinHeader, joinRow, summaryText }, { AtomicFile }] = await Promise.all([
     import('../log/join/files.ts'),
     import('../log/join/text.ts'),
-    import('../log/output-file.ts'),
+    import('../log/atomic-file.ts'),
   ]);
   const { format } = options;
-  const file = await OutputFile.create(options.output, [logPath, capturePath]);
+  const file = await AtomicFile.create(options.output, [logPath, capturePath]);
   const stop = removeOnSignal(() => file.abort());
   const bar = new ReadingBar();
   try {

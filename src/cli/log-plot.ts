@@ -66,9 +66,9 @@ export function logPlotCommand(): Command {
       const bar = new ReadingBar();
       const options = await optionsOf(given, target.format, filter, (reader) => bar.draw(reader));
       const sources = await sourcesOf(logs, given.label ?? [], open);
-      const { OutputFile } = await import('../log/output-file.ts');
+      const { AtomicFile } = await import('../log/atomic-file.ts');
       const { collectPlot } = await import('../log/plot/model.ts');
-      const file = await OutputFile.create(target.file, logs);
+      const file = await AtomicFile.create(target.file, logs);
       const stop = removeOnSignal(() => file.abort());
       try {
         const plot = await collectPlot(sources, options);

@@ -1,3 +1,4 @@
+import { TF_SACK_PERMIT } from '../stack/tcp/tcpcb.ts';
 import type { Flow } from './flow-table.ts';
 import { DATA_LINE_MAX, put6, putField, putU32 } from './format.ts';
 import {
@@ -21,9 +22,6 @@ const N_SEC = WORDS;
 const N_FLAGS = R_FLAGS - R_SSTHRESH;
 /** Bytes of a slot's text: the longest line in whole groups of eight. */
 const TEXT_BYTES = DATA_LINE_MAX;
-
-/** `TF_SACK_PERMIT`, the bit of t_flags behind field 17. */
-const TF_SACK_PERMIT = 0x200;
 
 const ZERO = 0x30;
 const COMMA = 0x2c;

@@ -1,5 +1,5 @@
+import type { AtomicFile } from '../atomic-file.ts';
 import type { Sample } from '../model.ts';
-import type { OutputFile } from '../output-file.ts';
 import { COLUMNS } from './columns.ts';
 
 export const EXPORT_FORMATS = ['csv', 'ndjson', 'parquet'] as const;
@@ -14,7 +14,7 @@ export interface Exporter {
 }
 
 /** @param out what is written to; closing it is left to the caller */
-export async function createExporter(format: ExportFormat, out: OutputFile): Promise<Exporter> {
+export async function createExporter(format: ExportFormat, out: AtomicFile): Promise<Exporter> {
   if (format === 'csv') return new CsvExporter(out);
   if (format === 'ndjson') return new NdjsonExporter(out);
   const { ParquetExporter } = await import('./parquet.ts');
@@ -23,10 +23,10 @@ export async function createExporter(format: ExportFormat, out: OutputFile): Pro
 
 /** RFC 4180, with a header line, and with LF at the end of lines as tools of this kind of system expect it. */
 class CsvExporter implements Exporter {
-  readonly #out: OutputFile;
+  readonly #out: AtomicFile;
   #head: string;
 
-  constructor(out: OutputFile) {
+  constructor(out: AtomicFile) {
     this.#out = out;
     this.#head = `log,${COLUMNS.map((c) => c.name).join(',')}\n`;
   }
@@ -51,10 +51,10 @@ class CsvExporter implements Exporter {
 
 /** One object a line, with every column. */
 class NdjsonExporter implements Exporter {
-  readonly #out: OutputFile;
+  readonly #out: AtomicFile;
   readonly #keys: readonly string[];
 
-  constructor(out: OutputFile) {
+  constructor(out: AtomicFile) {
     this.#out = out;
     this.#keys = COLUMNS.map((c) => `,${JSON.stringify(c.name)}:`);
   }

@@ -1,7 +1,7 @@
 import { ByteWriter, ParquetWriter } from 'hyparquet-writer';
 import { VERSION } from '../../version.ts';
+import type { AtomicFile } from '../atomic-file.ts';
 import type { Sample } from '../model.ts';
-import type { OutputFile } from '../output-file.ts';
 import { COLUMNS, type Column } from './columns.ts';
 import type { Exporter } from './export.ts';
 
@@ -27,13 +27,13 @@ const SCHEMA: Schema = [
 
 /** Apache Parquet, a row group at a time. */
 export class ParquetExporter implements Exporter {
-  readonly #out: OutputFile;
+  readonly #out: AtomicFile;
   readonly #bytes: ByteWriter;
   readonly #writer: ParquetWriter;
   /** Values by column, in the order of the schema. */
   #columns: (string | number | boolean | null)[][];
 
-  constructor(out: OutputFile) {
+  constructor(out: AtomicFile) {
     this.#out = out;
     this.#bytes = new ByteWriter();
     this.#writer = new ParquetWriter({ writer: this.#bytes, schema: SCHEMA, createdBy: `xsiftr version ${VERSION}` });

@@ -1,9 +1,6 @@
 /** The captured side of a join: segments by connection and direction, and what of them has no line by SIFTR's rules. */
+import { TH_ACK, TH_RST, TH_SYN } from '../../stack/wire/tcp.ts';
 import type { Segment } from './segment.ts';
-
-const TH_SYN = 0x02;
-const TH_RST = 0x04;
-const TH_ACK = 0x10;
 
 /** What a segment is for its connection. */
 export type Role =

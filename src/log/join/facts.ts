@@ -3,6 +3,7 @@
  * two lines of a connection except by the packet of the earlier one: a segment that goes out adds what is new in it, one that comes in takes off what it
  * acknowledges. So each line tells where its segment stands in the sender's sequence space, counted from `snd_una` at the first line, as long as no line is missing.
  */
+import { TCPS_CLOSE_WAIT, TCPS_ESTABLISHED } from '../../stack/tcp/tcp-fsm.ts';
 import type { Sample } from '../model.ts';
 
 /** Nothing is known of the segment. */
@@ -19,9 +20,6 @@ export interface Line {
   rel: number;
   span: number;
 }
-
-const ESTABLISHED = 4;
-const CLOSE_WAIT = 5;
 
 /** Follows the lines of one connection. */
 export class Facts {
@@ -49,8 +47,8 @@ export class Facts {
 
   /** Whether a sample is of a later connection with the same addresses and ports. */
   isNew(sample: Sample): boolean {
-    const before = this.#last?.sample.state ?? ESTABLISHED;
-    return sample.state === ESTABLISHED && before > CLOSE_WAIT;
+    const before = this.#last?.sample.state ?? TCPS_ESTABLISHED;
+    return sample.state === TCPS_ESTABLISHED && before > TCPS_CLOSE_WAIT;
   }
 
   /** The next line. What it says of the line before it is filled in there. */

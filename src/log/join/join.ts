@@ -3,6 +3,7 @@
  * a window of time.
  */
 
+import { TCPS_CLOSE_WAIT } from '../../stack/tcp/tcp-fsm.ts';
 import type { LogItem, Sample } from '../model.ts';
 import { AddressTexts } from './address.ts';
 import { Conns, type Waiting } from './conn.ts';
@@ -18,9 +19,6 @@ export const WINDOW_US = 1e6;
 const IDLE_US = 600e6;
 /** Share of the window by which the log is read ahead of the lines that are settled, and after which what is too old is taken out. */
 const AHEAD = 0.5;
-
-/** TCPS_CLOSE_WAIT: beyond it at least one side has sent a FIN. */
-const CLOSE_WAIT = 5;
 
 /** A line with its segment, or one of the two alone. */
 export interface JoinRow {
@@ -252,7 +250,8 @@ export class Joiner {
     const at = unit.timeUs - (Number.isNaN(side.stream.center) ? center : side.stream.center);
     if (!this.#isLogged(at)) return 'outside';
     if (unit.waiting.role === 'reset') return 'reset';
-    if ((flow.last.state ?? 0) >= CLOSE_WAIT && at > flow.last.timeUs) return 'closed';
+    // From there on at least one side has sent a FIN.
+    if ((flow.last.state ?? 0) >= TCPS_CLOSE_WAIT && at > flow.last.timeUs) return 'closed';
     return 'unmatched';
   }
 

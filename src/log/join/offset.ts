@@ -3,6 +3,7 @@
  * segment of their connection and direction. The two directions differ by the way between the two places.
  */
 
+import { TH_FIN, TH_SYN } from '../../stack/wire/tcp.ts';
 import type { LogItem } from '../model.ts';
 import { AddressTexts } from './address.ts';
 import { EXACT, Facts, type Line } from './facts.ts';
@@ -31,9 +32,6 @@ const AGREEING = 0.1;
 const FINALISTS = 8;
 /** Share of the lines that the difference must explain. */
 const QUORUM = 0.5;
-
-const TH_SYN = 0x02;
-const TH_FIN = 0x01;
 
 export interface Offset {
   /** Usual time difference, capture − log, µs, of packets out and in. */

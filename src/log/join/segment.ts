@@ -1,4 +1,5 @@
 /** The TCP segment in a captured frame: link header (some kinds), IPv4 or IPv6 with its extension headers, TCP header and options. */
+import { TH_ACK } from '../../stack/wire/tcp.ts';
 import { AddressTexts } from './address.ts';
 
 /** Link types (the registry of pcap link types) that are read. */
@@ -22,8 +23,6 @@ const EXTENSIONS = new Set([0, 43, 60, 135, 139, 140]);
 const EXT_FRAGMENT = 44;
 const EXT_AH = 51;
 const IPPROTO_TCP = 6;
-
-const TH_ACK = 0x10;
 
 /** One captured TCP segment. */
 export interface Segment {

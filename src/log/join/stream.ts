@@ -2,13 +2,11 @@
  * One direction of a connection of the log: its lines on one hand, the captured segments on the other, each in the order of its file. They are paired in
  * that order, by what the lines say of their segments where they do (facts.ts), and by time.
  */
+import { TH_ACK, TH_FIN } from '../../stack/wire/tcp.ts';
 import { align, type Band, bandCells } from './align.ts';
 import type { Waiting } from './conn.ts';
 import { BOUND, EXACT, type Line } from './facts.ts';
 import type { Segment } from './segment.ts';
-
-const TH_FIN = 0x01;
-const TH_ACK = 0x10;
 
 /** Pairs whose time differences are remembered for what is usual. */
 const HISTORY = 63;

@@ -1,3 +1,4 @@
+import { TF_FASTRECOVERY } from '../../stack/tcp/tcpcb.ts';
 import { BrokenLines } from '../broken.ts';
 import { LogError } from '../error.ts';
 import { FlowMap, flowText } from '../flows.ts';
@@ -78,9 +79,6 @@ export const FLOWS_AT_ONCE = 64;
 
 /** The time axis is no shorter, also of a single sample, µs. */
 const SHORTEST = 1000;
-
-/** TF_FASTRECOVERY of t_flags (FreeBSD's tcp_var.h). */
-const TF_FASTRECOVERY = 0x100000;
 
 /** A flow while its log is read. */
 class FlowPoints {

@@ -1,3 +1,5 @@
+import { TCP_MAXWINDOW } from '../../stack/tcp/cc/cc.ts';
+import { TCPS_ESTABLISHED } from '../../stack/tcp/tcp-fsm.ts';
 import { parseFlow } from '../flows.ts';
 import type { LogItem, Sample, Tuple } from '../model.ts';
 import type { CutLine, LineParser } from './lines.ts';
@@ -12,9 +14,6 @@ const OUT = 0x6f;
 const X = 0x78;
 
 const U32_MAX = 0xffffffff;
-/** `TCP_MAXWIN << TCP_MAX_WINSHIFT`: FreeBSD's threshold and window of a connection before one is set. */
-const MAXWINDOW = 65535 << 14;
-const ESTABLISHED = 4;
 
 /** Numbers behind the ports: 21 in 1.3.0; 18 in 1.2.2 and 1.2.3, then one more (1.2.4), two (with TEACUP's ERTT) or three (flow id and type). */
 const NUMBERS = 21;
@@ -96,6 +95,46 @@ export class SiftrLines implements LineParser {
 
   #sample130(line: number, timeUs: number, dir: 'i' | 'o', t: Tuple): Sample {
     const v = this.#v;
+    return this.#sample(line, timeUs, dir, t, v[1]!, v[2]!, v[9]!, v[12]!, v[18]!, v[19]!, v[20]!);
+  }
+
+  /** @param k numbers of the line */
+  #sample12(line: number, timeUs: number, dir: 'i' | 'o', t: Tuple, k: number): Sample {
+    const v = this.#v;
+    // Congestion control sets it when the connection is established.
+    const cwnd = v[1] === TCP_MAXWINDOW && v[7]! < TCPS_ESTABLISHED ? null : v[1]!;
+    const srtt = v[9]! * this.#srttUnit;
+    const rto = v[12]! * this.#rtoUnit;
+    return this.#sample(
+      line,
+      timeUs,
+      dir,
+      t,
+      cwnd,
+      null,
+      Number.isNaN(srtt) ? null : srtt,
+      Number.isNaN(rto) ? null : rto,
+      k > NUMBERS_OLD ? v[18]! : null,
+      k === NUMBERS ? v[19]! : null,
+      k === NUMBERS ? v[20]! : null,
+    );
+  }
+
+  /** With what the versions tell in different ways, or not at all. */
+  #sample(
+    line: number,
+    timeUs: number,
+    dir: 'i' | 'o',
+    t: Tuple,
+    cwnd: number | null,
+    flags2: number | null,
+    srtt: number | null,
+    rto: number | null,
+    segqlen: number | null,
+    flowid: number | null,
+    flowtype: number | null,
+  ): Sample {
+    const v = this.#v;
     return {
       type: 'sample',
       line,
@@ -105,67 +144,27 @@ export class SiftrLines implements LineParser {
       lport: t.lport,
       faddr: t.faddr,
       fport: t.fport,
-      ssthresh: v[0] === MAXWINDOW ? Infinity : v[0]!,
-      cwnd: v[1]!,
-      flags2: v[2]!,
+      ssthresh: v[0] === TCP_MAXWINDOW ? Infinity : v[0]!,
+      cwnd,
+      flags2,
       sndWnd: v[3]!,
       rcvWnd: v[4]!,
       sndScale: v[5]!,
       rcvScale: v[6]!,
       state: v[7]!,
       mss: v[8]!,
-      srtt: v[9]!,
+      srtt,
       sack: v[10] !== 0,
       flags: v[11]!,
-      rto: v[12]!,
+      rto,
       sndHiwat: v[13]!,
       sndCc: v[14]!,
       rcvHiwat: v[15]!,
       rcvCc: v[16]!,
       inflight: v[17]!,
-      segqlen: v[18]!,
-      flowid: v[19]!,
-      flowtype: v[20]!,
-    };
-  }
-
-  /** @param k numbers of the line */
-  #sample12(line: number, timeUs: number, dir: 'i' | 'o', t: Tuple, k: number): Sample {
-    const v = this.#v;
-    const state = v[7]!;
-    const srtt = v[9]! * this.#srttUnit;
-    const rto = v[12]! * this.#rtoUnit;
-    return {
-      type: 'sample',
-      line,
-      timeUs,
-      dir,
-      laddr: t.laddr,
-      lport: t.lport,
-      faddr: t.faddr,
-      fport: t.fport,
-      ssthresh: v[0] === MAXWINDOW ? Infinity : v[0]!,
-      // Congestion control sets it when the connection is established.
-      cwnd: v[1] === MAXWINDOW && state < ESTABLISHED ? null : v[1]!,
-      flags2: null,
-      sndWnd: v[3]!,
-      rcvWnd: v[4]!,
-      sndScale: v[5]!,
-      rcvScale: v[6]!,
-      state,
-      mss: v[8]!,
-      srtt: Number.isNaN(srtt) ? null : srtt,
-      sack: v[10] !== 0,
-      flags: v[11]!,
-      rto: Number.isNaN(rto) ? null : rto,
-      sndHiwat: v[13]!,
-      sndCc: v[14]!,
-      rcvHiwat: v[15]!,
-      rcvCc: v[16]!,
-      inflight: v[17]!,
-      segqlen: k > NUMBERS_OLD ? v[18]! : null,
-      flowid: k === NUMBERS ? v[19]! : null,
-      flowtype: k === NUMBERS ? v[20]! : null,
+      segqlen,
+      flowid,
+      flowtype,
     };
   }
 

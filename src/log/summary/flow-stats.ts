@@ -1,22 +1,7 @@
+import { TCP_STATE_NAMES } from '../../stack/tcp/tcp-fsm.ts';
+import { TF_FASTRECOVERY } from '../../stack/tcp/tcpcb.ts';
 import { flowText } from '../flows.ts';
 import type { Sample, Tuple } from '../model.ts';
-
-/** `TF_FASTRECOVERY` of t_flags. */
-const TF_FASTRECOVERY = 0x100000;
-
-const STATES = [
-  'CLOSED',
-  'LISTEN',
-  'SYN_SENT',
-  'SYN_RECEIVED',
-  'ESTABLISHED',
-  'CLOSE_WAIT',
-  'FIN_WAIT_1',
-  'CLOSING',
-  'LAST_ACK',
-  'FIN_WAIT_2',
-  'TIME_WAIT',
-] as const;
 
 /** Least, mean and greatest of what samples said; the mean is over samples, not over time. */
 export interface Range {
@@ -147,7 +132,7 @@ export class FlowStats {
       },
       fast_recoveries: this.#recovery < 0 ? null : this.#recoveries,
       cwnd_collapses: cwnd === null ? null : this.#collapses,
-      states: STATES.filter((_, i) => (this.#states & (1 << i)) !== 0),
+      states: TCP_STATE_NAMES.filter((_, i) => (this.#states & (1 << i)) !== 0),
     };
   }
 }

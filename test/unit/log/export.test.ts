@@ -12,9 +12,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DuckDBInstance } from '@duckdb/node-api';
 import { afterAll, describe, expect, test } from 'vitest';
+import { AtomicFile } from '../../../src/log/atomic-file.ts';
 import { COLUMNS } from '../../../src/log/export/columns.ts';
 import { createExporter, EXPORT_FORMATS } from '../../../src/log/export/export.ts';
-import { OutputFile } from '../../../src/log/output-file.ts';
 import { MAN_DATA_LINE } from '../siftr/records.ts';
 import { read, samplesOf } from './reading.ts';
 
@@ -109,7 +109,7 @@ const NAME = 'a "log", of\nSIFTR';
 describe.each(EXPORT_FORMATS)('an export as %s', (format) => {
   test('is read by DuckDB with the same values under the same names', async () => {
     const path = join(dir, `all.${format}`);
-    const out = await OutputFile.create(path, []);
+    const out = await AtomicFile.create(path, []);
     const exporter = await createExporter(format, out);
     await exporter.write(samplesOf(await read(SIFTR)), NAME);
     await exporter.write([], NAME);
@@ -127,7 +127,7 @@ describe.each(EXPORT_FORMATS)('an export as %s', (format) => {
 
   test('of nothing has its columns all the same, or is empty', async () => {
     const path = join(dir, `none.${format}`);
-    const out = await OutputFile.create(path, []);
+    const out = await AtomicFile.create(path, []);
     const exporter = await createExporter(format, out);
     await exporter.end();
     await out.commit();
@@ -145,7 +145,7 @@ describe.each(EXPORT_FORMATS)('an export as %s', (format) => {
 test('Parquet is written in row groups, so that memory does not grow with the log', async () => {
   const path = join(dir, 'groups.parquet');
   const [sample] = samplesOf(await read(MAN_DATA_LINE));
-  const out = await OutputFile.create(path, []);
+  const out = await AtomicFile.create(path, []);
   const exporter = await createExporter('parquet', out);
   for (let i = 0; i < 7; i++) {
     await exporter.write(
@@ -168,7 +168,7 @@ describe('the file of an export', () => {
   test('appears when it is whole, in place of the one before', async () => {
     const path = join(dir, 'whole');
     writeFileSync(path, 'before');
-    const out = await OutputFile.create(path, []);
+    const out = await AtomicFile.create(path, []);
     await out.write('aft');
     expect(readFileSync(path, 'utf8')).toBe('before');
     await out.write(Buffer.from('er'));
@@ -178,7 +178,7 @@ describe('the file of an export', () => {
 
   test('leaves nothing behind when it is given up', async () => {
     const path = join(dir, 'given-up');
-    const out = await OutputFile.create(path, []);
+    const out = await AtomicFile.create(path, []);
     await out.write('x');
     out.abort();
     expect(readdirSync(dir).filter((name) => name.startsWith('given-up'))).toEqual([]);
@@ -187,7 +187,7 @@ describe('the file of an export', () => {
   test('is what a symbolic link leads to', async () => {
     writeFileSync(join(dir, 'target'), '');
     symlinkSync('target', join(dir, 'link'));
-    const out = await OutputFile.create(join(dir, 'link'), []);
+    const out = await AtomicFile.create(join(dir, 'link'), []);
     await out.write('through');
     await out.commit();
     expect(readFileSync(join(dir, 'target'), 'utf8')).toBe('through');
@@ -200,7 +200,7 @@ describe('the file of an export', () => {
     linkSync(input, join(dir, 'hard'));
     for (const name of ['input.log', 'soft', 'hard']) {
       const path = join(dir, name);
-      await expect(OutputFile.create(path, ['-', input])).rejects.toThrow(
+      await expect(AtomicFile.create(path, ['-', input])).rejects.toThrow(
         `${path}: is read as ${input}; name another file`,
       );
     }
@@ -208,10 +208,10 @@ describe('the file of an export', () => {
   });
 
   test('that cannot be written is refused before anything is read', async () => {
-    await expect(OutputFile.create(join(dir, 'no/such/file'), [])).rejects.toThrow(
+    await expect(AtomicFile.create(join(dir, 'no/such/file'), [])).rejects.toThrow(
       /file: cannot be written \(ENOENT\)$/,
     );
-    await expect(OutputFile.create(dir, [])).rejects.toThrow(`${dir}: is a folder; name a file`);
+    await expect(AtomicFile.create(dir, [])).rejects.toThrow(`${dir}: is a folder; name a file`);
     expect(existsSync(join(dir, 'no'))).toBe(false);
   });
 });

@@ -6,7 +6,7 @@ import { LogError } from './error.ts';
  * A file that is written piece by piece and appears as a whole or not at all: under another name beside its own until it is renamed. What cannot be replaced that
  * way (a pipe, a device) is written to as it is.
  */
-export class OutputFile {
+export class AtomicFile {
   readonly #path: string;
   /** Name until it is whole; null where it is written to as it is. */
   readonly #temporary: string | null;
@@ -24,17 +24,17 @@ export class OutputFile {
    * @param inputs files that it must not be
    * @throws LogError when it is one of them, a folder, or cannot be written
    */
-  static async create(path: string, inputs: readonly string[]): Promise<OutputFile> {
-    if (path === '-') return new OutputFile(path, null, null);
+  static async create(path: string, inputs: readonly string[]): Promise<AtomicFile> {
+    if (path === '-') return new AtomicFile(path, null, null);
     // A symbolic link stays one.
     const target = await realpath(path).catch(() => path);
     try {
       const there = await stat(target).catch(() => null);
       if (there !== null) await refuseInputs(path, there, inputs);
       if (there?.isDirectory() === true) throw new LogError(`${path}: is a folder; name a file`);
-      if (there !== null && !there.isFile()) return new OutputFile(target, null, await open(target, 'w'));
+      if (there !== null && !there.isFile()) return new AtomicFile(target, null, await open(target, 'w'));
       const temporary = `${target}.${process.pid}.tmp`;
-      return new OutputFile(target, temporary, await open(temporary, 'wx'));
+      return new AtomicFile(target, temporary, await open(temporary, 'wx'));
     } catch (err) {
       throw refusal(path, err);
     }
