@@ -54,6 +54,7 @@ export class Joint {
   readonly #native: Native;
   readonly #st: Stack;
   readonly #shard: number;
+  readonly #steering: Steering;
   readonly #flags: SleepFlags;
   readonly #eventfds: readonly number[];
   /** What comes in from each other shard, and what goes out; null at the own place. */
@@ -77,7 +78,7 @@ export class Joint {
     this.#in = others.map((from) => new HandoverRing(joint.rings[from]![shard]!));
     this.#homeIn = others.map((from) => new FrameRing(joint.home[from]![shard]!));
     this.#homeOut = joint.home[shard]!.map((sab) => (sab === null ? null : new FrameRing(sab)));
-    new Steering(st, {
+    this.#steering = new Steering(st, {
       dir: new FlowDirectory(joint.directory),
       rings: joint.rings[shard]!.map((sab) => (sab === null ? null : new HandoverRing(sab))),
       wake: (k) => this.#wake(k),
@@ -107,6 +108,11 @@ export class Joint {
     return false;
   }
 
+  /** Frames of this shard's that others have, or that lie on their way home. */
+  get abroad(): number {
+    return this.#steering.abroad;
+  }
+
   setSleeping(on: boolean): void {
     this.#flags.set(this.#shard, on);
   }
@@ -116,6 +122,7 @@ export class Joint {
     const n = ring.drain(this.#frames);
     for (let i = 0; i < n; i++) pool.putFrame(this.#frames[i]!);
     cnt[stks.stks_home_in]! += n;
+    this.#steering.abroad -= n;
     return n > 0;
   }
 

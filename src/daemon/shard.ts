@@ -60,6 +60,8 @@ const NAP_BACKLOG = 32;
 const LINK_HEADER = 18;
 /** How soon a sleeping shard looks for completions that are still out. */
 const RECLAIM_US = 1000;
+/** How soon it looks for its frames that are with other shards: they wake it only for very many. */
+const HOME_US = 100_000;
 
 /** What a shard says to those around it: the main thread when it runs in a worker, the library when it runs in the caller's thread. */
 export interface ShardOutside {
@@ -284,7 +286,8 @@ export class Shard implements ShardWork {
   untilTimer(): number {
     // Virtual time is moved by others, and they see to what is due.
     if (this.clock.virtual) return -1;
-    const due = this.stack.wheel.nextDeadline();
+    let due = this.stack.wheel.nextDeadline();
+    if (this.#joint !== null && this.#joint.abroad > 0 && (due < 0 || due > HOME_US)) due = HOME_US;
     // Completions wake nobody either, and their frames may be the ones that the fill ring waits for.
     for (const ifp of this.stack.ifnets) {
       if (ifp.txPending > 0 && this.#linkUp[ifp.index] && (due < 0 || due > RECLAIM_US)) return RECLAIM_US;

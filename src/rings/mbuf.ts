@@ -178,6 +178,11 @@ export class FramePool implements FrameStack {
     }
   }
 
+  /** True for the frames that this pool owns. */
+  owns(frame: number): boolean {
+    return (frame - this.first) >>> 0 < this.count;
+  }
+
   /** Returns a bare frame index, as `Link.reclaim` gives it. */
   putFrame(frame: number): void {
     const m = this.#mbufs[frame]!;
@@ -185,8 +190,7 @@ export class FramePool implements FrameStack {
       if (m.isFree) throw new Error(`frame ${frame} freed twice`);
       m.isFree = true;
     }
-    const i = frame - this.first;
-    if (i >= 0 && i < this.count) {
+    if (this.owns(frame)) {
       const n = this.top[0]!;
       this.free[n] = frame;
       this.top[0] = n + 1;

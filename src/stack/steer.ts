@@ -43,6 +43,8 @@ export interface SteeringOptions {
  * the flow that they quote. Everything else is handled where it arrives.
  */
 export class Steering {
+  /** Frames of this shard's pool that it handed over; whoever takes them home again counts them down. */
+  abroad: number;
   readonly #st: Stack;
   readonly #dir: FlowDirectory;
   readonly #rings: readonly (HandoverRing | null)[];
@@ -53,6 +55,7 @@ export class Steering {
 
   /** Hooks itself into the stack: `steer`, `handOver`, `dir` and `onFlush`. */
   constructor(st: Stack, o: SteeringOptions) {
+    this.abroad = 0;
     this.#st = st;
     this.#dir = o.dir;
     this.#rings = o.rings;
@@ -86,6 +89,7 @@ export class Steering {
       return;
     }
     st.cnt[stks.stks_handover_out]!++;
+    if (st.pool.owns(m.frame)) this.abroad++;
     this.#dirty[shard] = true;
     this.#anyDirty = true;
   }

@@ -139,6 +139,11 @@ def one_syn(sport, dport, bad):
     return {"sent": emit([ether(ip(tcp(int(sport), int(dport), seq=1000, bad=int(bad))))])}
 
 
+def stray_acks(count, dport):
+    """ACKs of connections that never were, each from a port of its own; the answer to each is a RST (RFC 9293 3.10.7.1)."""
+    return {"sent": emit([ether(ip(tcp(20000 + i, int(dport), seq=1, ack=1, flags=0x10))) for i in range(int(count))])}
+
+
 def syn_flood(count, dport):
     """SYNs from addresses of a net that does not exist; what we answer goes nowhere."""
     frames = []

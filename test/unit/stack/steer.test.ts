@@ -64,7 +64,7 @@ describe('TCP', () => {
   });
 
   test('a flow of another shard goes there by index, counted, and the shard is woken once at the end of the pass', () => {
-    const { h, dir, woken, local, out } = setup();
+    const { h, dir, woken, steering, local, out } = setup();
     const port = portOf(1);
     dir.insert(hashOf(port), 3);
     h.link.inject(segment(port, ACK), { time: 42 });
@@ -80,6 +80,7 @@ describe('TCP', () => {
     expect(h.moved()).toMatchObject({ stks_handover_out: 2 });
     expect(h.count('ips_total')).toBe(0);
     // The frames are on their way; they come home by another ring.
+    expect(steering.abroad).toBe(2);
     for (const r of rows) h.pool.putFrame(r.row[0]!);
     expect(h.leaked()).toBe(0);
   });
