@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { RunningService } from '../../../src/daemon/services/host.ts';
 import { iperf3 } from '../../../src/daemon/services/iperf3.ts';
 import { netApi, type Socket } from '../../../src/net/index.ts';
@@ -31,8 +31,21 @@ beforeEach(() => {
 });
 
 afterEach(() => {
+  vi.useRealTimers();
   for (const r of running) r.stop();
 });
+
+/** From here on time goes by `vi.advanceTimersByTime` alone, whatever the machine does meanwhile. */
+function stopTime(): void {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'performance'] });
+}
+
+/** What was written to `s` is with the server. */
+async function arrived(s: Socket): Promise<void> {
+  while (s.writableLength > 0 || net.sockets.some((so) => so.sendQueued > 0 || so.rcv.length > 0)) await turn();
+}
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 function start(shards = 1, delayMs = 0): void {
   const buses = makeBuses(shards, delayMs);
@@ -223,25 +236,32 @@ describe('a test on one shard', () => {
 
   test('the bytes of the omitted seconds do not count', async () => {
     const c = await connected();
+    stopTime();
     await c.begin({ omit: 0.1 }, [0]);
     c.streams[0]!.write(Buffer.alloc(50_000));
-    await new Promise((resolve) => setTimeout(resolve, 200));
+    await arrived(c.streams[0]!);
+    vi.advanceTimersByTime(200);
     c.streams[0]!.write(Buffer.alloc(30_000));
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    await arrived(c.streams[0]!);
+    vi.advanceTimersByTime(50);
     const r = await c.finish([30_000]);
     expect(r.streams[0]!.bytes).toBe(30_000);
-    expect(r.streams[0]!.end_time).toBeLessThan(0.25);
+    expect(r.streams[0]!.end_time).toBeCloseTo(0.15, 6);
   });
 
   test('a sender held back by -b keeps the rate, in whole blocks', async () => {
     net.buffer = 65536;
     const c = await connected();
+    stopTime();
     await c.begin({ reverse: true, bandwidth: 8_000_000, len: 10_000 }, [0]);
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    for (let ms = 0; ms < 300; ms++) {
+      vi.advanceTimersByTime(1);
+      await turn();
+    }
     const r = await c.finish([0]);
-    // 1 MB a second
-    expect(r.streams[0]!.bytes).toBeGreaterThan(200_000);
-    expect(r.streams[0]!.bytes).toBeLessThan(450_000);
+    // 1 MB a second, to a block.
+    expect(r.streams[0]!.bytes).toBeGreaterThanOrEqual(290_000);
+    expect(r.streams[0]!.bytes).toBeLessThanOrEqual(310_000);
     expect(r.streams[0]!.bytes % 10_000).toBe(0);
   });
 
