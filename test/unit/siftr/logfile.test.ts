@@ -13,7 +13,7 @@ describe('standard output as a log', () => {
   test.each([
     [
       'pipe',
-      (node: string, script: string) => ['sh', '-c', '"$0" --input-type=module -e "$1" | sleep 5', node, script],
+      (node: string, script: string) => ['sh', '-c', '"$0" --input-type=module -e "$1" | sleep 60', node, script],
     ],
     ['socket', (node: string, script: string) => [node, '--input-type=module', '-e', script]],
   ])(
@@ -25,9 +25,10 @@ describe('standard output as a log', () => {
       try { writeText(log, 'x'.repeat(1 << 20), 50); } catch (err) { process.stderr.write(err.code); }
       closeLog(log);`;
       const [command, ...args] = words(process.execPath, script);
-      const child = spawn(command!, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+      const child = spawn(command!, args, { stdio: ['ignore', 'pipe', 'pipe'], detached: true });
       const [said] = await once(child.stderr, 'data', { signal: AbortSignal.timeout(10_000) });
-      child.kill();
+      // The reader is there until it is ended, with its group.
+      process.kill(-child.pid!);
       expect(String(said)).toBe('EAGAIN');
     },
   );
