@@ -213,12 +213,17 @@ describe('CLOCK (spec/endpoint.md)', () => {
       server.listen(PORT);
       net.clock.setVirtual();
       await far.handshake();
+      await net.linksync(0, far.sent);
       const t0 = net.clock.read();
       const log: unknown[] = [];
+      let seen = 1;
       // What is never acknowledged is sent again and again.
       for (let i = 0; i < 30; i++) {
         await net.clock.advance(250_000);
-        await new Promise((resolve) => setImmediate(resolve));
+        // The kernel has all that was sent; here it is when this process has read it.
+        const sent = Number(/tx_packets: (\d+)/.exec(net.kstat('ulink'))![1]);
+        await far.peer.until(() => far.peer.frames.length >= sent - seen);
+        seen = sent;
         for (const s of far.rest()) log.push([net.clock.read() - t0, s.flags, s.data.length]);
       }
       return log;
