@@ -32,7 +32,11 @@ describe.skipIf(missing).each(QUEUES)(`the socket endpoint against Linux, %i que
   });
 
   const python = (script: string, args: readonly string[], timeout: number) =>
-    run(['python3', '-B', join(ROOT, 'test/lab/endpoint', script), ...words, ...args], { check: false, timeout });
+    run(['python3', '-B', join(ROOT, 'test/lab/endpoint', script), ...words, ...args], {
+      check: false,
+      timeout,
+      env: { ...process.env, XSIFTR_CONTROL: x.control },
+    });
 
   test('every line of the scripts is what Linux gives, but for those that docs/endpoint.md explains', async () => {
     const r = await python('compare.py', [], 240_000);

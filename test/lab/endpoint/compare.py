@@ -1,6 +1,6 @@
 """Plays the scripts against xsiftr's endpoint and against Linux's own sockets, and compares what every call gave, line by line.
 
-    compare.py PATH FAR NEAR2 FAR2 [TEXT]      only scripts with TEXT in the name
+    compare.py PATH FAR NEAR2 FAR2 [TEXT]      only scripts with TEXT in the name; XSIFTR_CONTROL names the control socket
 
 Prints each line that differs, and exits with 1 when one is not in EXPLAINED; each of those is in docs/endpoint.md.
 """

@@ -12,7 +12,7 @@ import struct
 import sys
 import time
 
-from worlds import both
+from worlds import both, settle
 
 SOL_SOCKET, SOL_TCP, SOL_IP = 1, 6, 0
 TCP_CLOSE = b"\7"
@@ -159,15 +159,15 @@ FIRST_PORT, LAST_PORT = 2000, 32000
 
 
 def play(games, pause):
-    """Plays games side by side, a call of each and then a pause."""
+    """Plays games side by side, a call of each and then `pause()`."""
     i = 0
     while any([g.play(i) for g in games]):
-        time.sleep(pause)
+        pause()
         i += 1
     for g in games:
         for w in g.worlds:
             w.clear()
-    time.sleep(pause)
+    pause()
 
 
 def main():
@@ -187,12 +187,12 @@ def main():
     doubtful = []
     for n in range(first, first + count, LANES):
         batch = games(range(n, min(n + LANES, first + count)))
-        play(batch, 0.004)
+        play(batch, lambda: time.sleep(0.004))
         doubtful += [g.n for g in batch if g.failed]
     different = 0
     for k in range(0, len(doubtful), LANES):
         batch = games(doubtful[k:k + LANES])
-        play(batch, 0.15)
+        play(batch, lambda: settle(0.15))
         for g in batch:
             if not g.failed:
                 continue

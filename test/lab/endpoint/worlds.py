@@ -7,7 +7,9 @@ Values that no rule gives are replaced by words: ephemeral ports, and numbers of
 import ctypes
 import errno
 import fcntl
+import http.client
 import os
+import re
 import select
 import socket
 import struct
@@ -376,5 +378,38 @@ def both(argv, lane=0):
     return World("xsiftr", far, path=path, lane=lane), World("linux", far2, near=near2, lane=lane)
 
 
+class Control:
+    """The control socket of the xsiftr under test."""
+
+    def __init__(self, path):
+        self.path, self.http = path, http.client.HTTPConnection("localhost")
+
+    def get(self, url):
+        if self.http.sock is None:
+            self.http.sock = socket.socket(socket.AF_UNIX)
+            self.http.sock.connect(self.path)
+        self.http.request("GET", url)
+        return self.http.getresponse().read().decode()
+
+    def wait_for_rest(self):
+        """Until xsiftr has done all that had come: a machine may keep it from running for longer than any pause."""
+        was = None
+        while True:
+            waiting = sum(map(int, re.findall(r"occupancy: (\d+)", self.get("/kstat?sel=rx-ring"))))
+            text = self.get("/netstat?s=1")
+            handed, taken = (int(re.search(rf"(\d+) frames? {what} other shards", text)[1]) for what in ("handed to", "taken from"))
+            # Every shard answers, between two passes: what it had taken is done.
+            self.get("/netstat")
+            if was == handed == taken and waiting == 0:
+                return
+            was = handed
+
+
+CONTROL = Control(os.environ["XSIFTR_CONTROL"]) if "XSIFTR_CONTROL" in os.environ else None
+
+
 def settle(seconds):
+    """What has been sent by now arrives, and is dealt with: by Linux in no time, by xsiftr once it has run."""
     time.sleep(seconds)
+    if CONTROL:
+        CONTROL.wait_for_rest()
