@@ -33,7 +33,18 @@ export interface LabOptions {
   readonly peerOffloads?: boolean;
   /** Give ix1 its address, for xsiftr to adopt (default true). */
   readonly address?: boolean;
+  /**
+   * Whether the far end's TCP sends nothing again before 10 s are over, tail loss probes neither (default false): for tests that count segments where
+   * none is lost. It takes a few milliseconds in which xsiftr does not get to run for a probe to be sent. What xsiftr needs for it is `PATIENT`.
+   */
+  readonly patient?: boolean;
 }
+
+/** Options that have xsiftr send nothing again before 10 s are over; see `LabOptions.patient`. */
+export const PATIENT: readonly string[] = ['tlp=0', 'rexmit_min=10000', 'rexmit_initial=10000'].flatMap((knob) => [
+  '--sysctl',
+  `net.inet.tcp.${knob}`,
+]);
 
 /** Why labs cannot be built here, or an empty string. For `test.skipIf(labMissing())`. */
 export function labMissing(...programs: string[]): string {
@@ -92,6 +103,10 @@ export class Lab {
     if (options.address !== false) await this.near('ip addr add 192.0.2.1/24 dev ix1');
     await this.near('ip link set ix1 up');
     if (options.peerOffloads === false) await this.far('ethtool -K peer0 tx off tso off gso off gro off');
+    if (options.patient) {
+      await this.far('sysctl -qw net.ipv4.tcp_early_retrans=0');
+      await this.far('ip route change 192.0.2.0/24 dev peer0 proto kernel scope link src 192.0.2.2 rto_min 10s');
+    }
   }
 
   private exec(ns: string, command: string | readonly string[], options?: RunOptions): Promise<Result> {
