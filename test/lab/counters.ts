@@ -1,3 +1,5 @@
+import { expect } from 'vitest';
+import { FRAME_SIZE } from '../../src/rings/link.ts';
 import type { Xsiftr } from './netns.ts';
 
 /** All counters of an instance at one moment, summed over shards and queues: `tcp_rcvbadsum`, `xsk_rx_oversize`, `icmp_in_messages:8`. */
@@ -20,6 +22,20 @@ export async function readCounters(x: Xsiftr): Promise<Counters> {
 /** What one counter shows now; 0 when it was never counted. */
 export async function counter(x: Xsiftr, name: string): Promise<number> {
   return (await readCounters(x)).get(name) ?? 0;
+}
+
+/**
+ * Waits until every frame of the UMEM is free or waits in a fill ring to be received into: no connection, pipe, other shard or ring of the kernel has one.
+ * A shard tells how many are free when it goes to sleep, so a number read at some moment may be short of those that are on their way.
+ */
+export async function framesHome(x: Xsiftr): Promise<void> {
+  const frames = (Number(/UMEM (\d+) MiB/.exec(x.attachLine)![1]) * 2 ** 20) / FRAME_SIZE;
+  await expect
+    .poll(async () => {
+      const c = await readCounters(x);
+      return (c.get('stack_frames_free') ?? 0) + (c.get('ring_occupancy:fill') ?? 0);
+    })
+    .toBe(frames);
 }
 
 /** What has changed, without gauges and what the loop counts about itself. */

@@ -144,10 +144,10 @@ def stray_acks(count, dport):
     return {"sent": emit([ether(ip(tcp(20000 + i, int(dport), seq=1, ack=1, flags=0x10))) for i in range(int(count))])}
 
 
-def syn_flood(count, dport):
-    """SYNs from addresses of a net that does not exist; what we answer goes nowhere."""
+def syn_flood(first, end, dport):
+    """SYNs number `first` up to `end` from addresses of a net that does not exist; what we answer goes nowhere."""
     frames = []
-    for i in range(int(count)):
+    for i in range(int(first), int(end)):
         src = "198.51.%d.%d" % (100, 1 + i % 250)
         frames.append(ether(ip(tcp(1024 + i // 250, int(dport), seq=i, src=src), src=src)))
     return {"sent": emit(frames)}
@@ -202,11 +202,11 @@ def malformed(count, name):
     return {"sent": emit([make(i) for i in range(n)])}
 
 
-def noise(seed, count):
-    """Frames whose first bytes are right up to a random layer, and random after it."""
+def noise(seed, first, end):
+    """Frames `first` up to `end` of a sequence: their first bytes are right up to a random layer, and random after it."""
     rng = random.Random(int(seed))
     frames = []
-    for i in range(int(count)):
+    for i in range(int(end)):
         body = rng.randbytes(rng.randrange(0, 400))
         kind = rng.randrange(6)
         if kind == 0:
@@ -235,7 +235,7 @@ def noise(seed, count):
             options = rng.randbytes(4 * rng.randrange(1, 11))
             frame = ether(ip(body, (ICMP, TCP, UDP)[rng.randrange(3)], options=options))
         frames.append(frame)
-    return {"sent": emit(frames)}
+    return {"sent": emit(frames[int(first):])}
 
 
 OURS, THEIRS = our_mac(), peer_mac()
