@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { counter } from '../lab/counters.ts';
 import { withEmulator } from '../lab/emulator.ts';
-import { FAR_ADDRESS, Lab, labMissing, ROOT, startXsiftr, withLab, type Xsiftr } from '../lab/netns.ts';
+import { FAR_ADDRESS, Lab, labMissing, pingReplies, ROOT, startXsiftr, withLab, type Xsiftr } from '../lab/netns.ts';
 import { Running } from '../lab/process.ts';
 import { bootUml, runUml, type UmlResult, umlMissing } from '../lab/uml.ts';
 
@@ -42,7 +42,8 @@ wait $!
 cmp /tmp/sent /tmp/back && echo same`;
 
 const STEPS = {
-  ping: 'ping -c 3 -i 0.2 -W 2 192.0.2.1',
+  // With -w it waits for so many answers, and asks again meanwhile.
+  ping: 'ping -c 3 -i 0.2 -w 20 192.0.2.1',
   get: `curl -sS -m 30 http://192.0.2.1/bytes/${N} | sha256sum`,
   put: UPLOAD,
   echo: ECHO,
@@ -92,8 +93,7 @@ describe.skipIf(missing).each(CASES)('user-mode-linux with $name', ({ options })
   });
 
   test('gets an answer to each ping that it did not lose itself', () => {
-    const received = 'qdisc' in options ? '[1-3]' : '3';
-    expect(result.steps.ping!.stdout).toMatch(new RegExp(`3 packets transmitted, ${received} received`));
+    expect(pingReplies(result.steps.ping!.stdout)).toBeGreaterThanOrEqual('qdisc' in options ? 1 : 3);
   });
 
   test('downloads the bytes that we sent', () => {

@@ -176,6 +176,14 @@ export async function withLab<T>(name: string, options: LabOptions, body: (lab: 
   }
 }
 
+/**
+ * Replies that a ping of iputils counts. When it has asked for the last time it waits twice as long as any reply has taken, or its interval, be that 10 ms;
+ * -W is for when none has come. With `-w SECONDS` it goes on until it has -c of them, or more that come at once.
+ */
+export function pingReplies(out: string): number {
+  return Number(/(\d+) received/.exec(out)?.[1]);
+}
+
 /** A TCP port of 127.0.0.1 that is free now. */
 export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
