@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { changes, counter, readCounters } from '../lab/counters.ts';
-import { Lab, labMissing, startXsiftr, type Xsiftr } from '../lab/netns.ts';
+import { changes, counter, framesHome, readCounters } from '../lab/counters.ts';
+import { Lab, labMissing, PATIENT, pingReplies, startXsiftr, type Xsiftr } from '../lab/netns.ts';
 import { peer } from '../lab/peer.ts';
 
 /** Emulated links on a live interface, Linux at the other end. */
@@ -16,25 +16,26 @@ describe.skipIf(labMissing('python3'))('dummynet on a veth pair', () => {
     await lab?.remove();
   });
 
-  const start = async (...args: string[]): Promise<number> => {
+  const start = async (...args: string[]): Promise<void> => {
     x = await startXsiftr(lab, ['--serve', 'http,discard,echo', '--sysctl', 'net.inet.tcp.msl=500', ...args]);
     // Both ends resolve each other before anything is measured: ARP goes past the pipes.
     await lab.far('ping -c 1 -W 2 192.0.2.1', { check: false });
     await expect.poll(() => counter(x, 'dummynet_held')).toBe(0);
-    return counter(x, 'stack_frames_free');
   };
 
   const dnctl = async (...words: string[]) =>
     (await x.command(['dnctl', ...words.flatMap((w) => w.split(' '))])).stdout;
 
-  /** Round-trip times of some pings, ms, and how many went without an answer. */
+  /** Waits for as many replies, however late. */
+  const ALL = ['-w', '10'];
+
+  /** Round-trip times of some pings, ms, and how many replies are missing. */
   async function ping(count: number, ...options: string[]): Promise<{ rtt: number[]; out: string; lost: number }> {
     const r = await lab.far(['ping', '-c', String(count), '-i', '0.02', '-W', '1', ...options, '192.0.2.1'], {
       check: false,
     });
     const rtt = [...r.stdout.matchAll(/time=([\d.]+) ms/g)].map((m) => Number(m[1]));
-    const [, sent, got] = /(\d+) packets transmitted, (\d+) received/.exec(r.stdout)!;
-    return { rtt, out: r.stdout, lost: Number(sent) - Number(got) };
+    return { rtt, out: r.stdout, lost: Math.max(0, count - pingReplies(r.stdout)) };
   }
 
   /** What went in came out, was dropped, or is held. */
@@ -45,14 +46,11 @@ describe.skipIf(labMissing('python3'))('dummynet on a veth pair', () => {
     expect(n('io_in') + n('io_out') + n('duplicated')).toBe(n('passed_in') + n('passed_out') + drops + n('held'));
   }
 
-  const framesBack = (frames: number) =>
-    expect.poll(() => counter(x, 'stack_frames_free'), { timeout: 10_000 }).toBe(frames);
-
   test('a delay each way is the least that a ping takes, and is gone with the pipes', async () => {
-    const frames = await start('--pipe', 'in,delay=15ms', '--pipe', 'out,delay=25ms');
-    const { rtt, lost } = await ping(20);
+    await start('--pipe', 'in,delay=15ms', '--pipe', 'out,delay=25ms');
+    const { rtt, lost } = await ping(20, ...ALL);
     expect(lost).toBe(0);
-    expect(rtt).toHaveLength(20);
+    expect(rtt.length).toBeGreaterThanOrEqual(20);
     expect(Math.min(...rtt)).toBeGreaterThanOrEqual(40);
     expect(await dnctl('pipe show')).toMatch(
       /^00001: unlimited {8}15 ms burst 0 \n(.*\n)*00002: unlimited {8}25 ms burst 0 \n/,
@@ -60,15 +58,15 @@ describe.skipIf(labMissing('python3'))('dummynet on a veth pair', () => {
     expect(await dnctl('rule list')).toBe('00100 pipe 1 ip from any to any in\n00200 pipe 2 ip from any to any out');
     expect(await dnctl('flush')).toBe('Flushed all pipes.');
     const before = await readCounters(x);
-    expect((await ping(5)).lost).toBe(0);
+    expect((await ping(5, ...ALL)).lost).toBe(0);
     expect(changes(before, await readCounters(x)).dummynet_io_in).toBeUndefined();
     await conserved();
-    await framesBack(frames);
+    await framesHome(x);
     expect(await x.stop()).toBe(0);
   });
 
   test('a pipe made while it runs gets what its rule says, plr 1 loses all of it, counted', async () => {
-    const frames = await start();
+    await start();
     await dnctl('pipe 7 config plr 1');
     expect(await dnctl('rule add pipe 7 icmp from 192.0.2.2 to any in')).toBe(
       '00100 pipe 7 icmp from 192.0.2.2 to any in',
@@ -84,13 +82,13 @@ describe.skipIf(labMissing('python3'))('dummynet on a veth pair', () => {
     expect(await peer(lab, 'echo', 10_000)).toEqual({ bytes: 10_000, same: true });
     await dnctl('pipe delete 7');
     expect(await dnctl('rule list')).toBe('');
-    expect((await ping(3)).lost).toBe(0);
-    await framesBack(frames);
+    expect((await ping(3, ...ALL)).lost).toBe(0);
+    await framesHome(x);
     await x.stop();
   });
 
   test('at 10 Mbit/s with room for all that is on its way a transfer loses nothing, and the pipe has counted every byte', async () => {
-    const frames = await start('--pipe', 'out,tcp,bw=10Mbit/s,delay=5ms,queue=1000');
+    await start('--pipe', 'out,tcp,bw=10Mbit/s,delay=5ms,queue=1000', ...PATIENT);
     const before = await readCounters(x);
     const begun = performance.now();
     expect(await peer(lab, 'http_bytes', 1_500_000)).toEqual([{ status: 200, bytes: 1_500_000, same: true }]);
@@ -114,12 +112,12 @@ describe.skipIf(labMissing('python3'))('dummynet on a veth pair', () => {
     expect(c.get('siftr_reinjected')).toBe(0);
     console.log(`1.5 MB through 10 Mbit/s: ${seconds.toFixed(3)} s, the link alone ${busy.toFixed(3)} s`);
     await conserved();
-    await framesBack(frames);
+    await framesHome(x);
     await x.stop();
   });
 
   test('a short queue overflows, TCP recovers, and the drops are those of the pipe', async () => {
-    const frames = await start('--pipe', 'out,tcp,bw=20Mbit/s,delay=5ms,queue=10');
+    await start('--pipe', 'out,tcp,bw=20Mbit/s,delay=5ms,queue=10');
     const before = await readCounters(x);
     expect(await peer(lab, 'http_bytes', 2_000_000)).toEqual([{ status: 200, bytes: 2_000_000, same: true }]);
     await expect.poll(() => counter(x, 'tcp_connections'), { timeout: 10_000 }).toBe(0);
@@ -128,7 +126,7 @@ describe.skipIf(labMissing('python3'))('dummynet on a veth pair', () => {
     expect(diff.dummynet_passed_out).toBe(diff.dummynet_io_out! - diff.dummynet_drop_overflow!);
     expect(diff.tcp_sndrexmitpack).toBeGreaterThan(0);
     await conserved();
-    await framesBack(frames);
+    await framesHome(x);
     await x.stop();
   });
 
@@ -146,7 +144,7 @@ describe.skipIf(labMissing('python3'))('dummynet on a veth pair', () => {
   });
 
   test('a flipped bit is found by the checksum of whoever receives it, Linux or us', async () => {
-    const frames = await start('--pipe', 'out,tcp,corrupt=0.05', '--pipe', 'in,tcp,corrupt=0.05');
+    await start('--pipe', 'out,tcp,corrupt=0.05', '--pipe', 'in,tcp,corrupt=0.05');
     const badOf = async (): Promise<number> =>
       Number(/^TcpInCsumErrors\s+(\d+)/m.exec((await lab.far('nstat -az TcpInCsumErrors')).stdout)?.[1]);
     const before = await readCounters(x);
@@ -159,7 +157,7 @@ describe.skipIf(labMissing('python3'))('dummynet on a veth pair', () => {
     expect(theirs).toBeGreaterThan(0);
     // Some flip in a header field that drops the segment for another reason first (length of the header).
     expect(theirs + ours).toBeLessThanOrEqual(diff.dummynet_corrupted!);
-    await framesBack(frames);
+    await framesHome(x);
     await x.stop();
   });
 
@@ -167,19 +165,21 @@ describe.skipIf(labMissing('python3'))('dummynet on a veth pair', () => {
     await start();
     await dnctl('pipe 1 config bw 1Mbit/s mark 1 queue 100');
     await dnctl('rule add pipe 1 icmp from any to any out');
-    const before = Number(/^IpExtInCEPkts\s+(\d+)/m.exec((await lab.far('nstat -az IpExtInCEPkts')).stdout)![1]);
+    const ce = async (): Promise<number> =>
+      Number(/^IpExtInCEPkts\s+(\d+)/m.exec((await lab.far('nstat -az IpExtInCEPkts')).stdout)![1]);
+    const before = await ce();
     // An echo request with ECT(0) is answered with the same type of service.
     await lab.far('ping -c 20 -l 20 -s 1000 -Q 2 192.0.2.1', { check: false });
     await expect.poll(() => counter(x, 'dummynet_passed_out')).toBe(20);
     const marked = await counter(x, 'dummynet_marked');
     expect(marked).toBeGreaterThan(0);
-    const after = Number(/^IpExtInCEPkts\s+(\d+)/m.exec((await lab.far('nstat -az IpExtInCEPkts')).stdout)![1]);
-    expect(after - before).toBe(marked);
+    // A packet is counted before the kernel gets it.
+    await expect.poll(async () => (await ce()) - before).toBe(marked);
     await x.stop();
   });
 
   test('what is in a pipe when it goes is dropped, counted and its frames come back; at the end too', async () => {
-    const frames = await start();
+    await start();
     await dnctl('pipe 1 config delay 5s');
     await dnctl('rule add pipe 1 icmp from any to any in');
     await lab.far('ping -c 20 -l 20 -i 0.002 -W 1 192.0.2.1', { check: false });
@@ -187,7 +187,7 @@ describe.skipIf(labMissing('python3'))('dummynet on a veth pair', () => {
     await dnctl('flush');
     expect(await counter(x, 'dummynet_held')).toBe(0);
     expect(await counter(x, 'dummynet_drop_purge')).toBe(20);
-    await framesBack(frames);
+    await framesHome(x);
     await dnctl('pipe 1 config delay 5s');
     await dnctl('rule add pipe 1 ip from any to any');
     await lab.far('ping -c 5 -l 5 -i 0.002 -W 1 192.0.2.1', { check: false });
