@@ -74,17 +74,22 @@ describe.skipIf(missing)(`worker threads${missing && ` (${missing})`}`, () => {
       dst: '192.0.2.1',
     };
     const datagram = packet(ends, UDP, udp(1, 9, Buffer.alloc(22)));
+    const stats = new Float64Array(QSTAT_WORDS);
     rig.skipFrames(QUEUES * FRAMES);
     for (let queue = 0; queue < QUEUES; queue++) {
       const sender = rig.serve(far, queue, FRAMES);
       // In portions that the sleeping worker's ring holds, so that a loss would be ours.
-      for (let sent = 0; sent < 1000 * (queue + 1); sent += 500) {
+      for (let sent = 500; sent <= 1000 * (queue + 1); sent += 500) {
         sender.send(Array(500).fill(datagram));
-        await new Promise((resolve) => setTimeout(resolve, 20));
+        await expect
+          .poll(() => {
+            rig.native.queueStats(port.port, queue, stats);
+            return stats[QSTAT.rx_packets];
+          })
+          .toBeGreaterThanOrEqual(sent);
       }
     }
     const reports = await Promise.all(workers.map((worker) => worker.report()));
-    const stats = new Float64Array(QSTAT_WORDS);
     for (const { queue, received, wakes } of reports) {
       rig.native.queueStats(port.port, queue, stats);
       expect(stats[QSTAT.rx_packets]).toBe(received);

@@ -13,7 +13,7 @@ import {
   TX_HEADROOM,
 } from '../../src/rings/link.ts';
 import { toeplitzV4, toeplitzV4Pair, toeplitzV6 } from '../../src/rings/toeplitz.ts';
-import { Lab, type LabOptions, labMissing } from '../lab/netns.ts';
+import { Lab, type LabOptions, labMissing, pingReplies } from '../lab/netns.ts';
 import { type Ends, icmp, ipv4, mac, nsPath, packet, type Received, Rig, tcp, udp } from './xsk-rig.ts';
 
 /** Where a ring's four words begin. */
@@ -106,8 +106,8 @@ describe.skipIf(missing)(`a queue between us and the kernel${missing && ` (${mis
       const stop = respond('192.0.2.5', await address('near'), side);
       try {
         for (const size of [0, 1, 17, 56, 1471, 1472]) {
-          const ours = await lab.far(`ping -c 2 -i 0.05 -W 2 -s ${size} 192.0.2.5`, { check: false });
-          expect(ours.stdout).toContain(' 2 received');
+          const ours = await lab.far(`ping -c 2 -i 0.05 -w 10 -s ${size} 192.0.2.5`, { check: false });
+          expect(pingReplies(ours.stdout)).toBeGreaterThanOrEqual(2);
           const kernels = await lab.far('ping -c 1 -W 2 192.0.2.1', { check: false });
           expect(kernels.stdout).toContain(' 1 received');
         }
@@ -175,15 +175,13 @@ describe.skipIf(missing)(`a queue between us and the kernel${missing && ` (${mis
     side.send([...datagrams, ...segments], SUMS);
     const count = async (name: string) =>
       Number((await lab.far(`nstat -asz ${name}`)).stdout.match(/(\d+) +[\d.]+$/m)![1]);
+    const counts = (...names: string[]) => Promise.all(names.map(count));
+    // The kernel takes frames from the other end of a veth when it comes to it.
+    await expect.poll(() => counts('UdpNoPorts', 'Udp6NoPorts', 'TcpInSegs')).toEqual([50, 50, 100]);
+    expect(await counts('UdpInCsumErrors', 'Udp6InCsumErrors', 'TcpInCsumErrors')).toEqual([0, 0, 0]);
     // Without wishes 0xdead goes out: the judge does count.
-    expect([await count('UdpInCsumErrors'), await count('Udp6InCsumErrors'), await count('TcpInCsumErrors')]).toEqual([
-      0, 0, 0,
-    ]);
-    expect([await count('UdpNoPorts'), await count('Udp6NoPorts'), await count('TcpInSegs')]).toEqual([50, 50, 100]);
     side.send([...datagrams, ...segments], F_TX_IPCSUM);
-    expect([await count('UdpInCsumErrors'), await count('Udp6InCsumErrors'), await count('TcpInCsumErrors')]).toEqual([
-      50, 50, 100,
-    ]);
+    await expect.poll(() => counts('UdpInCsumErrors', 'Udp6InCsumErrors', 'TcpInCsumErrors')).toEqual([50, 50, 100]);
     expect(side.link.stats()[QSTAT.tx_packets]).toBe(400);
   });
 
@@ -339,7 +337,8 @@ describe.skipIf(missing)('two ports of one process over one UMEM', () => {
       ).flat(),
     );
     expect(got.every((r) => l4Flags(r) === F_L4CSUM_GOOD)).toBe(true);
-    expect(near.link.senderBacklog()).toBe(0);
+    // What it has sent can be here before it has said so.
+    await expect.poll(() => near.link.senderBacklog()).toBe(0);
     expect(near.link.rings()[TX + 3]).toBe(0);
     const stats = near.link.stats();
     expect(stats[QSTAT.tx_handed_over]).toBeGreaterThan(0);
