@@ -27,10 +27,13 @@ describe.skipIf(labMissing('python3', 'curl'))('SYN cookies alone', () => {
 
     test('500 connections open at once are all served, each by a cookie of its own', async () => {
       const before = await readCounters(x);
+      const again = await linux(lab, 'TcpExtTCPSynRetrans');
       expect(await peer(lab, 'many_at_once', 500)).toEqual({ opened: 500, good: 500, bad: [] });
-      await expect.poll(() => counter(x, 'tcp_connections'), { timeout: 5000 }).toBe(0);
+      await expect.poll(() => counter(x, 'tcp_connections')).toBe(0);
       const diff = changes(before, await readCounters(x));
-      expect(diff).toMatchObject({ tcp_accepts: 500, tcp_sc_sendcookie: 500, tcp_sc_recvcookie: 500 });
+      // Linux sends a SYN again after a second, should xsiftr not get to run for so long: that is answered by a cookie as the first was.
+      const syns = 500 + (await linux(lab, 'TcpExtTCPSynRetrans')) - again;
+      expect(diff).toMatchObject({ tcp_accepts: 500, tcp_sc_sendcookie: syns, tcp_sc_recvcookie: 500 });
       expect(diff.tcp_sc_added).toBeUndefined();
       expect(diff.tcp_sc_failcookie).toBeUndefined();
       expect(diff.tcp_drops).toBeUndefined();
@@ -79,7 +82,7 @@ describe.skipIf(labMissing('python3', 'curl', 'nstat'))('TCP Fast Open (RFC 7413
           const got = await lab.far('curl -sf --tcp-fastopen --max-time 20 http://192.0.2.1/bytes/100000 | wc -c');
           expect(got.stdout.trim()).toBe('100000');
         }
-        await expect.poll(() => counter(x, 'tcp_connections'), { timeout: 5000 }).toBe(0);
+        await expect.poll(() => counter(x, 'tcp_connections')).toBe(0);
         const diff = changes(before, await readCounters(x));
         // Linux keeps one cookie for a server, whatever the port.
         expect(diff).toMatchObject({ tcp_tfo_cookiereqd: 1, tcp_tfo_passive: 22, tcp_accepts: 23 });

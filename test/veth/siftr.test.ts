@@ -2,6 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { readCounters } from '../lab/counters.ts';
 import { type Lab, labMissing, NEAR_ADDRESS, startXsiftr, withLab, type Xsiftr } from '../lab/netns.ts';
 
 const PARSER = join(import.meta.dirname, '../fixtures/parse_siftr.py');
@@ -65,9 +66,19 @@ describe.skipIf(missing !== '')('SIFTR on a veth pair', () => {
         const before = await peerSegments(lab);
         const connections = 8;
         for (let i = 0; i < connections; i++) await get(lab);
-        // The peer's FIN exchange ends before curl does; what is still under way is a delayed ACK at most.
-        await new Promise((resolve) => setTimeout(resolve, 300));
-        const after = await peerSegments(lab);
+        await quiet(x);
+        // Nothing more is to come then, and what was sent last is on its way to the peer at most.
+        let after = before;
+        await expect
+          .poll(async () => {
+            after = await peerSegments(lab);
+            const ours = await readCounters(x);
+            return [
+              ours.get('tcp_rcvtotal')! + before.sent - after.sent,
+              ours.get('tcp_sndtotal')! + before.received - after.received,
+            ];
+          })
+          .toEqual([0, 0]);
         expect(await x.stop()).toBe(0);
 
         const log = parse(x.siftrLog);
@@ -103,6 +114,7 @@ describe.skipIf(missing !== '')('SIFTR on a veth pair', () => {
       await set(x, 'enabled', 1);
       await get(lab);
       await lab.far(['bash', '-c', `head -c 100000 /dev/zero > /dev/tcp/${NEAR_ADDRESS}/9`]);
+      await quiet(x);
       await set(x, 'enabled', 0);
       const filtered = parse(file('filter.log'));
       expect(filtered.listed).toHaveLength(1);

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Lab, labMissing, startXsiftr, type Xsiftr } from '../lab/netns.ts';
+import { Lab, labMissing, PATIENT, startXsiftr, type Xsiftr } from '../lab/netns.ts';
 import { peerWords } from '../lab/peer.ts';
 import { num, parseSs, type SsLine } from '../lab/ss-line.ts';
 
@@ -34,8 +34,8 @@ describe.skipIf(labMissing('python3', 'ss') !== '')(`xsiftr ss and Linux's ss ${
   const ss = async (...words: string[]): Promise<SsLine[]> => parseSs((await x.command(['ss', ...words])).stdout);
 
   beforeAll(async () => {
-    lab = await Lab.create('vss', { queues: 2, peerOffloads: false });
-    x = await startXsiftr(lab, ['--serve', 'http,echo,discard']);
+    lab = await Lab.create('vss', { queues: 2, peerOffloads: false, patient: true });
+    x = await startXsiftr(lab, ['--serve', 'http,echo,discard', ...PATIENT]);
     held = await hold();
     const mine = await ss('-tinmHO');
     const theirs = parseSs((await lab.far('ss -tinmHO')).stdout);

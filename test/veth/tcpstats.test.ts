@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Lab, labMissing, startXsiftr, XSIFTR, type Xsiftr } from '../lab/netns.ts';
+import { Lab, labMissing, PATIENT, startXsiftr, XSIFTR, type Xsiftr } from '../lab/netns.ts';
 import { peerWords } from '../lab/peer.ts';
 import type { Running } from '../lab/process.ts';
 import { num, parseSs } from '../lab/ss-line.ts';
@@ -45,8 +45,8 @@ describe.skipIf(labMissing('python3', 'ss', 'timeout') !== '')(
       lab.spawnNear([XSIFTR, 'tcpstats', ...words, '--control', x.control]);
 
     beforeAll(async () => {
-      lab = await Lab.create('vtcpstats', { queues: 2, peerOffloads: false });
-      x = await startXsiftr(lab, ['--serve', 'http,echo,discard']);
+      lab = await Lab.create('vtcpstats', { queues: 2, peerOffloads: false, patient: true });
+      x = await startXsiftr(lab, ['--serve', 'http,echo,discard', ...PATIENT]);
       const p = lab.spawnFar(peerWords('hold', SENT, BODY, 0));
       held = JSON.parse(await p.waitLine(/idle/)) as typeof held;
     });
