@@ -20,33 +20,32 @@ function beyond<T>(sysctls: readonly string[], body: (x: Xsiftr, r: Router) => P
   });
 }
 
-/** The largest IP packet of TCP that reached the peer, as its own tcpdump saw it. */
+/** The largest IP packet of TCP that reached the peer, as its own kernel saw them. */
 async function largest(r: Router, during: () => Promise<void>): Promise<number> {
   const { lab } = r.middle;
-  const file = `${lab.dir}/far.pcap`;
-  const dump = lab.spawnFar([
-    'tcpdump',
-    '-i',
-    'peer0',
-    '-s',
-    '64',
-    '-B',
-    '8192',
-    '-w',
-    file,
-    '-U',
-    'tcp and dst host 198.51.100.2',
-  ]);
-  await dump.waitLine(/listening on/);
+  await lab.far('nft -f -', {
+    input: `table inet sizes {
+  set seen {
+    typeof ip length
+    size 65535
+    flags dynamic
+  }
+  chain in {
+    type filter hook input priority 0; policy accept;
+    meta l4proto tcp update @seen { ip length }
+  }
+}
+`,
+  });
   await during();
-  await dump.stop('SIGINT', 5000);
-  const { stdout } = await lab.far(
-    `tcpdump -nr ${file} -v 2>/dev/null | grep -o 'length [0-9]*)' | grep -o '[0-9]*' | sort -n | tail -1`,
-  );
-  return Number(stdout.trim());
+  const { nftables } = JSON.parse((await lab.far('nft -j list set inet sizes seen')).stdout) as {
+    nftables: { set?: { elem: number[] } }[];
+  };
+  await lab.far('nft delete table inet sizes');
+  return Math.max(...nftables.flatMap(({ set }) => set?.elem ?? []));
 }
 
-describe.skipIf(labMissing('python3', 'tcpdump', 'nft'))(
+describe.skipIf(labMissing('python3', 'nft'))(
   'a path with a smaller second link, a router of the kernel between',
   () => {
     test('that tells is followed: one reduction, data whole in both directions, full packets of the path (RFC 1191)', async () => {
