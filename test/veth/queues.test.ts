@@ -48,9 +48,10 @@ describe.skipIf(labMissing('curl', 'iperf3') !== '')(`four queues ${labMissing('
 
   it('hands every frame over that arrives on the wrong queue, counts it, and loses none', async () => {
     x = await startXsiftr(lab);
-    const n = 40_000_000;
+    const n = 8_000_000;
+    // So slow that a shard which does not get to run for a moment misses no more than a hand-over ring holds.
     const transfers = Array.from({ length: 8 }, () =>
-      lab.far(`curl -s -m 60 --limit-rate 15M http://192.0.2.1/bytes/${n} | sha256sum`),
+      lab.far(`curl -s -m 60 --limit-rate 3M http://192.0.2.1/bytes/${n} | sha256sum`),
     );
     // The connections live on the shards of the queues that their SYNs came on ...
     await expect
@@ -65,10 +66,14 @@ describe.skipIf(labMissing('curl', 'iperf3') !== '')(`four queues ${labMissing('
     const onZero = after.get('0')! - before.get('0')!;
     expect(onZero).toBeGreaterThan(1000);
     for (const queue of ['1', '2', '3']) expect(after.get(queue)! - before.get(queue)!).toBeLessThan(onZero / 10);
-    const out = await metric('xsiftr_stack_handover_out_total', 'shard');
-    const took = await metric('xsiftr_stack_handover_in_total', 'shard');
-    expect(out.get('0')).toBeGreaterThan(1000);
-    expect(sum(took)).toBe(sum(out));
+    expect((await metric('xsiftr_stack_handover_out_total', 'shard')).get('0')).toBeGreaterThan(1000);
+    // The last ACKs are still on their way when curl has gone.
+    await expect
+      .poll(async () => {
+        const out = await metric('xsiftr_stack_handover_out_total', 'shard');
+        return sum(out) - sum(await metric('xsiftr_stack_handover_in_total', 'shard'));
+      })
+      .toBe(0);
     expect(sum(await metric('xsiftr_stack_handover_full_total', 'shard'))).toBe(0);
     expect(await x.stop()).toBe(0);
   });
