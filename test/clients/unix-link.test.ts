@@ -38,13 +38,15 @@ describe.skipIf(labMissing('setpriv'))('two xsiftr joined by a Unix link, as nob
     const x = await server(['--siftr-log', log, '--pipe', 'out,delay=1ms']);
     expect(lstatSync(lab.path('link')).mode & 0o777).toBe(0o600);
     expect(await echo()).toEqual(whole);
-    const kstat = (await x.command(['kstat', 'unix0::ulink:0', 'unix0::rxq:0'])).stdout;
+    const stat = async () => (await x.command(['kstat', 'unix0::ulink:0', 'unix0::rxq:0'])).stdout;
+    // The peer has ended before its end is seen here.
+    await expect.poll(stat).toContain('up: false');
+    const kstat = await stat();
     const value = (key: string): number => Number(new RegExp(`\\b${key}: (\\d+)`).exec(kstat)![1]);
     expect(value('rx_packets')).toBeGreaterThan(200);
     expect(value('rx_done')).toBe(value('rx_packets'));
     expect(value('packets')).toBe(value('rx_packets'));
     expect(value('ups')).toBe(1);
-    expect(kstat).toContain('up: false');
     const metrics = await (await fetch(x.metrics)).text();
     expect(metrics).toContain(`xsiftr_ulink_rx_packets_total{iface="unix0",queue="0"} ${value('rx_packets')}`);
     expect((await x.command(['netstat', '-s', '-p', 'tcp'])).stdout).toMatch(/1 connection accept/);
