@@ -8,7 +8,7 @@ interface Message {
 
 /**
  * Evaluates `expression` in the first worker thread whose title matches, of a process that was started with
- * `NODE_OPTIONS=--inspect=127.0.0.1:PORT`. Resolves when the request was sent; the worker may be gone before it answers.
+ * `NODE_OPTIONS=--inspect=127.0.0.1:PORT`. Resolves when the worker has answered, or the process is gone before it could.
  */
 export async function evaluateInWorker(port: number, title: RegExp, expression: string): Promise<void> {
   const targets = (await (await fetch(`http://127.0.0.1:${port}/json/list`)).json()) as {
@@ -25,6 +25,7 @@ export async function evaluateInWorker(port: number, title: RegExp, expression: 
       socket.onmessage = (event) => {
         const msg = JSON.parse(String(event.data)) as Message;
         const p = msg.params;
+        if (msg.method === 'NodeWorker.receivedMessageFromWorker' && /"id":1\b/.test(p?.message ?? '')) resolve();
         if (msg.method !== 'NodeWorker.attachedToWorker' || !title.test(p?.workerInfo?.title ?? '')) return;
         clearTimeout(late);
         const message = JSON.stringify({ id: 1, method: 'Runtime.evaluate', params: { expression } });
@@ -35,8 +36,8 @@ export async function evaluateInWorker(port: number, title: RegExp, expression: 
             params: { sessionId: p!.sessionId, message },
           }),
         );
-        setTimeout(resolve, 200);
       };
+      socket.onclose = () => resolve();
       socket.send(JSON.stringify({ id: 1, method: 'NodeWorker.enable', params: { waitForDebuggerOnStart: false } }));
     });
   } finally {
