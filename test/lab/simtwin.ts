@@ -5,6 +5,7 @@
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PATIENT } from './netns.ts';
 import { runXsiftr, type SenderRun } from './sidebyside.ts';
 import { experiment } from './sim.ts';
 import { readTrace, type Trace } from './traces.ts';
@@ -25,7 +26,8 @@ export async function onVeth(t: Twin): Promise<{ trace: Trace; run: SenderRun }>
   const way = { rate: t.rate, delayUs: t.delayUs };
   const run = await runXsiftr(
     { emulator: { toPeer: { ...way, drop }, toUs: { delayUs: t.delayUs } }, seconds: t.seconds },
-    ['--cc', t.cc],
+    // No timeout is due on this path, but when the machine does not let xsiftr run.
+    ['--cc', t.cc, ...PATIENT],
   );
   return { trace: readTrace(run.siftr!), run };
 }
