@@ -48,10 +48,9 @@ describe.skipIf(labMissing('curl', 'iperf3') !== '')(`four queues ${labMissing('
 
   it('hands every frame over that arrives on the wrong queue, counts it, and loses none', async () => {
     x = await startXsiftr(lab);
-    const n = 8_000_000;
-    // So slow that a shard which does not get to run for a moment misses no more than a hand-over ring holds.
+    const n = 40_000_000;
     const transfers = Array.from({ length: 8 }, () =>
-      lab.far(`curl -s -m 60 --limit-rate 3M http://192.0.2.1/bytes/${n} | sha256sum`),
+      lab.far(`curl -s -m 60 --limit-rate 15M http://192.0.2.1/bytes/${n} | sha256sum`),
     );
     // The connections live on the shards of the queues that their SYNs came on ...
     await expect
@@ -59,6 +58,15 @@ describe.skipIf(labMissing('curl', 'iperf3') !== '')(`four queues ${labMissing('
       .toBeGreaterThan(1);
     // ... and from now on everything comes on queue 0.
     await lab.far('ethtool -L peer0 tx 1');
+    // What came on the others before is received by now.
+    await expect
+      .poll(async () => {
+        const text = await (await fetch(`${x.metrics}/metrics`)).text();
+        return [...text.matchAll(/^xsiftr_ring_occupancy\{.*queue="[123]",ring="rx"\} (\d+)$/gm)].map((m) =>
+          Number(m[1]),
+        );
+      })
+      .toEqual([0, 0, 0]);
     const before = await metric('xsiftr_rxq_packets_total', 'queue');
     const wanted = bodyHash(n);
     for (const t of await Promise.all(transfers)) expect(t.stdout).toBe(`${wanted}  -`);
