@@ -115,7 +115,13 @@ export class LineScanner {
   #keep(chunk: Buffer, from: number, to: number, out: LogItem[]): void {
     if (this.#skip) return;
     const length = this.#carried + to - from;
-    const limit = this.#carried === 0 ? chunkLimit(chunk, from, to) : chunkLimit(this.#carry, 0, this.#carried);
+    // What tells a disable line may lie on both sides of the cut between two chunks.
+    const rest = Math.min(to, from + Math.max(0, DISABLE.length - this.#carried));
+    const head = Buffer.concat([
+      this.#carry.subarray(0, Math.min(this.#carried, DISABLE.length)),
+      chunk.subarray(from, rest),
+    ]);
+    const limit = isDisable(head, 0, head.length) ? DISABLE_LINE_MAX : LINE_MAX;
     if (length > limit) {
       this.#tooLong(limit, out);
       this.#skip = true;
@@ -139,8 +145,4 @@ export class LineScanner {
 
 function isDisable(buf: Buffer, from: number, to: number): boolean {
   return to - from >= DISABLE.length && buf.compare(DISABLE, 0, DISABLE.length, from, from + DISABLE.length) === 0;
-}
-
-function chunkLimit(buf: Buffer, from: number, to: number): number {
-  return isDisable(buf, from, to) ? DISABLE_LINE_MAX : LINE_MAX;
 }

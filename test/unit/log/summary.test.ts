@@ -177,6 +177,17 @@ describe('the checks of a cycle (spec sections 7 and 9)', () => {
     ]);
   });
 
+  test('where the log ends within flow_list, what the list lacks is no fault of it', async () => {
+    const log = `${MAN_ENABLE}${IN}${disableLine(1, 0, 0, 0, '192.0.2.2;80-198.51.100.7;4000,')}`;
+    expect(results(await summaryOf(log.slice(0, -5)))).toEqual([
+      'ok: the totals of the disable line are the sums of its counts',
+      'ok: 1 packet seen and not skipped, 1 data line',
+      'unknown: flow_list, cut where the log ends, names 0 flows, and lacks 1 flow: 192.0.2.1;80-198.51.100.7;4000',
+    ]);
+    const counts = log.slice(0, log.indexOf('\tflow_list'));
+    expect(results(await summaryOf(counts))).toEqual(['unknown: no disable line, so there are no counts to check']);
+  });
+
   test('each cycle of a file has its own, without a disable line nothing is checked', async () => {
     const s = await summaryOf(
       IN + disableLine(1, 0, 0, 0, LIST) + MAN_ENABLE + IN + MAN_ENABLE + OUT + disableLine(0, 1, 0, 0, LIST),
