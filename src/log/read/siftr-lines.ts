@@ -16,7 +16,7 @@ const X = 0x78;
 const U32_MAX = 0xffffffff;
 
 /** Last key of a disable line. */
-const FLOW_LIST = '\tflow_list=';
+const FLOW_LIST = 'flow_list=';
 
 /** Numbers behind the ports: 21 in 1.3.0; 18 in 1.2.2 and 1.2.3, then one more (1.2.4), two (with TEACUP's ERTT) or three (flow id and type). */
 const NUMBERS = 21;

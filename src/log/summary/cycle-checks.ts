@@ -140,6 +140,7 @@ function sums(c: Readonly<Record<string, number>>): Check {
   };
 }
 
-function count(n: number, what: string): string {
+/** A number of things in words: `1 line`, `2 lines`. */
+export function count(n: number, what: string): string {
   return `${n} ${what}${n === 1 ? '' : 's'}`;
 }

@@ -116,6 +116,8 @@ describe('a trace of tcp:tcp_probe', () => {
       { line: 14, why: 'sndWnd -1: not a whole number below 2^32' },
       { line: 15, why: 'srtt -52: not a time' },
     ]);
+    const age = text.split('\n')[13]!.replace(/ \d+\.\d+: /, ` ${'9'.repeat(400)}.0: `);
+    expect(await read(`${age}\n`, { format: 'tcp_probe' })).toMatchObject([{ why: 'not a line of a trace' }]);
   });
 });
 

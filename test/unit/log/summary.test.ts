@@ -84,6 +84,24 @@ describe('the table of a flow', () => {
     ]);
   });
 
+  test('says how often a connection was polled', async () => {
+    const poll = '1685191814.5\nESTAB 0 0 192.0.2.1:80 198.51.100.7:4000 cwnd:10 mss:1448\n';
+    expect(summaryText(await summaryOf(poll))).toContain('; 1 poll; ESTABLISHED\n');
+    expect(summaryText(await summaryOf(poll + poll.replace('.5', '.6')))).toContain('; 2 polls; ESTABLISHED\n');
+  });
+
+  test('takes a window of one segment for a timeout where it is one: not in fast recovery, and not as the log begins', async () => {
+    const collapses = async (...lines: Line[]) =>
+      (await summaryOf(lines.map((l) => line(l)).join(''))).flows[0]!.cwnd_collapses;
+    const [wide, one] = [{ cwnd: 14480 }, { cwnd: 1460 }];
+    const reduced = { cwnd: 1460, flags: FASTRECOVERY };
+    expect(await collapses(wide, one, one)).toBe(1);
+    expect(await collapses(wide, one, wide, one)).toBe(2);
+    expect(await collapses(one, one, wide)).toBe(0);
+    expect(await collapses(wide, reduced, reduced, wide)).toBe(0);
+    expect(await collapses(wide, reduced, one)).toBe(1);
+  });
+
   test('is one a flow, in the order of the log, of those that --flow chooses', async () => {
     const log = ['192.0.2.9', '192.0.2.1', '2001:db8::1', '192.0.2.9'].map((laddr) => line({ laddr })).join('');
     const flows = async (...patterns: string[]) =>
@@ -109,6 +127,8 @@ describe('the table of a flow', () => {
     'x;*-*;*',
     '192.0.2.1/33;*-*;*',
     '192.0.2.1/;*-*;*',
+    '192.0.2.0/24/3;*-*;*',
+    'fe80::1%eth0;*-*;*',
     '*;65536-*;*',
     '*;x-*;*',
   ])('refuses the pattern %j', (pattern) => {
