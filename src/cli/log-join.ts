@@ -72,8 +72,7 @@ async function join(logPath: string, capturePath: string, options: Options): Pro
     process.stderr.write(summaryText(it.summary, it.capture.counts.segments - it.capture.notChosen, it.capture.notes));
   } catch (err) {
     file.abort();
-    // Who read standard output has enough.
-    if ((err as { code?: unknown }).code !== 'EPIPE') throw err;
+    if (!file.gone) throw err;
   } finally {
     bar.clear();
     stop();

@@ -5,6 +5,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -174,6 +175,15 @@ describe('the file of an export', () => {
     await out.write(Buffer.from('er'));
     await out.commit();
     expect(readFileSync(path, 'utf8')).toBe('after');
+  });
+
+  test('has the rights of the one before', async () => {
+    const path = join(dir, 'private');
+    writeFileSync(path, 'before', { mode: 0o600 });
+    const out = await AtomicFile.create(path, []);
+    await out.write('after');
+    await out.commit();
+    expect([readFileSync(path, 'utf8'), statSync(path).mode & 0o777]).toEqual(['after', 0o600]);
   });
 
   test('leaves nothing behind when it is given up', async () => {

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
 import { flowFilter } from '../../../src/log/flows.ts';
 import { openLog } from '../../../src/log/open.ts';
@@ -254,6 +255,19 @@ describe('the checks of a cycle (spec sections 7 and 9)', () => {
       'unknown: 11 packets seen and not skipped, 1 data line, 9 records left out: 1 missing; perhaps a part of the cycle is in another file',
     );
     expect(summaryText(s)).toContain('made by   xsiftr 0.1.0 (0123456789ab), cubic, seed 7\n');
+  });
+
+  test('what stands beside a log counts when the log was compressed since', async () => {
+    const path = join(dir, 'rotated.log');
+    const log = MAN_ENABLE.replace('FreeBSD', 'xsiftr') + IN + disableLine(10, 0, 0, 0, '');
+    writeFileSync(`${path}.gz`, gzipSync(log));
+    writeFileSync(`${path}.meta.json`, JSON.stringify(META));
+    writeFileSync(`${path}.flows`, '192.0.2.1;80-198.51.100.7;4000\n');
+    expect(results(await summarize(await openLog(`${path}.gz`)))).toEqual([
+      expect.stringMatching(/^ok/),
+      'ok: 10 packets seen and not skipped, 1 data line, 9 records left out',
+      'ok: flow_list names 0 flows, FILE.flows 1, and each with a data line is among them',
+    ]);
   });
 
   test.each([
