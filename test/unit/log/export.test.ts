@@ -143,6 +143,16 @@ describe.each(EXPORT_FORMATS)('an export as %s', (format) => {
   });
 });
 
+test('an address of a damaged log is in quotes in CSV where it must be (RFC 4180 section 2)', async () => {
+  const path = join(dir, 'damaged.csv');
+  const out = await AtomicFile.create(path, []);
+  const exporter = await createExporter('csv', out);
+  await exporter.write(samplesOf(await read(MAN_DATA_LINE.replace('10.1.1.2', '10.1"1.2'))), 'a.log');
+  await exporter.end();
+  await out.commit();
+  expect(readFileSync(path, 'utf8').split('\n')[1]).toMatch(/^a\.log,1,1685191814185109,o,"10\.1""1\.2",32291,/);
+});
+
 test('Parquet is written in row groups, so that memory does not grow with the log', async () => {
   const path = join(dir, 'groups.parquet');
   const [sample] = samplesOf(await read(MAN_DATA_LINE));

@@ -226,8 +226,9 @@ describe('xsiftr log join', () => {
   }
 
   test('writes CSV and NDJSON that have the same, and names the line that it left out', async () => {
-    for (const format of ['csv', 'ndjson', 'table']) {
-      const { code, stderr } = await cli(log, capture, '--format', format, '-o', join(dir, `rows.${format}`));
+    // The end of the name says what is wanted.
+    for (const [format, ...words] of [['csv'], ['ndjson'], ['table', '--format', 'table']]) {
+      const { code, stderr } = await cli(log, capture, ...words, '-o', join(dir, `rows.${format}`));
       expect([code, stderr]).toEqual([0, expect.stringContaining('a.log: left out line 3')]);
       expect(stderr).toMatch(/^paired +1 /m);
     }
