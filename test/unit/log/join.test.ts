@@ -89,15 +89,16 @@ describe('the lines of a passive open', () => {
     packet(1200, false, ACK, 1100, 6501, 0),
   ];
 
+  const lines = [
+    line('i', 311, 0),
+    line('o', 399, 0),
+    line('o', 409, 1000),
+    line('i', 701, 1500),
+    line('o', 709, 0, 6),
+    line('i', 901, 1, 6),
+  ];
+
   test('are of what comes after the handshake, and of no reset that we send (spec/siftr.md section 5.3)', async () => {
-    const lines = [
-      line('i', 311, 0),
-      line('o', 399, 0),
-      line('o', 409, 1000),
-      line('i', 701, 1500),
-      line('o', 709, 0, 6),
-      line('i', 901, 1, 6),
-    ];
     const { rows, it } = await joined(logOf(lines), packets);
     expect(pairs(rows.filter((r) => r.sample !== null))).toEqual([
       [2, 4, 'order'],
@@ -112,7 +113,7 @@ describe('the lines of a passive open', () => {
   });
 
   test('with hook:tcp begin with the ACK of the handshake, and say what they are themselves of (section 14 item 5)', async () => {
-    const lines = [
+    const after = [
       line('i', 301, 0),
       line('i', 311, 0),
       line('o', 401, 1000),
@@ -120,29 +121,20 @@ describe('the lines of a passive open', () => {
       line('i', 701, 0),
       line('o', 711, 1, 6),
     ];
-    const { rows } = await joined(logOf(lines, '\txsiftr=hook:tcp'), packets);
-    expect(pairs(rows.filter((r) => r.sample !== null))).toEqual(
-      [
-        [2, 3, 'order'],
-        [3, 4, 'ack'],
-        [4, 5, 'seq'],
-        [5, 6, 'seq'],
-        [6, 7, 'ack'],
-        [7, 8, 'seq'],
-      ].map((row, i) => (i === 1 ? [3, 4, 'order'] : row)),
-    );
+    const { rows } = await joined(logOf(after, '\txsiftr=hook:tcp'), packets);
+    expect(pairs(rows.filter((r) => r.sample !== null))).toEqual([
+      [2, 3, 'order'],
+      [3, 4, 'order'],
+      [4, 5, 'seq'],
+      [5, 6, 'seq'],
+      [6, 7, 'ack'],
+      [7, 8, 'seq'],
+    ]);
   });
 
   test('with a segment that was lost on its way have one less', async () => {
-    const lines = [
-      line('i', 311, 0),
-      line('o', 399, 0),
-      line('o', 409, 1000),
-      line('i', 701, 1500),
-      line('o', 709, 0, 6),
-    ];
     const { rows, it } = await joined(
-      logOf(lines),
+      logOf(lines.slice(0, 5)),
       packets.filter((_, i) => i !== 4),
     );
     expect(rows.find((r) => r.sample?.line === 3)).toMatchObject({ captured: null, why: 'unmatched' });
