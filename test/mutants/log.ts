@@ -131,6 +131,12 @@ export const logMutants: readonly Mutant[] = [
     ],
   },
   {
+    file: 'src/log/join/flow.ts',
+    find: 'this.#facts.first !== 0',
+    replace: 'false',
+    kills: [`${JOIN} › of a log that begins later than the connection, segments are not counted from the SYN`],
+  },
+  {
     // Section 5.3: the values of an `o` line are those before its segment.
     file: 'src/log/join/facts.ts',
     find: 'this.#after = modes',

@@ -143,6 +143,29 @@ describe('the lines of a passive open', () => {
   });
 });
 
+test('of a log that begins later than the connection, segments are not counted from the SYN', async () => {
+  const packets = [
+    ...opening,
+    packet(400, true, ACK, 5000, 1100, 1000),
+    packet(410, true, ACK, 6000, 1100, 1000),
+    packet(420, true, ACK, 7000, 1100, 1000),
+    packet(20000, false, ACK, 1100, 7000, 0),
+    packet(30000, true, ACK, 8000, 1100, 1000),
+    packet(30010, true, ACK, 9000, 1100, 1000),
+    packet(30020, true, ACK, 10000, 1100, 1000),
+    packet(30030, true, ACK, 11000, 1100, 1000),
+  ];
+  // In flight are the segments from 7000 on.
+  const lines = [line('o', 29999, 1000), line('o', 30009, 2000), line('o', 30019, 3000), line('o', 30029, 4000)];
+  const { rows } = await joined(logOf(lines), packets);
+  expect(pairs(rows.filter((r) => r.sample !== null))).toEqual([
+    [2, 9, 'order'],
+    [3, 10, 'order'],
+    [4, 11, 'order'],
+    [5, 12, 'order'],
+  ]);
+});
+
 test('a segment that the capture has as one is of several lines, each of a piece of it (GRO)', async () => {
   const lines = [
     line('i', 311, 0),
