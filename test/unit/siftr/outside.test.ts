@@ -14,11 +14,11 @@ import { createRing, RecordProducer } from '../../../src/siftr/record.ts';
 import { createSiftrShared } from '../../../src/siftr/shared.ts';
 import { SiftrWriter } from '../../../src/siftr/writer.ts';
 import { startWriterThread } from '../../../src/siftr/writer-port.ts';
-import { FixedReader, readTable } from '../../lab/siftr-readers.ts';
+import { FixedReader, havePandas, readTable } from '../../lab/siftr-readers.ts';
 import { MAN_DATA_VALUES, push, tuple } from './records.ts';
 
 const PARSER = join(import.meta.dirname, '../../fixtures/parse_siftr.py');
-const noPython = spawnSync('python3', ['-c', '']).status !== 0;
+const noPython = spawnSync('python3', ['-c', '']).status !== 0 || !havePandas();
 const START = 1_700_000_000_000_000;
 
 interface Parsed {
@@ -36,7 +36,7 @@ function parse(path: string, ...options: string[]): { status: number | null; out
 }
 
 describe.skipIf(noPython)(
-  'a reader that shares no code with the writer (spec/siftr.md section 12; needs python3)',
+  'a reader that shares no code with the writer (spec/siftr.md section 12; needs python3 and pandas)',
   () => {
     let dir: string;
     let log: string;
