@@ -34,6 +34,8 @@ export const CFG_FLOWS_VERSION = 14;
 export const CFG_WAKE = 16;
 /** 1 while the writer sleeps. */
 export const CFG_SLEEPING = 17;
+/** Number of the last command that the main thread has sent to the writer. */
+export const CFG_COMMAND = 18;
 
 /** How many flows the filter names, and then FLOW_PATTERN_WORDS words for each (flow-filter.ts). */
 export const CFG_FLOWS = 32;
