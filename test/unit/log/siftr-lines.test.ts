@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Sample } from '../../../src/log/model.ts';
 import { LINE_MAX } from '../../../src/log/read/lines.ts';
@@ -6,6 +5,7 @@ import { DataLines } from '../../../src/siftr/data-lines.ts';
 import { Flow } from '../../../src/siftr/flow-table.ts';
 import { DATA_LINE_MAX, enableLine, disableLine as ourDisableLine, siftrIdent } from '../../../src/siftr/format.ts';
 import { RECORD_WORDS } from '../../../src/siftr/record.ts';
+import fc from '../../lab/property.ts';
 import { fill, MAN_DATA_LINE, type RecordValues } from '../siftr/records.ts';
 import { brokenOf, disableLine, MAN_ENABLE, read, samplesOf, siftrItems } from './reading.ts';
 
