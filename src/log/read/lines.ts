@@ -8,6 +8,8 @@ export interface LineParser {
    * @param out what the line gives is added here
    */
   line(buf: Buffer, from: number, to: number, n: number, out: LogItem[]): void;
+  /** Takes what the scanner says of a line, for a parser that holds an item back which belongs before it; without it `out` has it at once. */
+  broken?(item: LogItem, out: LogItem[]): void;
   /** The text is at its end. @param cut what stands behind the last line end, or null */
   end(cut: CutLine | null, out: LogItem[]): void;
 }
@@ -97,7 +99,7 @@ export class LineScanner {
 
   #reportNuls(out: LogItem[]): void {
     if (this.#nuls === 0) return;
-    out.push({ type: 'broken', line: this.#n, why: `${this.#nuls} NUL bytes` });
+    this.#broken(`${this.#nuls} NUL bytes`, out);
     this.#nuls = 0;
   }
 
@@ -139,7 +141,13 @@ export class LineScanner {
 
   #tooLong(limit: number, out: LogItem[]): void {
     this.#reportNuls(out);
-    out.push({ type: 'broken', line: this.#n, why: `longer than ${limit} bytes` });
+    this.#broken(`longer than ${limit} bytes`, out);
+  }
+
+  #broken(why: string, out: LogItem[]): void {
+    const item: LogItem = { type: 'broken', line: this.#n, why };
+    if (this.#parser.broken === undefined) out.push(item);
+    else this.#parser.broken(item, out);
   }
 }
 

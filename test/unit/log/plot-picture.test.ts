@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { Resvg } from '@resvg/resvg-js';
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { PLOT_FIELDS } from '../../../src/log/plot/fields.ts';
 import { packed, plotHtml } from '../../../src/log/plot/html.ts';
@@ -10,6 +9,7 @@ import { plotPng } from '../../../src/log/plot/png.ts';
 import { Scale, ticks, tickText } from '../../../src/log/plot/scale.ts';
 import { COLOURS, DARK_COLOURS, MARKERS } from '../../../src/log/plot/style.ts';
 import { escaped, linePath, plotSvg, valueAt } from '../../../src/log/plot/svg.ts';
+import fc from '../../lab/property.ts';
 import { sample, sourceOf } from '../../lab/samples.ts';
 
 async function plotOf(names: string, ...values: [timeUs: number, cwnd: number, flags?: number][]): Promise<Plot> {

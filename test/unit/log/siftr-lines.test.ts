@@ -1,5 +1,4 @@
 import { Readable } from 'node:stream';
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Sample } from '../../../src/log/model.ts';
 import { openLog } from '../../../src/log/open.ts';
@@ -8,6 +7,7 @@ import { DataLines } from '../../../src/siftr/data-lines.ts';
 import { Flow } from '../../../src/siftr/flow-table.ts';
 import { DATA_LINE_MAX, enableLine, disableLine as ourDisableLine, siftrIdent } from '../../../src/siftr/format.ts';
 import { RECORD_WORDS } from '../../../src/siftr/record.ts';
+import fc from '../../lab/property.ts';
 import { fill, MAN_DATA_LINE, type RecordValues } from '../siftr/records.ts';
 import { brokenOf, disableLine, items, MAN_ENABLE, read, samplesOf, siftrItems } from './reading.ts';
 

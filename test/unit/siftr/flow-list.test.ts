@@ -1,13 +1,13 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { siftrs } from '../../../src/metrics/layout.ts';
 import { FlowTable } from '../../../src/siftr/flow-table.ts';
 import { splitFlowList } from '../../../src/siftr/flows-file.ts';
 import { KIND_GEN_SHIFT, KIND_GONE, RECORD_WORDS } from '../../../src/siftr/record.ts';
 import { TupleStore } from '../../../src/siftr/tuple-store.ts';
+import fc from '../../lab/property.ts';
 import { controlRig, figures, read } from './control-rig.ts';
 import { fill, type RecordValues, tuple } from './records.ts';
 
