@@ -2,7 +2,8 @@
 import { V4_MAPPED } from '../flow.ts';
 import { inetNtoa } from './in-addr.ts';
 
-const QUAD = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.|$)){4}$/;
+const OCTET = '(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)';
+const QUAD = new RegExp(`^(?:${OCTET}\\.){3}${OCTET}$`);
 const GROUP = /^[0-9a-f]{1,4}$/i;
 
 /**
