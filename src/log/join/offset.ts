@@ -172,17 +172,35 @@ interface Compared {
 /** @param limit µs, differences that are larger are not thought of */
 function estimate(all: readonly Compared[], limit: number): Offset | null {
   const groups = all.filter(({ lines, segments }) => lines.length > 0 && segments.length > 0);
-  const [out, inn] = [true, false].map((way) =>
-    best(
-      groups.filter((g) => g.out === way),
-      limit,
-    ),
-  ) as [Found | null, Found | null];
+  const outs = groups.filter((g) => g.out);
+  const ins = groups.filter((g) => !g.out);
+  let out = best(outs, limit);
+  let inn = best(ins, limit);
   if (out === null && inn === null) return null;
+  // No packet comes before it is sent: of two that say so together one is wrong.
+  if (out !== null && inn !== null && out.difference - inn.difference < -NEAR) {
+    if (shareOf(outs, out) >= shareOf(ins, inn)) inn = foundAt(ins, out.difference);
+    else out = foundAt(outs, inn.difference);
+  }
   const matched = (out?.matched ?? 0) + (inn?.matched ?? 0);
   const differences = { out: (out ?? inn)!.difference, in: (inn ?? out)!.difference };
-  const lines = groups.reduce((sum, g) => sum + covered(g, g.out ? differences.out : differences.in), 0);
+  const lines = coveredBy(outs, differences.out) + coveredBy(ins, differences.in);
   return { ...differences, share: matched / lines };
+}
+
+/** What a difference that was found elsewhere explains. */
+function foundAt(groups: readonly Compared[], difference: number): Found {
+  const matched = groups.reduce((sum, g) => sum + matches(g.lines, g.segments, difference, WIDE), 0);
+  return { difference, matched };
+}
+
+/** Share of the lines that a difference explains. */
+function shareOf(groups: readonly Compared[], { difference, matched }: Found): number {
+  return matched / coveredBy(groups, difference);
+}
+
+function coveredBy(groups: readonly Compared[], difference: number): number {
+  return groups.reduce((sum, g) => sum + covered(g, difference), 0);
 }
 
 /** Lines in the time of what is looked at of the segments. */
@@ -219,9 +237,7 @@ function best(groups: readonly Compared[], limit: number): Found | null {
     }
   }
   if (exact !== null) {
-    const { difference } = exact;
-    const matched = groups.reduce((sum, g) => sum + matches(g.lines, g.segments, difference, WIDE), 0);
-    return { difference, matched };
+    return foundAt(groups, exact.difference);
   }
   const often = [...classes].sort((a, b) => b[1] - a[1]).slice(0, FINALISTS);
   for (const [c] of often) candidates.add(c * CLASS);
