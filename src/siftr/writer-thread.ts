@@ -47,6 +47,8 @@ const PAUSE_IDLE = 40;
 /** Lines are written when so many bytes wait, after so many passes, or when nothing more came: large writes cost less a byte. */
 const WRITE_BYTES = 256 * 1024;
 const WRITE_PASSES = 8;
+/** Passes between two turns of the event loop, at most: commands end them sooner, an inspector is served by them. */
+const PASSES_A_TURN = 32;
 /** Pause after a failed write, and after one that a full pipe refused, ms. */
 const PAUSE_ERROR = 1000;
 const PAUSE_AGAIN = 1;
@@ -111,23 +113,27 @@ function run(): void {
     Atomics.store(cfg, CFG_SLEEPING, 0);
   };
 
+  /** Takes what the rings hold, writes if it is time to, and sleeps; gives the records taken. */
+  const pass = (): number => {
+    const n = writer.pass(false);
+    if (n === 0 || ++passes === WRITE_PASSES || writer.waiting >= WRITE_BYTES || writer.state !== 'ok') {
+      passes = 0;
+      writer.flush();
+    }
+    tellState();
+    pause = n > 0 ? PAUSE_BUSY : Math.min(pause * 2, PAUSE_IDLE);
+    if (writer.state === 'ok') sleep(pause, true);
+    else sleep(writer.state === 'error' ? PAUSE_ERROR : PAUSE_AGAIN, false);
+    return n;
+  };
+
   const loop = (): void => {
     if (!active) {
       looping = false;
       return;
     }
-    // A turn of the event loop costs more than a pass; it is taken for commands.
-    do {
-      const n = writer.pass(false);
-      if (n === 0 || ++passes === WRITE_PASSES || writer.waiting >= WRITE_BYTES || writer.state !== 'ok') {
-        passes = 0;
-        writer.flush();
-      }
-      tellState();
-      pause = n > 0 ? PAUSE_BUSY : Math.min(pause * 2, PAUSE_IDLE);
-      if (writer.state === 'ok') sleep(pause, true);
-      else sleep(writer.state === 'error' ? PAUSE_ERROR : PAUSE_AGAIN, false);
-    } while (Atomics.load(cfg, CFG_COMMAND) === handled);
+    // A turn of the event loop costs more than a pass: while records come it is taken for commands, and now and then.
+    for (let n = 1, i = 0; n > 0 && i < PASSES_A_TURN && Atomics.load(cfg, CFG_COMMAND) === handled; i++) n = pass();
     setImmediate(loop);
   };
 
