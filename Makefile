@@ -2,8 +2,8 @@
 # make demo    two namespaces, a veth pair, xsiftr on one end, Linux on the other (root)
 # make test    lint and every test (root)
 # make test-long  what takes long: clauses of the code are switched off, and their tests must fail; then thousands of bad networks,
-#              and the golden table and fairness over more seeds, in at most an hour; then 10,000 sequences of socket calls beside
-#              Linux's own (root)
+#              and the golden table and fairness over more seeds, in at most an hour; then the properties of the unit tests with another
+#              seed, and 10,000 sequences of socket calls beside Linux's own (root)
 # make bench   ratios beside C on libxdp and beside Linux's own TCP (root)
 # make lint    format, types, import rules
 # make docs    docs/metrics.md from the declarations
@@ -57,6 +57,7 @@ test: apt-test build lint
 test-long: node_modules/.installed
 	$(if $(filter none,$(MUTANTS)),,$(NODE) test/mutants/run.ts $(MUTANTS))
 	$(NODE) test/long/run.ts $(SWEEP)
+	$(if $(SWEEP),,PROPERTY_SEED=$$(date +%s) $(NODE) node_modules/vitest/vitest.mjs run --project unit)
 	$(if $(SWEEP),,ENDPOINT_SEQUENCES=10000 $(NODE) node_modules/vitest/vitest.mjs run --project veth test/veth/endpoint.test.ts)
 
 bench: apt-demo build

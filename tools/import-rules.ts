@@ -26,6 +26,7 @@ export const RANKS: Readonly<Record<string, number>> = {
   rings: 0,
   metrics: 0,
   version: 0,
+  csv: 0,
 };
 
 /** Folders without I/O, clock and randomness of their own: clock, random words and links are handed in. */

@@ -58,8 +58,7 @@ export function logExportCommand(): Command {
         await file.commit();
       } catch (err) {
         file.abort();
-        // Who read standard output has enough.
-        if ((err as { code?: unknown }).code !== 'EPIPE') throw err;
+        if (!file.gone) throw err;
       } finally {
         bar.clear();
         stop();

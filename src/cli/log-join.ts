@@ -1,13 +1,14 @@
 import { Command, Option } from 'commander';
 import { UserError } from '../daemon/errors.ts';
 import { parseTime, UnitError } from '../impair/units.ts';
+import type { JoinFormat } from '../log/join/text.ts';
 import { ReadingBar, removeOnSignal, warnBroken } from './log-common.ts';
 
 interface Options {
   readonly offset?: string;
   readonly window?: string;
   readonly interface?: string;
-  readonly format: 'table' | 'csv' | 'ndjson';
+  readonly format?: JoinFormat;
   readonly output: string;
   readonly all?: boolean;
 }
@@ -19,7 +20,7 @@ that the log's lines imply, order by order and time alone. What was counted come
 Examples:
   tcpdump -i eth0 -w peer.pcap --time-stamp-precision=nano tcp        on the peer
   xsiftr log join trace.log peer.pcap | less
-  xsiftr log join trace.log peer.pcapng --format csv -o joined.csv`;
+  xsiftr log join trace.log peer.pcapng -o joined.csv`;
 
 /** `xsiftr log join`: pairs the lines of a log with captured segments. */
 export function logJoinCommand(): Command {
@@ -30,7 +31,13 @@ export function logJoinCommand(): Command {
     .option('--offset <TIME>', "the capture's clock minus the log's: 0, 3.5ms, -2s (default: found out)")
     .option('--window <TIME>', 'how far from its expected time a segment is looked for, after --offset (default 1s)')
     .option('--interface <NAME>', 'only packets of this interface of the capture, by name or number (default: all)')
-    .addOption(new Option('--format <FORMAT>', 'of the rows').choices(['table', 'csv', 'ndjson']).default('table'))
+    .addOption(
+      new Option('--format <FORMAT>', 'of the rows; by default the end of the name of FILE, else table').choices([
+        'table',
+        'csv',
+        'ndjson',
+      ]),
+    )
     .option('-o, --output <FILE>', 'file for the rows, there when it is whole; - is standard output', '-')
     .option('--all', 'also rows for segments without a line')
     .addHelpText('after', NOTES)
@@ -45,7 +52,7 @@ async function join(logPath: string, capturePath: string, options: Options): Pro
     import('../log/join/text.ts'),
     import('../log/atomic-file.ts'),
   ]);
-  const { format } = options;
+  const { format = formatOf(options.output) } = options;
   const file = await AtomicFile.create(options.output, [logPath, capturePath]);
   const stop = removeOnSignal(() => file.abort());
   const bar = new ReadingBar();
@@ -72,12 +79,16 @@ async function join(logPath: string, capturePath: string, options: Options): Pro
     process.stderr.write(summaryText(it.summary, it.capture.counts.segments - it.capture.notChosen, it.capture.notes));
   } catch (err) {
     file.abort();
-    // Who read standard output has enough.
-    if ((err as { code?: unknown }).code !== 'EPIPE') throw err;
+    if (!file.gone) throw err;
   } finally {
     bar.clear();
     stop();
   }
+}
+
+function formatOf(path: string): JoinFormat {
+  const end = /\.(csv|ndjson)$/i.exec(path)?.[1]?.toLowerCase();
+  return (end ?? 'table') as JoinFormat;
 }
 
 /** A time in µs; seconds without a unit. */

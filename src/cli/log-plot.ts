@@ -78,8 +78,7 @@ export function logPlotCommand(): Command {
         for (const note of plot.notes) process.stderr.write(`xsiftr: ${note}\n`);
       } catch (err) {
         file.abort();
-        // Who read standard output has enough.
-        if ((err as { code?: unknown }).code !== 'EPIPE') throw err;
+        if (!file.gone) throw err;
       } finally {
         bar.clear();
         stop();

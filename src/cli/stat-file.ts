@@ -12,10 +12,11 @@ export class StatFile {
 
   /**
    * Opens `path` to append to, makes it with mode 0644 where there is none, and writes the header line into an empty one.
-   * @param head the header line; '' for JSON, which has none
+   * @param head the header line; '' for none, as JSON has it
+   * @param json lines are objects
    * @throws UserError when it begins with other columns, or is a FIFO or folder; SystemError when the system refuses
    */
-  constructor(path: string, head: string) {
+  constructor(path: string, head: string, json: boolean) {
     this.path = path;
     try {
       const there = statSync(path, { throwIfNoEntry: false });
@@ -31,7 +32,7 @@ export class StatFile {
       this.#fd = openSync(path, flags | O_APPEND | O_CREAT, 0o644);
       this.#regular = fstatSync(this.#fd).isFile();
       const size = this.#regular ? fstatSync(this.#fd).size : 0;
-      if (size > 0) this.#follow(size, head);
+      if (size > 0) this.#follow(size, head, json);
       else if (head !== '') this.#append(head);
     } catch (err) {
       throw this.#refusal(err);
@@ -52,12 +53,11 @@ export class StatFile {
   }
 
   /** Goes on in a file of that size: the same columns, and on a line of its own when a killed writer left a part of one. */
-  #follow(size: number, head: string): void {
+  #follow(size: number, head: string, json: boolean): void {
     const buf = Buffer.alloc(Math.min(size, FIRST_MAX));
     readSync(this.#fd, buf, 0, buf.length, 0);
     const text = buf.toString('latin1');
-    const same = head === '' ? text.startsWith('{') : text.startsWith(head);
-    if (!same) {
+    if (!text.startsWith(head) || text.startsWith('{') !== json) {
       throw new UserError(
         `tcpstats: -o ${this.path}: does not begin with these columns; give another file, or --fields and --json as it was begun with`,
       );

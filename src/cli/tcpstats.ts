@@ -124,7 +124,7 @@ class TcpStats {
   }
 
   async #append(path: string, signal: AbortSignal): Promise<void> {
-    const file = new StatFile(path, this.#head);
+    const file = new StatFile(path, this.#head, this.#flags.json === true);
     try {
       await this.#sampleInto(this.#grid(), signal, async (text) => {
         file.write(text);

@@ -12,6 +12,11 @@ export class AtomicFile {
   readonly #temporary: string | null;
   /** Null for standard output. */
   readonly #file: FileHandle | null;
+  /**
+   * Nobody takes what is written any more: the reader of a pipe went away, or standard output refused, of which its own `error` event tells. The
+   * error of `write` is none to be told of then.
+   */
+  gone = false;
 
   private constructor(path: string, temporary: string | null, file: FileHandle | null) {
     this.#path = path;
@@ -20,7 +25,7 @@ export class AtomicFile {
   }
 
   /**
-   * @param path `-` is standard output
+   * @param path `-` is standard output; a file that is there is replaced by one with the same rights
    * @param inputs files that it must not be
    * @throws LogError when it is one of them, a folder, or cannot be written
    */
@@ -34,7 +39,9 @@ export class AtomicFile {
       if (there?.isDirectory() === true) throw new LogError(`${path}: is a folder; name a file`);
       if (there !== null && !there.isFile()) return new AtomicFile(target, null, await open(target, 'w'));
       const temporary = `${target}.${process.pid}.tmp`;
-      return new AtomicFile(target, temporary, await open(temporary, 'wx'));
+      const file = await open(temporary, 'wx');
+      if (there !== null) await file.chmod(there.mode & 0o777);
+      return new AtomicFile(target, temporary, file);
     } catch (err) {
       throw refusal(path, err);
     }
@@ -47,6 +54,7 @@ export class AtomicFile {
       if (this.#file !== null) await this.#file.appendFile(data);
       else await toStdout(data);
     } catch (err) {
+      this.gone = this.#file === null || (err as NodeJS.ErrnoException).code === 'EPIPE';
       throw refusal(this.#path, err);
     }
   }

@@ -1,4 +1,5 @@
-import { BlockList, isIP } from 'node:net';
+import { FLOW_PATTERN_ALLOWED, flowMatches, parseFlowPattern } from '../stack/flow-pattern.ts';
+import { inetPton } from '../stack/net/in6-addr.ts';
 import { LogError } from './error.ts';
 import type { Tuple } from './model.ts';
 
@@ -54,9 +55,6 @@ export class FlowMap<T> {
   }
 }
 
-const ALLOWED = 'allowed is laddr;lport-faddr;fport, as 192.0.2.1;*-198.51.100.0/24;80, * for any part';
-const FORM = /^([^;]+);([^;]+)-([^;]+);([^;]+)$/;
-
 type Test = (t: Tuple) => boolean;
 
 /**
@@ -66,40 +64,23 @@ type Test = (t: Tuple) => boolean;
  */
 export function flowFilter(patterns: readonly string[]): Test {
   if (patterns.length === 0) return () => true;
-  const tests = patterns.map(flowTest);
+  const words = patterns.flatMap((pattern) => {
+    const parsed = parseFlowPattern(pattern);
+    if (parsed === null) throw new LogError(`flow ${pattern}: allowed is ${FLOW_PATTERN_ALLOWED}`);
+    return parsed;
+  });
   const known = new FlowMap<boolean>();
   return (t) => {
     let chosen = known.get(t);
     if (chosen === undefined) {
-      chosen = tests.some((test) => test(t));
+      const local = inetPton(t.laddr);
+      const foreign = inetPton(t.faddr);
+      chosen =
+        local !== null &&
+        foreign !== null &&
+        flowMatches(words, patterns.length, ...local, t.lport, ...foreign, t.fport);
       known.add(t, chosen);
     }
     return chosen;
   };
-}
-
-function flowTest(pattern: string): Test {
-  const m = FORM.exec(pattern);
-  if (m === null) throw new LogError(`flow ${pattern}: ${ALLOWED}`);
-  const [laddr, faddr] = [addressTest(m[1]!, pattern), addressTest(m[3]!, pattern)];
-  const [lport, fport] = [portTest(m[2]!, pattern), portTest(m[4]!, pattern)];
-  return (t) => laddr(t.laddr) && faddr(t.faddr) && lport(t.lport) && fport(t.fport);
-}
-
-function addressTest(text: string, pattern: string): (addr: string) => boolean {
-  if (text === '*') return () => true;
-  const [addr = '', length] = text.split('/');
-  const version = isIP(addr);
-  const bits = length === undefined || /^\d{1,3}$/.test(length) ? Number(length ?? (version === 4 ? 32 : 128)) : -1;
-  if (version === 0 || bits < 0 || bits > (version === 4 ? 32 : 128)) throw new LogError(`flow ${pattern}: ${ALLOWED}`);
-  const list = new BlockList();
-  list.addSubnet(addr, bits, version === 4 ? 'ipv4' : 'ipv6');
-  return (a) => isIP(a) === version && list.check(a, version === 4 ? 'ipv4' : 'ipv6');
-}
-
-function portTest(text: string, pattern: string): (port: number) => boolean {
-  if (text === '*') return () => true;
-  if (!/^\d{1,5}$/.test(text) || Number(text) > 0xffff) throw new LogError(`flow ${pattern}: ${ALLOWED}`);
-  const port = Number(text);
-  return (p) => p === port;
 }

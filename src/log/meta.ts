@@ -16,9 +16,8 @@ export interface CycleMeta {
 
 /** Reads what stands beside a log. Nothing where there is no such file, or something else in it: it is no part of the log. */
 export async function readMeta(log: string): Promise<readonly CycleMeta[]> {
-  if (log === '-') return [];
   try {
-    const file = record(JSON.parse(await readFile(`${log}.meta.json`, 'utf8')));
+    const file = record(JSON.parse(await beside(log, '.meta.json')));
     return Array.isArray(file.cycles) ? file.cycles.map(cycle) : [];
   } catch {
     return [];
@@ -28,12 +27,21 @@ export async function readMeta(log: string): Promise<readonly CycleMeta[]> {
 /** Flows in `FILE.flows`, where xsiftr writes what `flow_list` of the log FILE has no room for (`net.inet.siftr.flow_list_max_bytes`). */
 export async function readFlowsFile(log: string): Promise<FlowMap<true>> {
   const flows = new FlowMap<true>();
-  const lines = log === '-' ? '' : await readFile(`${log}.flows`, 'latin1').catch(() => '');
-  for (const line of lines.split('\n')) {
+  for (const line of (await beside(log, '.flows')).split('\n')) {
     const flow = parseFlow(line);
     if (flow !== null) flows.put(flow, true);
   }
   return flows;
+}
+
+/** The text beside a log; of one that was compressed since, `FILE.gz`, that of FILE. Empty where there is none. */
+async function beside(log: string, end: string): Promise<string> {
+  if (log === '-') return '';
+  for (const file of new Set([log, log.replace(/\.(?:gz|xz|zst)$/, '')])) {
+    const text = await readFile(`${file}${end}`, 'utf8').catch(() => null);
+    if (text !== null) return text;
+  }
+  return '';
 }
 
 function cycle(value: unknown): CycleMeta {

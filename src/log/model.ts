@@ -78,6 +78,8 @@ export interface DisableLine {
   /** num_inbound_tcp_pkts, … in the order of the line, without the times and flow_list. */
   readonly counts: Readonly<Record<string, number>>;
   readonly flows: readonly Tuple[];
+  /** The log ends within flow_list: there may have been more flows. */
+  readonly cut: boolean;
 }
 
 /** A line that cannot be read. The lines behind it still are. */

@@ -1,9 +1,9 @@
-import { addressText } from './address.ts';
+import { V4_MAPPED } from '../stack/flow.ts';
+import { inetNtoa } from '../stack/net/in-addr.ts';
+import { inetNtop } from '../stack/net/in6-addr.ts';
 import type { Flow } from './flow-table.ts';
 import { TupleStore } from './tuple-store.ts';
 
-/** Second word of the upper half of an IPv4 address that is mapped. */
-const V4_MAPPED = 0xffff;
 const V4_WORDS = 3;
 const V6_WORDS = 9;
 /** Default of `net.inet.siftr.flow_max`. */
@@ -76,12 +76,12 @@ export class FlowList {
     };
     this.#v4.forEach((k, at, serial, tag) => {
       const ports = k[at + 2]!;
-      add(tag, serial, entry(mapped(k[at]!), ports >>> 16, mapped(k[at + 1]!), ports & 0xffff));
+      add(tag, serial, entry(inetNtoa(k[at]!), ports >>> 16, inetNtoa(k[at + 1]!), ports & 0xffff));
     });
     this.#v6.forEach((k, at, serial, tag) => {
       const ports = k[at + 8]!;
-      const laddr = addressText(k[at]!, k[at + 1]!, k[at + 2]!, k[at + 3]!);
-      const faddr = addressText(k[at + 4]!, k[at + 5]!, k[at + 6]!, k[at + 7]!);
+      const laddr = inetNtop(k[at]!, k[at + 1]!, k[at + 2]!, k[at + 3]!);
+      const faddr = inetNtop(k[at + 4]!, k[at + 5]!, k[at + 6]!, k[at + 7]!);
       add(tag, serial, entry(laddr, ports >>> 16, faddr, ports & 0xffff));
     });
     const sorted = Uint32Array.from(texts.keys()).sort((a, b) => order[a]! - order[b]!);
@@ -108,10 +108,6 @@ export class FlowList {
     k[8] = flow.ports;
     return this.#v6;
   }
-}
-
-function mapped(addr: number): string {
-  return addressText(0, 0, V4_MAPPED, addr);
 }
 
 function entry(laddr: string, lport: number, faddr: string, fport: number): string {

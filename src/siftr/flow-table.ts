@@ -1,4 +1,4 @@
-import { addressText } from './address.ts';
+import { inetNtop } from '../stack/net/in6-addr.ts';
 import { FlowList } from './flow-list.ts';
 import { PplCount } from './ppl.ts';
 import {
@@ -92,11 +92,11 @@ export class Flow {
   }
 
   #laddr(): string {
-    return addressText(this.l0, this.l1, this.l2, this.l3);
+    return inetNtop(this.l0, this.l1, this.l2, this.l3);
   }
 
   #faddr(): string {
-    return addressText(this.f0, this.f1, this.f2, this.f3);
+    return inetNtop(this.f0, this.f1, this.f2, this.f3);
   }
 
   /** The ppl test of the record at word `r`, see PplCount. */

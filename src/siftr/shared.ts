@@ -2,6 +2,7 @@
  * Words that the main thread, the shards and the writer thread share: settings that change "at the next packet" (spec/siftr.md
  * section 10) and the writer's wake-up. One Int32Array over a SharedArrayBuffer for the whole process.
  */
+import { FLOW_PATTERN_WORDS } from '../stack/flow-pattern.ts';
 
 /** `net.inet.siftr.ppl`; uint32 in an int32 word. Read by the writer for every record. */
 export const CFG_PPL = 0;
@@ -33,14 +34,15 @@ export const CFG_FLOWS_VERSION = 14;
 export const CFG_WAKE = 16;
 /** 1 while the writer sleeps. */
 export const CFG_SLEEPING = 17;
+/** Number of the last command that the main thread has sent to the writer. */
+export const CFG_COMMAND = 18;
 
-/** How many flows the filter names, and then CFG_FLOW_WORDS words for each (flow-filter.ts). */
+/** How many flows the filter names, and then FLOW_PATTERN_WORDS words for each (flow-filter.ts). */
 export const CFG_FLOWS = 32;
-export const CFG_FLOW_WORDS = 18;
 /** Most flows that a filter may name (spec/siftr.md section 14 item 2). */
 export const CFG_FLOWS_MAX = 64;
 
-const CFG_WORDS = CFG_FLOWS + 1 + CFG_FLOWS_MAX * CFG_FLOW_WORDS;
+const CFG_WORDS = CFG_FLOWS + 1 + CFG_FLOWS_MAX * FLOW_PATTERN_WORDS;
 
 /** Fresh shared settings with the defaults of src/stack/sysctl-siftr.ts. */
 export function createSiftrShared(): Int32Array<SharedArrayBuffer> {

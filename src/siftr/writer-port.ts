@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { CFG_SLEEPING, CFG_WAKE } from './shared.ts';
+import { CFG_COMMAND, CFG_SLEEPING, CFG_WAKE } from './shared.ts';
 import type { CycleEnd } from './writer.ts';
 import type { WriterCommand, WriterData, WriterReport } from './writer-thread.ts';
 
@@ -90,7 +90,8 @@ class ThreadPort implements WriterPort {
     return new Promise((resolve, reject) => {
       this.#waiting.set(seq, { resolve, reject });
       this.#worker.postMessage(make(seq));
-      // The thread looks for messages between two sleeps: end the current one.
+      // The thread looks for messages when this number has changed, between two sleeps: end the current one.
+      Atomics.store(this.#cfg, CFG_COMMAND, seq);
       Atomics.store(this.#cfg, CFG_SLEEPING, 0);
       Atomics.add(this.#cfg, CFG_WAKE, 1);
       Atomics.notify(this.#cfg, CFG_WAKE);

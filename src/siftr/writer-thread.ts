@@ -2,7 +2,7 @@ import { writeSync } from 'node:fs';
 import { getPriority, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
 import { trimHeap } from './heap.ts';
-import { CFG_SLEEPING, CFG_WAKE } from './shared.ts';
+import { CFG_COMMAND, CFG_SLEEPING, CFG_WAKE } from './shared.ts';
 import { type CycleEnd, type SiftrOutput, SiftrWriter } from './writer.ts';
 
 /**
@@ -39,11 +39,16 @@ export type WriterReport =
   | { readonly kind: 'write-ok' };
 
 /**
- * Pause between passes while records come, and the longest while none come, ms. Short, because where processors are short the
- * thread that this one displaces is a shard: it must be back before the packets that come meanwhile fill a queue.
+ * Pause between passes while records come, and the longest while none come, ms. A wake-up costs as much as some fifty records; but where
+ * processors are short the thread that this one displaces is a shard, which must be back before the packets that come meanwhile fill a queue.
  */
-const PAUSE_BUSY = 1;
+const PAUSE_BUSY = 4;
 const PAUSE_IDLE = 40;
+/** Lines are written when so many bytes wait, after so many passes, or when nothing more came: large writes cost less a byte. */
+const WRITE_BYTES = 256 * 1024;
+const WRITE_PASSES = 8;
+/** Passes between two turns of the event loop, at most: commands end them sooner, an inspector is served by them. */
+const PASSES_A_TURN = 32;
 /** Pause after a failed write, and after one that a full pipe refused, ms. */
 const PAUSE_ERROR = 1000;
 const PAUSE_AGAIN = 1;
@@ -79,6 +84,10 @@ function run(): void {
   let limitTold = false;
   let errorTold = false;
   let pause = PAUSE_BUSY;
+  /** Passes since lines were written. */
+  let passes = 0;
+  /** Number of the last command. */
+  let handled = 0;
 
   const report = (r: WriterReport): void => port.postMessage(r);
 
@@ -104,21 +113,33 @@ function run(): void {
     Atomics.store(cfg, CFG_SLEEPING, 0);
   };
 
+  /** Takes what the rings hold, writes if it is time to, and sleeps; gives the records taken. */
+  const pass = (): number => {
+    const n = writer.pass(false);
+    if (n === 0 || ++passes === WRITE_PASSES || writer.waiting >= WRITE_BYTES || writer.state !== 'ok') {
+      passes = 0;
+      writer.flush();
+    }
+    tellState();
+    pause = n > 0 ? PAUSE_BUSY : Math.min(pause * 2, PAUSE_IDLE);
+    if (writer.state === 'ok') sleep(pause, true);
+    else sleep(writer.state === 'error' ? PAUSE_ERROR : PAUSE_AGAIN, false);
+    return n;
+  };
+
   const loop = (): void => {
     if (!active) {
       looping = false;
       return;
     }
-    const n = writer.pass();
-    tellState();
-    pause = n > 0 ? PAUSE_BUSY : Math.min(pause * 2, PAUSE_IDLE);
-    if (writer.state === 'ok') sleep(pause, true);
-    else sleep(writer.state === 'error' ? PAUSE_ERROR : PAUSE_AGAIN, false);
+    // A turn of the event loop costs more than a pass: while records come it is taken for commands, and now and then.
+    for (let n = 1, i = 0; n > 0 && i < PASSES_A_TURN && Atomics.load(cfg, CFG_COMMAND) === handled; i++) n = pass();
     setImmediate(loop);
   };
 
   port.on('message', (cmd: WriterCommand) => {
     let end: CycleEnd | null = null;
+    handled = cmd.seq;
     switch (cmd.op) {
       case 'begin':
         fd = cmd.fd;

@@ -132,8 +132,16 @@ export class SiftrWriter {
     this.#setOk();
   }
 
-  /** Takes, formats and writes what lies in the rings now; returns how many records were taken. */
-  pass(): number {
+  /** Bytes that are formatted and not written yet. */
+  get waiting(): number {
+    return this.#len - this.#done;
+  }
+
+  /**
+   * Takes and formats what lies in the rings now, and writes it; returns how many records were taken.
+   * @param write false leaves the lines for a later pass, or for `flush`, as long as there is room
+   */
+  pass(write = true): number {
     const { flows } = this.#flows;
     flows.max = this.#cfg[CFG_FLOW_MAX]!;
     const n = this.#drain();
@@ -141,7 +149,7 @@ export class SiftrWriter {
       this.#cnt[siftrs.siftrs_flow_list_dropped]! += flows.dropped;
       flows.dropped = 0;
     }
-    this.flush();
+    if (write) this.flush();
     return n;
   }
 

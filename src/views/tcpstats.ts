@@ -1,3 +1,4 @@
+import { csvValue } from '../csv.ts';
 import { CONN_FIELDS, type ConnName } from '../stack/tcp/conn-fields.ts';
 import type { ConnLayout } from '../stack/tcp/conninfo.ts';
 import { type ConnCc, connValue } from './conn.ts';
@@ -120,11 +121,7 @@ export function statLine(names: readonly StatName[], r: StatRecord): string {
     const v = r[names[i]!];
     if (i > 0) line += ',';
     if (v === undefined) continue;
-    line += v === true ? '1' : v === false ? '0' : typeof v === 'string' ? quoted(v) : String(v);
+    line += v === true ? '1' : v === false ? '0' : typeof v === 'string' ? csvValue(v) : String(v);
   }
   return `${line}\n`;
-}
-
-function quoted(text: string): string {
-  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

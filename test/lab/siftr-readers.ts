@@ -40,8 +40,14 @@ export interface Table {
   readonly flows: Readonly<Record<string, { readonly rows: number; readonly cwnd: number }>>;
 }
 
+/** Debian's own interpreter: the one that has Debian's pandas. */
+const PANDAS_PYTHON = '/usr/bin/python3';
+
+/** Is what `readTable` needs there? */
+export const havePandas = (): boolean => spawnSync(PANDAS_PYTHON, ['-c', 'import pandas']).status === 0;
+
 export function readTable(path: string): Read<Table> {
-  return read(['python3', fixture('table_reader.py'), path]);
+  return read([PANDAS_PYTHON, fixture('table_reader.py'), path]);
 }
 
 /** What fixed_reader.c says: records of each flow, by `laddr,lport,faddr,fport`. */

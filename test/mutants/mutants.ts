@@ -1,6 +1,6 @@
 /**
  * Clauses of the code that are switched off, one at a time, and the tests that must fail then (run.ts). The lines of docs/COMPLIANCE.md
- * name these tests.
+ * name the tests of those that RFCs ask for.
  */
 import { cwvMutants } from './cwv.ts';
 import { ecnMutants } from './ecn.ts';
@@ -9,6 +9,7 @@ import { fastopenMutants } from './fastopen.ts';
 import { handshakeMutants } from './handshake.ts';
 import { hostcacheMutants } from './hostcache.ts';
 import { knobMutants } from './knobs.ts';
+import { logMutants } from './log.ts';
 import { memoryMutants } from './memory.ts';
 import { pacingMutants } from './pacing.ts';
 import { plpmtudMutants } from './plpmtud.ts';
@@ -27,10 +28,11 @@ export interface Mutant {
   /** A snippet that occurs once in it, and what takes its place. */
   readonly find: string;
   readonly replace: string;
-  /** Tests as docs/COMPLIANCE.md names them: each must fail. */
+  /** Tests, `file › name` with files below test/: each must fail. */
   readonly kills: readonly string[];
 }
 
+/** What RFCs ask for. */
 export const mutants: readonly Mutant[] = [
   ...sackMutants,
   ...rackMutants,
@@ -51,3 +53,6 @@ export const mutants: readonly Mutant[] = [
   ...knobMutants,
   ...fastopenMutants,
 ];
+
+/** What no RFC asks for. */
+export const otherMutants: readonly Mutant[] = [...logMutants];

@@ -1,5 +1,5 @@
 /**
- * Switches clauses of the code off one by one and demands that the tests that show them fail (docs/COMPLIANCE.md). Each mutant is applied
+ * Switches clauses of the code off one by one and demands that the tests that show them fail (docs/COMPLIANCE.md has those of RFCs). Each mutant is applied
  * to a copy of the sources in a temporary directory, never in place.
  *
  *   node test/mutants/run.ts [TEXT…]   only mutants whose file, snippet or tests contain one of the texts
@@ -8,7 +8,7 @@ import { spawn } from 'node:child_process';
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type Mutant, mutants } from './mutants.ts';
+import { type Mutant, mutants, otherMutants } from './mutants.ts';
 
 const root = join(import.meta.dirname, '../..');
 /** A mutant may make a test run for ever; that is a failure like another. */
@@ -114,7 +114,7 @@ async function tryMutant(dir: string, m: Mutant): Promise<string> {
 }
 
 const texts = process.argv.length > 2 ? process.argv.slice(2) : [''];
-const chosen = mutants.filter((m) =>
+const chosen = [...mutants, ...otherMutants].filter((m) =>
   [m.file, m.find, m.replace, ...m.kills].some((t) => texts.some((wanted) => t.includes(wanted))),
 );
 if (chosen.length === 0) {

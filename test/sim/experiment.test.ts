@@ -1,11 +1,11 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { afterAll, describe, expect, it } from 'vitest';
 import { type ExperimentHooks, type ExperimentOptions, runExperiment } from '../../src/sim/index.ts';
 import { TA_INPUT_DONE, TA_OUTPUT_DONE } from '../../src/stack/tcp/tcp-trace.ts';
 import { checkStack } from '../lab/invariants.ts';
+import fc from '../lab/property.ts';
 import { experiment } from '../lab/sim.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'xsiftr-sim-'));

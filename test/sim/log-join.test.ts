@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -72,6 +72,55 @@ describe('a log of senders in virtual time', () => {
     expect(wrong.length).toBeLessThanOrEqual(allowed * left.length);
     expect(rightJoin.summary.pairs).toBeGreaterThan(0.9 * left.length);
   });
+
+  /** The log of an experiment, changed, joined with what was captured at the senders' end, of which each packet has the very time of its line. */
+  async function changed(options: ExperimentOptions, change: (log: string) => string): Promise<[JoinRow[], Join]> {
+    const log = join(dir, 'changed.log');
+    const pcap = join(dir, 'changed.pcapng');
+    experiment({ ...options, siftrLog: log, pcap, snaplen: 100 });
+    writeFileSync(log, change(readFileSync(log, 'utf8')));
+    const it = await joinFiles(log, pcap, { iface: 'left' });
+    const rows: JoinRow[] = [];
+    for await (const batch of it.rows()) rows.push(...batch);
+    expect(it.summary.linesAlone).toEqual({ outside: 0, 'no-connection': 0, unmatched: 0 });
+    return [rows, it];
+  }
+  const later =
+    (seconds: number) =>
+    (log: string): string =>
+      log.replace(/^([io]),(\d+)\./gm, (_, way, secs) => `${way},${Number(secs) + seconds}.`);
+
+  test.each([2, 3])(
+    'is joined whole with a capture whose clock is %d s off, though another part of the stream looks the same',
+    async (seconds) => {
+      const flow = ['cc=cubic', 'cc=newreno,start=1s', 'start=2s,bytes=100KB'];
+      const [rows, it] = await changed({ bw: '20Mbit', delay: '50ms', flow, time: '4s' }, later(seconds));
+      expect(it.summary.segmentsAlone).toMatchObject({ unmatched: 0, 'no-connection': 0 });
+      expect(new Set(rows.map((row) => row.diffUs))).toEqual(new Set([-seconds * 1e6]));
+    },
+  );
+
+  test('of every tenth packet is joined with a capture whose clock is a minute off', async () => {
+    const options = { bw: '50Mbit', loss: '1%', lossAck: '2%', sysctl: ['net.inet.siftr.ppl=10'], time: '3s' };
+    const [rows, it] = await changed(options, later(60));
+    expect([it.summary.by.seq, it.summary.by.ack]).toEqual([0, 0]);
+    // By time a pair can be some packets of a burst aside.
+    expect(rows.filter((row) => Math.abs(row.diffUs + 60e6) < 5000).length).toBeGreaterThan(0.95 * rows.length);
+  });
+
+  test.each([
+    [300, 0],
+    [900, 60],
+  ])(
+    'without its first %d lines, and %d s off, is joined by order and time: what the SYN tells is not where its lines begin',
+    async (gone, seconds) => {
+      const options = { bw: '50Mbit', loss: '1%', lossAck: '2%', time: '3s' };
+      const [rows, it] = await changed(options, (log) => later(seconds)(log.split('\n').toSpliced(1, gone).join('\n')));
+      expect([it.offset.out + seconds * 1e6, it.offset.in + seconds * 1e6]).toEqual([0, 0]);
+      expect([it.summary.by.seq, it.summary.by.ack]).toEqual([0, 0]);
+      expect(rows.filter((row) => row.diffUs === -seconds * 1e6).length).toBeGreaterThan(0.95 * rows.length);
+    },
+  );
 
   test('has as many lines without a segment as the path lost', async () => {
     const { report, rightJoin } = await both({ bw: '50Mbit', loss: '0.5%', time: '3s' });

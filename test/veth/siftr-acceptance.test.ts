@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Lab, labMissing, ROOT, startXsiftr, type Xsiftr } from '../lab/netns.ts';
 import { peerWords } from '../lab/peer.ts';
 import type { Running } from '../lab/process.ts';
-import { FixedReader, type Parsed, parseSiftr, readTable } from '../lab/siftr-readers.ts';
+import { FixedReader, havePandas, type Parsed, parseSiftr, readTable } from '../lab/siftr-readers.ts';
 
 const SENT = 200_000;
 const BODY = 300_000;
@@ -41,7 +41,7 @@ import signal
 signal.pause()
 `;
 
-const missing = labMissing('python3', 'nstat', 'cc');
+const missing = labMissing('python3', 'nstat', 'cc') || (havePandas() ? '' : 'needs pandas');
 const sum = (values: Iterable<number>): number => [...values].reduce((a, b) => a + b, 0);
 
 /**

@@ -1,3 +1,4 @@
+import { csvValue } from '../../csv.ts';
 import type { AtomicFile } from '../atomic-file.ts';
 import type { Sample } from '../model.ts';
 import { COLUMNS } from './columns.ts';
@@ -32,13 +33,16 @@ class CsvExporter implements Exporter {
   }
 
   async write(samples: readonly Sample[], log: string): Promise<void> {
-    const name = /[",\r\n]/.test(log) ? `"${log.replaceAll('"', '""')}"` : log;
+    const name = csvValue(log);
     let text = this.#head;
     this.#head = '';
     for (const s of samples) {
       text += name;
-      // Texts are addresses and directions, in which there is nothing to quote.
-      for (const c of COLUMNS) text += `,${c.of(s) ?? ''}`;
+      for (const c of COLUMNS) {
+        const value = String(c.of(s) ?? '');
+        // The addresses of a damaged log can be anything.
+        text += c.type === 'text' ? `,${csvValue(value)}` : `,${value}`;
+      }
       text += '\n';
     }
     await this.#out.write(text);

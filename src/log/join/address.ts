@@ -1,10 +1,11 @@
 /** Addresses as texts: one spelling for each, whoever wrote it, so that texts can be compared. */
+import { inetNtoa } from '../../stack/net/in-addr.ts';
+import { inetNtop, inetPton } from '../../stack/net/in6-addr.ts';
 
 /** Texts that are kept before all are forgotten. */
 const KEPT = 65536;
-/** fe80::/10. */
-const LINK_LOCAL = 0xfe80;
-const LINK_LOCAL_MASK = 0xffc0;
+/** First ten bits of fe80::/10. */
+const LINK_LOCAL = 0xfe80 >>> 6;
 
 /** The texts of addresses in bytes, and of texts in other spellings; each is made once. */
 export class AddressTexts {
@@ -17,7 +18,7 @@ export class AddressTexts {
     const n = buf.readUInt32BE(at);
     let text = this.#v4.get(n);
     if (text === undefined) {
-      text = `${n >>> 24}.${(n >>> 16) & 255}.${(n >>> 8) & 255}.${n & 255}`;
+      text = inetNtoa(n);
       keep(this.#v4, n, text);
     }
     return text;
@@ -28,7 +29,7 @@ export class AddressTexts {
     const key = buf.toString('latin1', at, at + 16);
     let text = this.#v6.get(key);
     if (text === undefined) {
-      text = format6(Array.from({ length: 8 }, (_, i) => buf.readUInt16BE(at + 2 * i)));
+      text = inetNtop(buf.readInt32BE(at), buf.readInt32BE(at + 4), buf.readInt32BE(at + 8), buf.readInt32BE(at + 12));
       keep(this.#v6, key, text);
     }
     return text;
@@ -51,32 +52,9 @@ function keep<K>(map: Map<K, string>, key: K, text: string): void {
 }
 
 function canonical6(text: string): string {
-  const halves = text.replace(/%.*$/, '').split('::');
-  if (halves.length > 2) return text;
-  const [head = [], tail] = halves.map((half) => (half === '' ? [] : half.split(':')));
-  const missing = 8 - head.length - (tail?.length ?? 0);
-  if (tail === undefined ? missing !== 0 : missing < 0) return text;
-  const words = [...head, ...Array.from({ length: missing }, () => '0'), ...(tail ?? [])];
-  if (!words.every((word) => /^[0-9a-f]{1,4}$/i.test(word))) return text;
-  const groups = words.map((word) => Number.parseInt(word, 16));
+  const words = inetPton(text.replace(/%.*$/, ''));
+  if (words === null) return text;
   // FreeBSD's kernel writes the zone of a link-local address into its second group (spec/siftr.md section 4).
-  if ((groups[0]! & LINK_LOCAL_MASK) === LINK_LOCAL) groups[1] = 0;
-  return format6(groups);
-}
-
-/** RFC 5952 section 4: lower case, no leading zeros, the first longest run of two or more zero groups shortened. */
-function format6(groups: readonly number[]): string {
-  let best = -1;
-  let length = 1;
-  for (let i = 0; i < 8; i++) {
-    let n = 0;
-    while (i + n < 8 && groups[i + n] === 0) n++;
-    if (n > length) {
-      best = i;
-      length = n;
-    }
-    i += n;
-  }
-  const hex = groups.map((g) => g.toString(16));
-  return best < 0 ? hex.join(':') : `${hex.slice(0, best).join(':')}::${hex.slice(best + length).join(':')}`;
+  if (words[0] >>> 22 === LINK_LOCAL) words[0] &= 0xffff0000;
+  return inetNtop(...words);
 }

@@ -32,7 +32,7 @@ export class Facts {
   /** `snd_max` and `snd_una`, counted from `snd_una` at the first line. */
   #max: number;
   #una: number;
-  /** Bytes in flight at the first line; -1 before it. */
+  /** Field 24 of the first line; -1 before it. Where it is not 0 the log does not begin with the connection. */
   first: number;
 
   constructor(modes: readonly string[]) {
@@ -55,9 +55,10 @@ export class Facts {
   add(sample: Sample): Line {
     const line: Line = { sample, out: sample.dir === 'o', fact: UNKNOWN, rel: 0, span: 0 };
     const inflight = (sample.inflight ?? 0) | 0;
+    const first = this.first < 0;
+    if (first) this.first = inflight;
     if (this.#usable && sample.inflight !== null) {
-      if (this.first < 0) {
-        this.first = inflight;
+      if (first) {
         this.#max = inflight;
       } else if (this.#after) {
         this.#change(line, inflight - this.#inflight);

@@ -135,13 +135,18 @@ export class Flow {
   }
 
   /**
-   * Only the SYN tells it: without one, equal segments can be shifted against each other, and all look right. What it explains is counted all the same, as the log may
-   * have begun later, or may miss lines.
+   * Only the SYN tells it, and only where the log begins with the connection, when nothing is in flight: else equal segments can be shifted against each other, and all
+   * look right. What it explains is counted all the same, as the log may have begun later when nothing was in flight either, or may miss lines.
    */
   #findBase(centersOut: readonly number[], centersIn: readonly number[]): void {
     const { out, in: inn } = this;
     const base = this.#outSide.iss < 0 ? this.#base : (this.#outSide.iss + 1) >>> 0;
-    if (base < 0 || out.stream.isSparse || inn.stream.isSparse) {
+    if (
+      base < 0 ||
+      this.#facts.first !== 0 ||
+      out.stream.isSparse(centersOut[0] ?? 0) ||
+      inn.stream.isSparse(centersIn[0] ?? 0)
+    ) {
       this.#base = -1;
       return;
     }

@@ -30,8 +30,9 @@ const BEGINNING = 1.25;
 const AGREEING = 0.1;
 /** Classes that are counted out. */
 const FINALISTS = 8;
-/** Share of the lines that the difference must explain. */
+/** Share of the lines that the difference must explain. In a dense stream a wrong one explains many, too: below SURE others are looked at. */
 const QUORUM = 0.5;
+const SURE = 0.9;
 
 export interface Offset {
   /** Usual time difference, capture − log, µs, of packets out and in. */
@@ -46,6 +47,8 @@ interface Group {
   /** Lines in the time of the capture, if both clocks are right, and the first ones of all. */
   readonly nearLines: Line[];
   readonly lines: Line[];
+  /** Of the flow that the lines are of. */
+  readonly facts: Facts;
   /** The capture has the beginning of the connection. */
   opened: boolean;
   /** Segments that may be near in time if both clocks are right, and the first ones of all. */
@@ -78,18 +81,31 @@ export async function estimateOffset(
   }
 
   const near = estimate(
-    all.map(({ out, opened, nearLines, near }) => ({ out, opened, lines: nearLines, segments: near })),
+    all.map((g) => ({
+      out: g.out,
+      // Of those that are near in time the beginning may be missing on one side.
+      opened: bothBegin(g) && g.near[0] === g.first[0] && g.nearLines[0] === g.lines[0],
+      lines: g.nearLines,
+      segments: g.near,
+    })),
     windowUs,
   );
-  if (near !== null && near.share >= QUORUM) return near;
+  if (near !== null && near.share >= SURE) return near;
   // Clocks that are further apart: only where both begin with the connection it is known what belongs together.
+  const rival = near !== null && near.share >= QUORUM;
   const far = estimate(
     all
-      .filter(({ opened }) => opened)
-      .map(({ out, opened, lines, first }) => ({ out, opened, lines, segments: first })),
+      .filter((g) => (rival ? bothBegin(g) : g.opened))
+      .map((g) => ({ out: g.out, opened: bothBegin(g), lines: g.lines, segments: g.first })),
     Number.POSITIVE_INFINITY,
   );
-  return far !== null && far.share >= QUORUM ? far : null;
+  const better = far !== null && far.share > (near?.share ?? 0) ? far : near;
+  return better !== null && better.share >= QUORUM ? better : null;
+}
+
+/** The capture has the beginning of the connection, and so does the log: nothing is in flight at its first line. */
+function bothBegin({ opened, facts }: Group): boolean {
+  return opened && facts.first === 0;
 }
 
 async function linesOf(log: AsyncIterable<readonly LogItem[]>, from: number): Promise<Map<string, Group>> {
@@ -111,7 +127,7 @@ async function linesOf(log: AsyncIterable<readonly LogItem[]>, from: number): Pr
       const flow = `${local} ${foreign}`;
       const of = facts.get(flow) ?? new Facts(modes);
       facts.set(flow, of);
-      const group = groups.get(key) ?? { out, nearLines: [], lines: [], opened: false, near: [], first: [] };
+      const group = groups.get(key) ?? { out, nearLines: [], lines: [], facts: of, opened: false, near: [], first: [] };
       groups.set(key, group);
       const line = of.add(item);
       if (group.out !== out) continue;
@@ -147,6 +163,7 @@ function segmentsOf(batch: readonly Segment[], groups: ReadonlyMap<string, Group
 /** Lines and segments of one direction of a connection that are compared. */
 interface Compared {
   readonly out: boolean;
+  /** Both begin with the connection. */
   readonly opened: boolean;
   readonly lines: readonly Line[];
   readonly segments: readonly Segment[];
@@ -155,17 +172,35 @@ interface Compared {
 /** @param limit µs, differences that are larger are not thought of */
 function estimate(all: readonly Compared[], limit: number): Offset | null {
   const groups = all.filter(({ lines, segments }) => lines.length > 0 && segments.length > 0);
-  const [out, inn] = [true, false].map((way) =>
-    best(
-      groups.filter((g) => g.out === way),
-      limit,
-    ),
-  ) as [Found | null, Found | null];
+  const outs = groups.filter((g) => g.out);
+  const ins = groups.filter((g) => !g.out);
+  let out = best(outs, limit);
+  let inn = best(ins, limit);
   if (out === null && inn === null) return null;
+  // No packet comes before it is sent: of two that say so together one is wrong.
+  if (out !== null && inn !== null && out.difference - inn.difference < -NEAR) {
+    if (shareOf(outs, out) >= shareOf(ins, inn)) inn = foundAt(ins, out.difference);
+    else out = foundAt(outs, inn.difference);
+  }
   const matched = (out?.matched ?? 0) + (inn?.matched ?? 0);
   const differences = { out: (out ?? inn)!.difference, in: (inn ?? out)!.difference };
-  const lines = groups.reduce((sum, g) => sum + covered(g, g.out ? differences.out : differences.in), 0);
+  const lines = coveredBy(outs, differences.out) + coveredBy(ins, differences.in);
   return { ...differences, share: matched / lines };
+}
+
+/** What a difference that was found elsewhere explains. */
+function foundAt(groups: readonly Compared[], difference: number): Found {
+  const matched = groups.reduce((sum, g) => sum + matches(g.lines, g.segments, difference, WIDE), 0);
+  return { difference, matched };
+}
+
+/** Share of the lines that a difference explains. */
+function shareOf(groups: readonly Compared[], { difference, matched }: Found): number {
+  return matched / coveredBy(groups, difference);
+}
+
+function coveredBy(groups: readonly Compared[], difference: number): number {
+  return groups.reduce((sum, g) => sum + covered(g, difference), 0);
 }
 
 /** Lines in the time of what is looked at of the segments. */
@@ -202,9 +237,7 @@ function best(groups: readonly Compared[], limit: number): Found | null {
     }
   }
   if (exact !== null) {
-    const { difference } = exact;
-    const matched = groups.reduce((sum, g) => sum + matches(g.lines, g.segments, difference, WIDE), 0);
-    return { difference, matched };
+    return foundAt(groups, exact.difference);
   }
   const often = [...classes].sort((a, b) => b[1] - a[1]).slice(0, FINALISTS);
   for (const [c] of often) candidates.add(c * CLASS);

@@ -141,10 +141,13 @@ export class Stream {
     this.#waiting = [];
   }
 
-  /** Many more segments than lines in the time of the lines: most have none (ppl), and what lines say by their numbers is wrong. */
-  get isSparse(): boolean {
+  /**
+   * Many more segments than lines in the time of the lines: most have none (ppl), and what lines say by their numbers is wrong.
+   * @param otherwise usual time difference, µs, for a stream that knows none
+   */
+  isSparse(otherwise: number): boolean {
     const { lines, units } = this;
-    const center = Number.isNaN(this.center) ? 0 : this.center;
+    const center = Number.isNaN(this.center) ? otherwise : this.center;
     const from = (lines[0]?.sample.timeUs ?? 0) + center;
     const to = (lines.at(-1)?.sample.timeUs ?? 0) + center;
     let n = 0;
@@ -170,7 +173,7 @@ export class Stream {
   settle(settle: number, base: number, centers: readonly number[]): (Pair | null)[] {
     if (settle === 0) return [];
     const n = Math.min(this.lines.length, settle + AHEAD);
-    this.#sparse = this.isSparse;
+    this.#sparse = this.isSparse(centers[0] ?? 0);
     const exact = base >= 0 ? this.#exactDifferences(n, base) : [];
     if (Number.isNaN(this.center)) {
       const early = exact.filter((us) => !Number.isNaN(us)).slice(0, NEIGHBOURS);

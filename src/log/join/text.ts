@@ -1,11 +1,11 @@
 /** The rows of a join as texts: a table for people, CSV and NDJSON with a column for each field of the line and of the segment. */
+import { csvValue } from '../../csv.ts';
 import { COLUMNS } from '../export/columns.ts';
 import type { JoinRow } from './join.ts';
 import type { Segment } from './segment.ts';
 import type { JoinSummary, SegmentFate } from './summary.ts';
 
 export type JoinFormat = 'table' | 'csv' | 'ndjson';
-export const JOIN_FORMATS: readonly JoinFormat[] = ['table', 'csv', 'ndjson'];
 
 type Value = string | number | boolean | null;
 
@@ -49,12 +49,9 @@ const ROW_COLUMNS: readonly RowColumn[] = [
   ofSegment('pieces', (_, { pieces }) => pieces),
 ];
 
-/** Names of the columns of CSV and NDJSON. */
-export const JOIN_COLUMNS: readonly string[] = ROW_COLUMNS.map(({ name }) => name);
-
 /** What stands before the rows; empty for NDJSON. */
 export function joinHeader(format: JoinFormat): string {
-  if (format === 'csv') return `${JOIN_COLUMNS.join(',')}\n`;
+  if (format === 'csv') return `${ROW_COLUMNS.map(({ name }) => name).join(',')}\n`;
   if (format === 'ndjson') return '';
   const names = ['LINE', 'TIME', 'D', 'LOCAL', 'FOREIGN', 'CWND', 'INFLIGHT', 'FRAME', 'DIFF(us)', 'BY'];
   return tableLine([...names, 'SEQ', 'ACK', 'FLAGS', 'LEN', 'WIN', 'OPTIONS']);
@@ -62,7 +59,7 @@ export function joinHeader(format: JoinFormat): string {
 
 /** A row, with its line end. */
 export function joinRow(format: JoinFormat, row: JoinRow): string {
-  if (format === 'csv') return `${ROW_COLUMNS.map(({ of }) => csv(of(row))).join(',')}\n`;
+  if (format === 'csv') return `${ROW_COLUMNS.map(({ of }) => csvValue(String(of(row) ?? ''))).join(',')}\n`;
   if (format === 'ndjson')
     return `${JSON.stringify(Object.fromEntries(ROW_COLUMNS.map(({ name, of }) => [name, of(row)])))}\n`;
   const { sample, captured } = row;
@@ -178,10 +175,4 @@ function optionText({ tsval, tsecr, sack, mss, wscale }: Segment): string {
     ...(tsval === null ? [] : [`TS val ${tsval} ecr ${tsecr}`]),
     ...(sack === null ? [] : [`sack ${sackText(sack)}`]),
   ].join(', ');
-}
-
-/** No value of ours has a comma, a quote or a line end in it, but an address of a log that is none may. */
-function csv(value: Value): string {
-  const text = value === null ? '' : String(value);
-  return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }

@@ -270,11 +270,11 @@ class LogPoints {
 
   /** The flow of the first sample of it; null when it is not wanted. */
   #newFlow(s: Sample): FlowPoints | null {
-    const name = flowText(s);
     if (!this.#options.filter(s)) {
-      if (this.others.size < 3) this.others.add(name);
+      if (this.others.size < 3) this.others.add(flowText(s));
       return null;
     }
+    const name = flowText(s);
     if (this.#chosen !== null && !this.#chosen.has(name)) {
       this.#known.add(s, null);
       return null;
@@ -332,7 +332,13 @@ function nothingFits(logs: readonly LogPoints[], { flows, from, to }: PlotOption
   if (logs.every((l) => Number.isNaN(l.start))) {
     return `--flow ${flows.join(' ')}: no flow of ${names} fits; there are ${some}`;
   }
-  return `no sample of ${names} lies between --from ${from / 1e6} and --to ${to / 1e6}; both are seconds from the beginning of the time axis`;
+  const part =
+    from === Number.NEGATIVE_INFINITY
+      ? `is as early as --to ${to / 1e6}`
+      : to === Number.POSITIVE_INFINITY
+        ? `is as late as --from ${from / 1e6}`
+        : `lies between --from ${from / 1e6} and --to ${to / 1e6}`;
+  return `no sample of ${names} ${part}, in seconds from the beginning of the time axis`;
 }
 
 /** A tcp_probe trace counts from the start of its machine, the others from the epoch. */

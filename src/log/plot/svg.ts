@@ -93,7 +93,10 @@ function panelSvg(plot: Plot, panel: PlotPanel, index: number, top: number, sing
   for (const s of times) {
     const at = x.px(s * 1e6);
     out.push(`<path d="M${px(at)} ${top}V${bottom}" stroke="${GRID}"/>`);
-    out.push(text(at, bottom + 16, tickText(s, timeStep), 'middle'));
+    const words = tickText(s, timeStep);
+    // The last one may be wider than the margin.
+    const most = WIDTH - 1 - (words.length * FONT * LETTER) / 2;
+    out.push(text(Math.min(at, most), bottom + 16, words, 'middle'));
   }
   out.push(`<path d="M${LEFT} ${top}V${bottom}H${LEFT + INNER}" fill="none" stroke="${INK}"/>`);
   const middle = (top + bottom) / 2;
@@ -151,9 +154,7 @@ export function linePath(p: Points, x: Scale, y: Scale): string {
     }
     const atY = px(y.px(p.v[i]!));
     if (lastY === '') {
-      // A point with nothing behind it would not be seen.
-      if (i === p.t.length - 1) d += `M${px(Number(atX) - DOT / 2)} ${atY}h${DOT}`;
-      else d += `M${atX} ${atY}`;
+      d += staysAt(p, i, x, y) ? `M${px(Number(atX) - DOT / 2)} ${atY}h${DOT}` : `M${atX} ${atY}`;
     } else {
       if (atX !== lastX) d += `H${atX}`;
       if (atY !== lastY) d += `V${atY}`;
@@ -162,6 +163,16 @@ export function linePath(p: Points, x: Scale, y: Scale): string {
     lastY = atY;
   }
   return d;
+}
+
+/** The line that begins with point `i` does not get away from there, so that it would not be seen. */
+function staysAt(p: Points, i: number, x: Scale, y: Scale): boolean {
+  for (let k = i + 1; k < p.t.length; k++) {
+    if (px(x.px(p.t[k]!)) !== px(x.px(p.t[i]!))) return false;
+    if (Number.isNaN(p.v[k]!)) return true;
+    if (px(y.px(p.v[k]!)) !== px(y.px(p.v[i]!))) return false;
+  }
+  return true;
 }
 
 function markersSvg(p: Points, flow: number, plot: Plot, x: Scale, y: Scale, colour: string): string {

@@ -18,7 +18,7 @@ const SIGNS: readonly (readonly [LogFormat, RegExp])[] = [
  * @returns null when no line tells
  */
 export function detectFormat(text: string, whole: boolean): LogFormat | null {
-  const lines = text.replace(/^\0+/, '').split('\n');
+  const lines = text.replace(/^\0+/, '').split(/\r?\n/);
   if (!whole) lines.pop();
   for (const line of lines) {
     for (const [format, sign] of SIGNS) if (sign.test(line)) return format;

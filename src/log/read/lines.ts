@@ -8,6 +8,8 @@ export interface LineParser {
    * @param out what the line gives is added here
    */
   line(buf: Buffer, from: number, to: number, n: number, out: LogItem[]): void;
+  /** Takes what the scanner says of a line, for a parser that holds an item back which belongs before it; without it `out` has it at once. */
+  broken?(item: LogItem, out: LogItem[]): void;
   /** The text is at its end. @param cut what stands behind the last line end, or null */
   end(cut: CutLine | null, out: LogItem[]): void;
 }
@@ -97,7 +99,7 @@ export class LineScanner {
 
   #reportNuls(out: LogItem[]): void {
     if (this.#nuls === 0) return;
-    out.push({ type: 'broken', line: this.#n, why: `${this.#nuls} NUL bytes` });
+    this.#broken(`${this.#nuls} NUL bytes`, out);
     this.#nuls = 0;
   }
 
@@ -115,7 +117,13 @@ export class LineScanner {
   #keep(chunk: Buffer, from: number, to: number, out: LogItem[]): void {
     if (this.#skip) return;
     const length = this.#carried + to - from;
-    const limit = this.#carried === 0 ? chunkLimit(chunk, from, to) : chunkLimit(this.#carry, 0, this.#carried);
+    // What tells a disable line may lie on both sides of the cut between two chunks.
+    const rest = Math.min(to, from + Math.max(0, DISABLE.length - this.#carried));
+    const head = Buffer.concat([
+      this.#carry.subarray(0, Math.min(this.#carried, DISABLE.length)),
+      chunk.subarray(from, rest),
+    ]);
+    const limit = isDisable(head, 0, head.length) ? DISABLE_LINE_MAX : LINE_MAX;
     if (length > limit) {
       this.#tooLong(limit, out);
       this.#skip = true;
@@ -133,14 +141,16 @@ export class LineScanner {
 
   #tooLong(limit: number, out: LogItem[]): void {
     this.#reportNuls(out);
-    out.push({ type: 'broken', line: this.#n, why: `longer than ${limit} bytes` });
+    this.#broken(`longer than ${limit} bytes`, out);
+  }
+
+  #broken(why: string, out: LogItem[]): void {
+    const item: LogItem = { type: 'broken', line: this.#n, why };
+    if (this.#parser.broken === undefined) out.push(item);
+    else this.#parser.broken(item, out);
   }
 }
 
 function isDisable(buf: Buffer, from: number, to: number): boolean {
   return to - from >= DISABLE.length && buf.compare(DISABLE, 0, DISABLE.length, from, from + DISABLE.length) === 0;
-}
-
-function chunkLimit(buf: Buffer, from: number, to: number): number {
-  return isDisable(buf, from, to) ? DISABLE_LINE_MAX : LINE_MAX;
 }

@@ -15,6 +15,9 @@ const X = 0x78;
 
 const U32_MAX = 0xffffffff;
 
+/** Last key of a disable line. */
+const FLOW_LIST = 'flow_list=';
+
 /** Numbers behind the ports: 21 in 1.3.0; 18 in 1.2.2 and 1.2.3, then one more (1.2.4), two (with TEACUP's ERTT) or three (flow id and type). */
 const NUMBERS = 21;
 const NUMBERS_OLD = 18;
@@ -38,10 +41,16 @@ export class SiftrLines implements LineParser {
 
   end(cut: CutLine | null, out: LogItem[]): void {
     if (cut === null) return;
-    const text = cut.buf.toString('latin1', 0, 20);
-    // What a disable line counts stands before the list of flows, which is where it was cut.
-    if (text.startsWith('disable_time_secs=')) {
-      const item = this.#other(cut.buf, 0, cut.buf.length, cut.n);
+    const text = cut.buf.toString('latin1');
+    const list = text.indexOf(FLOW_LIST);
+    // What a disable line counts stands before the list of flows: cut within that, it tells all of it.
+    if (text.startsWith('disable_time_secs=') && list >= 0) {
+      // Of the list what has its comma is whole.
+      const item = disable(
+        cut.n,
+        pairs(text.slice(0, Math.max(list + FLOW_LIST.length, text.lastIndexOf(',') + 1))),
+        true,
+      );
       if (item.type === 'disable') out.push(item);
     }
     out.push({ type: 'broken', line: cut.n, why: 'the last line has no end' });
@@ -172,7 +181,7 @@ export class SiftrLines implements LineParser {
   #other(buf: Buffer, from: number, to: number, n: number): LogItem {
     const text = buf.toString('latin1', from, Math.min(to, from + 20));
     if (text.startsWith('enable_time_secs=')) return this.#enable(n, pairs(buf.toString('latin1', from, to)));
-    if (text.startsWith('disable_time_secs=')) return disable(n, pairs(buf.toString('latin1', from, to)));
+    if (text.startsWith('disable_time_secs=')) return disable(n, pairs(buf.toString('latin1', from, to)), false);
     return broken(n, from === to ? 'an empty line' : 'not a line of a SIFTR log');
   }
 
@@ -218,10 +227,13 @@ function pairs(text: string): Map<string, string> {
   return kv;
 }
 
-function disable(n: number, kv: Map<string, string>): LogItem {
+/** @param cut the log ends within its flow_list */
+function disable(n: number, kv: Map<string, string>, cut: boolean): LogItem {
   const secs = whole(kv.get('disable_time_secs'));
   const usecs = whole(kv.get('disable_time_usecs'));
   if (secs === null || usecs === null) return broken(n, 'a disable line without its time');
+  // Of one that was cut before it the last number may lack digits.
+  if (!kv.has('flow_list')) return broken(n, 'a disable line without its flow_list');
   const counts: Record<string, number> = {};
   for (const [key, value] of kv) {
     if (key === 'flow_list' || key.startsWith('disable_time_')) continue;
@@ -234,5 +246,5 @@ function disable(n: number, kv: Map<string, string>): LogItem {
     const flow = parseFlow(entry);
     if (flow !== null) flows.push(flow);
   }
-  return { type: 'disable', line: n, timeUs: secs * 1e6 + usecs, counts, flows };
+  return { type: 'disable', line: n, timeUs: secs * 1e6 + usecs, counts, flows, cut };
 }

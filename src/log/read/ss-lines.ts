@@ -37,6 +37,8 @@ export class SsLines implements LineParser {
   #socket: RegExpExecArray | null = null;
   #details = '';
   #n = 0;
+  /** What was said of lines behind that socket's. */
+  readonly #behind: LogItem[] = [];
 
   line(buf: Buffer, from: number, to: number, n: number, out: LogItem[]): void {
     const text = buf.toString('latin1', from, to);
@@ -61,9 +63,14 @@ export class SsLines implements LineParser {
     this.#n = n;
   }
 
+  broken(item: LogItem, out: LogItem[]): void {
+    if (this.#socket === null) out.push(item);
+    else this.#behind.push(item);
+  }
+
   end(cut: CutLine | null, out: LogItem[]): void {
     // The details of the last socket are not whole.
-    if (cut !== null && /^\s/.test(cut.buf.toString('latin1'))) this.#socket = null;
+    if (cut !== null && /^\s/.test(cut.buf.toString('latin1'))) this.#drop(out);
     this.#flush(out);
     if (cut !== null) out.push({ type: 'broken', line: cut.n, why: 'the last line has no end' });
   }
@@ -72,7 +79,13 @@ export class SsLines implements LineParser {
     if (this.#socket === null) return;
     const item = this.#sample(this.#socket, this.#details);
     if (item !== null) out.push(item);
+    this.#drop(out);
+  }
+
+  #drop(out: LogItem[]): void {
     this.#socket = null;
+    for (const item of this.#behind) out.push(item);
+    this.#behind.length = 0;
   }
 
   #sample(socket: RegExpExecArray, details: string): LogItem | null {

@@ -70,7 +70,7 @@ function sample(line: number, row: Row): LogItem {
   const word = row.get('state');
   const state = word ? (STATES[word] ?? Number.NaN) : null;
   const wrong =
-    [timeUs, t.lport, t.fport].some((x) => !Number.isInteger(x) || x < 0) || t.lport > 65535 || t.fport > 65535;
+    [timeUs, t.lport, t.fport].some((x) => !Number.isSafeInteger(x) || x < 0) || t.lport > 65535 || t.fport > 65535;
   if (wrong) return broken('time or ports are no numbers');
   if (Number.isNaN(state)) return broken(`${word}: not a state`);
   const sack = n('sack');

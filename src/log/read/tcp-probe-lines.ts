@@ -4,7 +4,7 @@ import type { CutLine, LineParser } from './lines.ts';
 import { checked } from './ranges.ts';
 
 /** Time and event of a line, as tracefs, trace-cmd report and perf script write them: `TASK-PID [CPU] FLAGS SECONDS: EVENT: …`. */
-const EVENT = /(?:^|\s)(\d+)\.(\d{1,9}): +([\w:]+):(.*)$/;
+const EVENT = /(?:^|\s)(\d{1,12})\.(\d{1,9}): +([\w:]+):(.*)$/;
 const VALUES = /(\w+)=(\S+)/g;
 const LOST = /\bLOST (\d+) EVENTS\b/;
 

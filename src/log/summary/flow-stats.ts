@@ -28,7 +28,10 @@ export interface FlowSummary extends Tuple {
   /** How often the slow start threshold changed; and the first and the last one and the least that were set. */
   readonly ssthresh_changes: number | null;
   readonly ssthresh_bytes: { readonly first: number | null; readonly last: number | null; readonly min: number | null };
-  /** Hints at retransmissions: how often fast recovery began, by the flags; how often cwnd fell to one segment, as it does at a timeout. */
+  /**
+   * Hints at retransmissions: how often fast recovery began, by the flags; how often cwnd fell to one segment outside of it, as it does at a timeout.
+   * Within it proportional rate reduction (RFC 9937) takes cwnd down to one segment, too.
+   */
   readonly fast_recoveries: number | null;
   readonly cwnd_collapses: number | null;
   /** States in the order of FreeBSD's numbers. */
@@ -71,7 +74,8 @@ export class FlowStats {
   /** Of the sample before; -1 before the first. */
   #recovery = -1;
   #recoveries = 0;
-  #lastCwnd = Number.NaN;
+  /** cwnd was one segment or less, outside of fast recovery. What the log begins with did not happen in it. */
+  #collapsed = true;
   #collapses = 0;
   #states = 0;
 
@@ -85,7 +89,6 @@ export class FlowStats {
     else if (s.dir === 'o') this.#out++;
     if (s.timeUs < this.#start) this.#start = s.timeUs;
     if (s.timeUs > this.#end) this.#end = s.timeUs;
-    if (s.cwnd !== null) this.#addCwnd(s.cwnd, s.mss);
     if (s.srtt !== null && s.srtt > 0) this.#srtt.add(s.srtt);
     if (s.inflight !== null) this.#inflight.add(s.inflight);
     if (s.ssthresh !== null) this.#addSsthresh(s.ssthresh);
@@ -95,13 +98,15 @@ export class FlowStats {
       if (now === 1 && this.#recovery === 0) this.#recoveries++;
       this.#recovery = now;
     }
+    if (s.cwnd !== null) this.#addCwnd(s.cwnd, s.mss);
     if (s.state !== null) this.#states |= 1 << s.state;
   }
 
   #addCwnd(cwnd: number, mss: number | null): void {
     this.#cwnd.add(cwnd);
-    if (mss !== null && cwnd <= mss && this.#lastCwnd > mss) this.#collapses++;
-    this.#lastCwnd = cwnd;
+    const collapsed = mss !== null && cwnd <= mss && this.#recovery !== 1;
+    if (collapsed && !this.#collapsed) this.#collapses++;
+    this.#collapsed = collapsed;
   }
 
   #addSsthresh(ssthresh: number): void {

@@ -1,5 +1,5 @@
 import type { LogFormat } from '../model.ts';
-import type { CycleSummary } from './cycle-checks.ts';
+import { type CycleSummary, count } from './cycle-checks.ts';
 import type { FlowSummary, Range } from './flow-stats.ts';
 import type { LogSummary } from './summary.ts';
 
@@ -15,8 +15,8 @@ const SEGMENTS =
 
 /** A summary as text: the cycles with their checks, then a table a flow. */
 export function summaryText(s: LogSummary): string {
-  const broken = s.broken === 0 ? '' : `, ${s.broken} broken line${s.broken === 1 ? '' : 's'}`;
-  const head = `${s.log}: ${NAMES[s.format]}, ${s.flows.length} flow${s.flows.length === 1 ? '' : 's'}${broken}\n`;
+  const broken = s.broken === 0 ? '' : `, ${count(s.broken, 'broken line')}`;
+  const head = `${s.log}: ${NAMES[s.format]}, ${count(s.flows.length, 'flow')}${broken}\n`;
   const segments = s.flows.some((f) => f.cwnd_bytes === null) ? SEGMENTS : '';
   return (
     head +
@@ -35,7 +35,7 @@ function cycleText(c: CycleSummary, i: number): string {
     if (e.modes.length > 0) text += `, ${e.modes.join(', ')}`;
     if (c.disable !== null) text += `, ${seconds(c.disable.disable_time_us! - e.enable_time_us)} s`;
   }
-  text += `, ${c.lines} line${c.lines === 1 ? '' : 's'}\n`;
+  text += `, ${count(c.lines, 'line')}\n`;
   if (c.meta !== null) {
     const { version, commit, congestion_control: cc, seed } = c.meta;
     const words = [
@@ -52,7 +52,7 @@ function flowTable(f: FlowSummary, format: LogFormat): string {
   const start = format === 'tcp_probe' ? `${seconds(f.start_us)} s after boot` : wallTime(f.start_us);
   const ways =
     format === 'ss' || format === 'tcpstats'
-      ? `${f.samples} ${format === 'ss' ? 'polls' : 'samples'}`
+      ? count(f.samples, format === 'ss' ? 'poll' : 'sample')
       : `${f.in} in, ${f.out} out`;
   const states = f.states.length === 0 ? '' : `; ${f.states.join(', ')}`;
   const rows = [
@@ -79,15 +79,13 @@ function thresholdRow(f: FlowSummary): string {
   const { first, last, min } = f.ssthresh_bytes;
   const name = (x: number | null): string => (x === null ? 'none' : String(Math.round(x)));
   const values = f.ssthresh_changes === 0 ? name(last) : `${name(first)} to ${name(last)}, least ${name(min)}`;
-  return `  ssthresh    ${f.ssthresh_changes} change${f.ssthresh_changes === 1 ? '' : 's'}: ${values}\n`;
+  return `  ssthresh    ${count(f.ssthresh_changes, 'change')}: ${values}\n`;
 }
 
 function hintRow(f: FlowSummary): string {
   const hints = [
-    f.fast_recoveries === null ? '' : `${f.fast_recoveries} time${f.fast_recoveries === 1 ? '' : 's'} in fast recovery`,
-    f.cwnd_collapses === null
-      ? ''
-      : `cwnd fell to one segment ${f.cwnd_collapses} time${f.cwnd_collapses === 1 ? '' : 's'}`,
+    f.fast_recoveries === null ? '' : `${count(f.fast_recoveries, 'time')} in fast recovery`,
+    f.cwnd_collapses === null ? '' : `cwnd fell to one segment ${count(f.cwnd_collapses, 'time')}`,
   ].filter((hint) => hint !== '');
   return hints.length === 0 ? '' : `  resent?     ${hints.join('; ')}\n`;
 }

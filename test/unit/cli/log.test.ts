@@ -92,6 +92,22 @@ describe('xsiftr log export', () => {
     expect(readdirSync(dir).filter((name) => name.includes('part'))).toEqual([]);
   });
 
+  test('says once that standard output cannot be written, and nothing when its reader went away', async () => {
+    const to = (where: string) =>
+      run(
+        ['sh', '-c', `"$0" "$@" ${where}`, process.execPath, MAIN, 'log', 'export', '--format', 'csv', '-o', '-', good],
+        {
+          check: false,
+        },
+      );
+    expect(await to('> /dev/full')).toEqual({
+      code: 1,
+      stdout: '',
+      stderr: 'xsiftr: standard output: ENOSPC: no space left on device, write',
+    });
+    expect(await to('| true')).toMatchObject({ stdout: '', stderr: '' });
+  });
+
   test('does not write over a log that it reads', async () => {
     expect(await log('export', '-o', good, '--format', 'csv', good)).toMatchObject({
       code: 2,

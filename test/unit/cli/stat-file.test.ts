@@ -16,8 +16,8 @@ describe('the file of tcpstats -o', () => {
   });
   afterEach(() => rmSync(dir, { recursive: true }));
 
-  function add(text: string, head = HEAD): void {
-    const file = new StatFile(path, head);
+  function add(text: string, head = HEAD, json = false): void {
+    const file = new StatFile(path, head, json);
     file.write(text);
     file.close();
   }
@@ -30,8 +30,8 @@ describe('the file of tcpstats -o', () => {
   });
 
   test('has no header line for JSON', () => {
-    add('{"a":1}\n', '');
-    add('{"a":2}\n', '');
+    add('{"a":1}\n', '', true);
+    add('{"a":2}\n', '', true);
     expect(readFileSync(path, 'utf8')).toBe('{"a":1}\n{"a":2}\n');
   });
 
@@ -48,20 +48,28 @@ describe('the file of tcpstats -o', () => {
       expect(readFileSync(path, 'utf8')).toBe(there);
     }
     writeFileSync(path, HEAD);
-    expect(() => add('{}\n', '')).toThrow(/does not begin with these columns/);
+    expect(() => add('{}\n', '', true)).toThrow(/does not begin with these columns/);
+  });
+
+  test('is appended to without a header line (-H), whatever its columns are, but not where it has objects', () => {
+    add('1,2\n', '');
+    add('3,4\n', '');
+    expect(readFileSync(path, 'utf8')).toBe('1,2\n3,4\n');
+    writeFileSync(path, '{"a":1}\n');
+    expect(() => add('1,2\n', '')).toThrow(/does not begin with these columns/);
   });
 
   test('may not be a FIFO or a folder, nor lie where there is none', () => {
     spawnSync('mkfifo', [join(dir, 'fifo')]);
-    expect(() => new StatFile(join(dir, 'fifo'), HEAD)).toThrow(
+    expect(() => new StatFile(join(dir, 'fifo'), HEAD, false)).toThrow(
       /fifo: is a FIFO; --device serves one; allowed is a file/,
     );
-    expect(() => new StatFile(dir, HEAD)).toThrow(/: is a folder; allowed is a file to append to, or -/);
-    expect(() => new StatFile(join(dir, 'no', 'where'), HEAD)).toThrow(/^tcpstats: -o \S+where: ENOENT/);
+    expect(() => new StatFile(dir, HEAD, false)).toThrow(/: is a folder; allowed is a file to append to, or -/);
+    expect(() => new StatFile(join(dir, 'no', 'where'), HEAD, false)).toThrow(/^tcpstats: -o \S+where: ENOENT/);
     expect(existsSync(join(dir, 'no'))).toBe(false);
   });
 
   test('on a full device says so in one line', () => {
-    expect(() => new StatFile('/dev/full', HEAD)).toThrow(/^tcpstats: -o \/dev\/full: ENOSPC/);
+    expect(() => new StatFile('/dev/full', HEAD, false)).toThrow(/^tcpstats: -o \/dev\/full: ENOSPC/);
   });
 });

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { parsePipe } from '../../../src/dummynet/config.ts';
 import { Dummynet } from '../../../src/dummynet/dummynet.ts';
@@ -7,6 +6,7 @@ import { inetAton } from '../../../src/stack/net/in-addr.ts';
 import { ipOutput } from '../../../src/stack/net/ip-output.ts';
 import { ether, icmp, ipv4, ramp } from '../../lab/frames.ts';
 import { TestHost } from '../../lab/memlink.ts';
+import fc from '../../lab/property.ts';
 
 /** Options of a pipe, each there or not, in any company. */
 const config = fc

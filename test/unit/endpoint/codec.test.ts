@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import * as C from '../../../src/endpoint/codec.ts';
 import { silent } from '../../../src/endpoint/connect.ts';
@@ -7,6 +6,7 @@ import { sockaddrIn } from '../../../src/endpoint/sockaddr.ts';
 import { eps } from '../../../src/metrics/layout.ts';
 import { connect } from '../../../src/stack/socket/socket.ts';
 import { EpLab, pollfds } from '../../lab/epclient.ts';
+import fc from '../../lab/property.ts';
 
 /** A request as spec/endpoint.md writes it: u32 len, u16 op, u16 0, i32 fd, a, b, c, payload. */
 function request(op: number, fd: number, a: number, b: number, c: number, payload: readonly number[] = []): number[] {

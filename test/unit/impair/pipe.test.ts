@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { IDEAL_PIPE, PipeConfigError } from '../../../src/impair/config.ts';
 import { DROP_LOSS, DROP_OVERFLOW, DROP_PURGE } from '../../../src/impair/pipe.ts';
 import { parseTrace } from '../../../src/impair/trace.ts';
+import fc from '../../lab/property.ts';
 import { Rig } from './harness.ts';
 
 describe('rate and delay', () => {

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { align, type Band } from '../../../src/log/join/align.ts';
+import fc from '../../lab/property.ts';
 
 /** The best that any choice of pairs without crossings gives. */
 function bestOf(scores: readonly (readonly number[])[], prices: readonly number[]): number {

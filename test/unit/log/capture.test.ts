@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { LogError } from '../../../src/log/error.ts';
+import fc from '../../lab/property.ts';
 import {
   block,
   enhanced,

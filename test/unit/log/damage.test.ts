@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { LogFormat, LogItem } from '../../../src/log/model.ts';
+import fc from '../../lab/property.ts';
 import { MAN_DATA_LINE } from '../siftr/records.ts';
 import { disableLine, MAN_ENABLE, read } from './reading.ts';
 

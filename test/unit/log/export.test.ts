@@ -5,6 +5,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -142,6 +143,16 @@ describe.each(EXPORT_FORMATS)('an export as %s', (format) => {
   });
 });
 
+test('an address of a damaged log is in quotes in CSV where it must be (RFC 4180 section 2)', async () => {
+  const path = join(dir, 'damaged.csv');
+  const out = await AtomicFile.create(path, []);
+  const exporter = await createExporter('csv', out);
+  await exporter.write(samplesOf(await read(MAN_DATA_LINE.replace('10.1.1.2', '10.1"1.2'))), 'a.log');
+  await exporter.end();
+  await out.commit();
+  expect(readFileSync(path, 'utf8').split('\n')[1]).toMatch(/^a\.log,1,1685191814185109,o,"10\.1""1\.2",32291,/);
+});
+
 test('Parquet is written in row groups, so that memory does not grow with the log', async () => {
   const path = join(dir, 'groups.parquet');
   const [sample] = samplesOf(await read(MAN_DATA_LINE));
@@ -174,6 +185,15 @@ describe('the file of an export', () => {
     await out.write(Buffer.from('er'));
     await out.commit();
     expect(readFileSync(path, 'utf8')).toBe('after');
+  });
+
+  test('has the rights of the one before', async () => {
+    const path = join(dir, 'private');
+    writeFileSync(path, 'before', { mode: 0o600 });
+    const out = await AtomicFile.create(path, []);
+    await out.write('after');
+    await out.commit();
+    expect([readFileSync(path, 'utf8'), statSync(path).mode & 0o777]).toEqual(['after', 0o600]);
   });
 
   test('leaves nothing behind when it is given up', async () => {

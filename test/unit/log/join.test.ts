@@ -89,15 +89,16 @@ describe('the lines of a passive open', () => {
     packet(1200, false, ACK, 1100, 6501, 0),
   ];
 
+  const lines = [
+    line('i', 311, 0),
+    line('o', 399, 0),
+    line('o', 409, 1000),
+    line('i', 701, 1500),
+    line('o', 709, 0, 6),
+    line('i', 901, 1, 6),
+  ];
+
   test('are of what comes after the handshake, and of no reset that we send (spec/siftr.md section 5.3)', async () => {
-    const lines = [
-      line('i', 311, 0),
-      line('o', 399, 0),
-      line('o', 409, 1000),
-      line('i', 701, 1500),
-      line('o', 709, 0, 6),
-      line('i', 901, 1, 6),
-    ];
     const { rows, it } = await joined(logOf(lines), packets);
     expect(pairs(rows.filter((r) => r.sample !== null))).toEqual([
       [2, 4, 'order'],
@@ -112,7 +113,7 @@ describe('the lines of a passive open', () => {
   });
 
   test('with hook:tcp begin with the ACK of the handshake, and say what they are themselves of (section 14 item 5)', async () => {
-    const lines = [
+    const after = [
       line('i', 301, 0),
       line('i', 311, 0),
       line('o', 401, 1000),
@@ -120,35 +121,49 @@ describe('the lines of a passive open', () => {
       line('i', 701, 0),
       line('o', 711, 1, 6),
     ];
-    const { rows } = await joined(logOf(lines, '\txsiftr=hook:tcp'), packets);
-    expect(pairs(rows.filter((r) => r.sample !== null))).toEqual(
-      [
-        [2, 3, 'order'],
-        [3, 4, 'ack'],
-        [4, 5, 'seq'],
-        [5, 6, 'seq'],
-        [6, 7, 'ack'],
-        [7, 8, 'seq'],
-      ].map((row, i) => (i === 1 ? [3, 4, 'order'] : row)),
-    );
+    const { rows } = await joined(logOf(after, '\txsiftr=hook:tcp'), packets);
+    expect(pairs(rows.filter((r) => r.sample !== null))).toEqual([
+      [2, 3, 'order'],
+      [3, 4, 'order'],
+      [4, 5, 'seq'],
+      [5, 6, 'seq'],
+      [6, 7, 'ack'],
+      [7, 8, 'seq'],
+    ]);
   });
 
   test('with a segment that was lost on its way have one less', async () => {
-    const lines = [
-      line('i', 311, 0),
-      line('o', 399, 0),
-      line('o', 409, 1000),
-      line('i', 701, 1500),
-      line('o', 709, 0, 6),
-    ];
     const { rows, it } = await joined(
-      logOf(lines),
+      logOf(lines.slice(0, 5)),
       packets.filter((_, i) => i !== 4),
     );
     expect(rows.find((r) => r.sample?.line === 3)).toMatchObject({ captured: null, why: 'unmatched' });
     expect(it.summary.linesAlone.unmatched).toBe(1);
     expect(it.summary.segmentsAlone.unmatched).toBe(0);
   });
+});
+
+test('of a log that begins later than the connection, segments are not counted from the SYN', async () => {
+  const packets = [
+    ...opening,
+    packet(400, true, ACK, 5000, 1100, 1000),
+    packet(410, true, ACK, 6000, 1100, 1000),
+    packet(420, true, ACK, 7000, 1100, 1000),
+    packet(20000, false, ACK, 1100, 7000, 0),
+    packet(30000, true, ACK, 8000, 1100, 1000),
+    packet(30010, true, ACK, 9000, 1100, 1000),
+    packet(30020, true, ACK, 10000, 1100, 1000),
+    packet(30030, true, ACK, 11000, 1100, 1000),
+  ];
+  // In flight are the segments from 7000 on.
+  const lines = [line('o', 29999, 1000), line('o', 30009, 2000), line('o', 30019, 3000), line('o', 30029, 4000)];
+  const { rows } = await joined(logOf(lines), packets);
+  expect(pairs(rows.filter((r) => r.sample !== null))).toEqual([
+    [2, 9, 'order'],
+    [3, 10, 'order'],
+    [4, 11, 'order'],
+    [5, 12, 'order'],
+  ]);
 });
 
 test('a segment that the capture has as one is of several lines, each of a piece of it (GRO)', async () => {
@@ -226,8 +241,9 @@ describe('xsiftr log join', () => {
   }
 
   test('writes CSV and NDJSON that have the same, and names the line that it left out', async () => {
-    for (const format of ['csv', 'ndjson', 'table']) {
-      const { code, stderr } = await cli(log, capture, '--format', format, '-o', join(dir, `rows.${format}`));
+    // The end of the name says what is wanted.
+    for (const [format, ...words] of [['csv'], ['ndjson'], ['table', '--format', 'table']]) {
+      const { code, stderr } = await cli(log, capture, ...words, '-o', join(dir, `rows.${format}`));
       expect([code, stderr]).toEqual([0, expect.stringContaining('a.log: left out line 3')]);
       expect(stderr).toMatch(/^paired +1 /m);
     }

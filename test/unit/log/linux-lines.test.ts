@@ -116,6 +116,8 @@ describe('a trace of tcp:tcp_probe', () => {
       { line: 14, why: 'sndWnd -1: not a whole number below 2^32' },
       { line: 15, why: 'srtt -52: not a time' },
     ]);
+    const age = text.split('\n')[13]!.replace(/ \d+\.\d+: /, ` ${'9'.repeat(400)}.0: `);
+    expect(await read(`${age}\n`, { format: 'tcp_probe' })).toMatchObject([{ why: 'not a line of a trace' }]);
   });
 });
 
@@ -242,6 +244,18 @@ describe('polls with ss -tinO', () => {
         rcvWnd: 65700,
       },
     ]);
+  });
+
+  test('NUL bytes in front of the details are reported behind the socket that they are of, and the details are read', async () => {
+    const text =
+      '1700000000.5\nESTAB 0 0 192.0.2.1:80 192.0.2.2:40000\n\0\0\t cubic mss:1448 cwnd:10\n1700000001.5\n\0\0\n';
+    const items = await read(Buffer.from(text), { format: 'ss' });
+    expect(items).toMatchObject([
+      { type: 'sample', line: 2, cwnd: 14480 },
+      { type: 'broken', line: 3, why: '2 NUL bytes' },
+      { type: 'broken', line: 5, why: '2 NUL bytes' },
+    ]);
+    expect(items).toHaveLength(3);
   });
 
   test('what is no line of ss, and a socket before the first time, are reported', async () => {

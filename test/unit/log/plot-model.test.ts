@@ -136,8 +136,15 @@ describe('what a plot shows of its logs', () => {
       ]);
       expect([plot.from, plot.to]).toEqual([1 * S, 2 * S]);
       const log2 = sourceOf([at(0, 1)]);
+      const axis = ', in seconds from the beginning of the time axis';
       await expect(collectPlot([log2], options('cwnd', { from: 5 * S, to: 9 * S }))).rejects.toThrow(
-        'no sample of a.log lies between --from 5 and --to 9; both are seconds from the beginning of the time axis',
+        `no sample of a.log lies between --from 5 and --to 9${axis}`,
+      );
+      await expect(collectPlot([log2], options('cwnd', { from: 5 * S }))).rejects.toThrow(
+        `no sample of a.log is as late as --from 5${axis}`,
+      );
+      await expect(collectPlot([log2], options('cwnd', { to: -S }))).rejects.toThrow(
+        `no sample of a.log is as early as --to -1${axis}`,
       );
     });
   });

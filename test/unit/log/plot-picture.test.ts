@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { Resvg } from '@resvg/resvg-js';
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { PLOT_FIELDS } from '../../../src/log/plot/fields.ts';
 import { packed, plotHtml } from '../../../src/log/plot/html.ts';
@@ -10,6 +9,7 @@ import { plotPng } from '../../../src/log/plot/png.ts';
 import { Scale, ticks, tickText } from '../../../src/log/plot/scale.ts';
 import { COLOURS, DARK_COLOURS, MARKERS } from '../../../src/log/plot/style.ts';
 import { escaped, linePath, plotSvg, valueAt } from '../../../src/log/plot/svg.ts';
+import fc from '../../lab/property.ts';
 import { sample, sourceOf } from '../../lab/samples.ts';
 
 async function plotOf(names: string, ...values: [timeUs: number, cwnd: number, flags?: number][]): Promise<Plot> {
@@ -64,6 +64,11 @@ describe('a line', () => {
 
   test('shows a point that stands alone', () => {
     expect(path([0, 2, 4, 5, 6], [1, Number.NaN, 3, Number.NaN, 4])).toBe('M0 90H20M40 70H50M58 60h4');
+    // Also where several samples have one time and one value, or a gap begins at once.
+    expect(path([6, 6], [4, 4])).toBe('M58 60h4');
+    expect(path([0, 0, 5], [4, Number.NaN, Number.NaN])).toBe('M-2 60h4');
+    expect(path([0, 0, 5], [4, 4, 4])).toBe('M0 60H50');
+    expect(path([0, 0], [4, 3])).toBe('M0 60V70');
   });
 
   test('has a value from its first to its last point', () => {
@@ -79,6 +84,14 @@ describe('the SVG', () => {
     expect(svg).toContain(' d="M76 181H510V76H944V128.5" ');
     expect(svg).toContain('>cwnd, kB</text>');
     expect(svg).toContain('>time since the first sample, s</text>');
+  });
+
+  test('has room for the times at its ends, of one sample too', async () => {
+    const svg = plotSvg(await plotOf('cwnd', [0, 10_000]));
+    const ends = [...svg.matchAll(/<text x="([\d.]+)" y="[\d.]+" text-anchor="middle">([\d.]+)</g)];
+    expect(ends.at(-1)![2]).toBe('0.0010');
+    // Digits of DejaVu Sans are 0.636 of its size wide.
+    for (const [, x, words] of ends) expect(Number(x) + (words!.length * 12 * 0.636) / 2).toBeLessThan(960);
   });
 
   test('says what it shows: title and description, which its role points to', async () => {

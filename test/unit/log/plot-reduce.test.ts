@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ReducedSeries, thinned } from '../../../src/log/plot/reduce.ts';
+import fc from '../../lab/property.ts';
 
 type Point = [t: number, v: number];
 

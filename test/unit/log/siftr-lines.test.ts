@@ -1,13 +1,15 @@
-import fc from 'fast-check';
+import { Readable } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import type { Sample } from '../../../src/log/model.ts';
+import { openLog } from '../../../src/log/open.ts';
 import { LINE_MAX } from '../../../src/log/read/lines.ts';
 import { DataLines } from '../../../src/siftr/data-lines.ts';
 import { Flow } from '../../../src/siftr/flow-table.ts';
 import { DATA_LINE_MAX, enableLine, disableLine as ourDisableLine, siftrIdent } from '../../../src/siftr/format.ts';
 import { RECORD_WORDS } from '../../../src/siftr/record.ts';
+import fc from '../../lab/property.ts';
 import { fill, MAN_DATA_LINE, type RecordValues } from '../siftr/records.ts';
-import { brokenOf, disableLine, MAN_ENABLE, read, samplesOf, siftrItems } from './reading.ts';
+import { brokenOf, disableLine, items, MAN_ENABLE, read, samplesOf, siftrItems } from './reading.ts';
 
 /** The sample of siftr(4)'s example line, field by field (spec section 3). */
 const MAN_SAMPLE: Sample = {
@@ -99,6 +101,7 @@ describe('lines of SIFTR 1.3.0', () => {
           { laddr: '10.1.1.2', lport: 32291, faddr: '10.1.1.3', fport: 5001 },
           { laddr: '2001:db8::1', lport: 80, faddr: '2001:db8::2', fport: 65535 },
         ],
+        cut: false,
       },
     ]);
   });
@@ -255,10 +258,25 @@ describe('a log that is not as it should be', () => {
       { type: 'sample' },
       { type: 'broken', line: 2, why: 'the last line has no end' },
     ]);
-    const cut = disableLine(7, 8, 0, 0, '10.1.1.2;32291-10.1.1.3;5001,10.1.1').trimEnd();
+    // Port 50 may have been 5001.
+    const cut = disableLine(7, 8, 0, 0, '10.1.1.2;32291-10.1.1.3;5001,10.1.1.2;32292-10.1.1.3;50').trimEnd();
     expect(siftrItems(cut)).toMatchObject([
-      { type: 'disable', counts: { total_tcp_pkts: 15 }, flows: [{ laddr: '10.1.1.2' }] },
+      { type: 'disable', counts: { total_tcp_pkts: 15 }, flows: [{ lport: 32291 }], cut: true },
       { type: 'broken', line: 1 },
+    ]);
+    expect(siftrItems(disableLine(7, 8, 0, 0, '').trimEnd())).toMatchObject([
+      { type: 'disable', counts: { total_skipped_tcp_pkts: 0 }, flows: [], cut: true },
+      { type: 'broken', line: 1 },
+    ]);
+  });
+
+  test('a disable line that was cut before its flow_list is none: its last number may lack digits', () => {
+    const cut = disableLine(7, 8, 0, 0, '').slice(0, disableLine(7, 8, 0, 0, '').indexOf('\tflow_list'));
+    expect(siftrItems(cut)).toEqual([{ type: 'broken', line: 1, why: 'the last line has no end' }]);
+    // As where a killed writer left it, and the next cycle begins on a line of its own.
+    expect(siftrItems(`${cut}\n${MAN_ENABLE}`)).toMatchObject([
+      { type: 'broken', line: 1, why: 'a disable line without its flow_list' },
+      { type: 'enable', line: 2 },
     ]);
   });
 
@@ -281,6 +299,16 @@ describe('a log that is not as it should be', () => {
       expect(all.map((item) => item.type)).toEqual(['sample', 'disable', 'sample']);
       const disable = all[1]!;
       expect(disable.type === 'disable' && disable.flows.length).toBe(5000);
+    }
+  });
+
+  test('a long disable line is one wherever the text is cut into pieces, also within what tells it', async () => {
+    const list = '192.0.2.1;5-198.51.100.1;80,'.repeat(LINE_MAX / 16);
+    const log = Buffer.from(`${GOOD}${disableLine(1, 0, 0, 0, list)}`);
+    for (let at = GOOD.length; at <= GOOD.length + 'disable_time_secs='.length; at++) {
+      const pieces = Readable.from([log.subarray(0, at), log.subarray(at)]);
+      const all = await items(await openLog(pieces, { format: 'siftr' }));
+      expect([at, ...all.map((item) => item.type)]).toEqual([at, 'sample', 'disable']);
     }
   });
 

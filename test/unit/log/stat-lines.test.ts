@@ -73,6 +73,13 @@ describe('samples of xsiftr tcpstats', () => {
     expect(await items(json)).toEqual([{ ...SAMPLE, line: 1, ssthresh: null }]);
   });
 
+  test('are told when their lines end with CR LF, as after a way through a spreadsheet', async () => {
+    const text = (statHeader(STAT_DEFAULT) + statLine(STAT_DEFAULT, RECORD)).replaceAll('\n', '\r\n');
+    const csv = await openLog(Readable.from([Buffer.from(text)]));
+    expect(csv.format).toBe('tcpstats');
+    expect(await items(csv)).toEqual([SAMPLE]);
+  });
+
   test('have the columns that were chosen, and the others as unknown; a second header line changes them', async () => {
     const few = parseStatNames('fport,time_us,laddr,lport,faddr,cwnd_bytes');
     const more = parseStatNames('default');
@@ -95,6 +102,8 @@ describe('samples of xsiftr tcpstats', () => {
       '6,192.0.2.1,80,,40000,ESTAB,10',
       '{"time_us":',
       good,
+      // No date has this time.
+      good.replace('1,', '1e300,'),
     ];
     const all = await read(`${lines.join('\n')}\n7,192.0`);
     expect(samplesOf(all).map((s) => s.line)).toEqual([2, 9]);
@@ -105,7 +114,8 @@ describe('samples of xsiftr tcpstats', () => {
       '6: cwnd -1: not a whole number below 2^32',
       '7: no faddr',
       '8: not an object',
-      '10: the last line has no end',
+      '10: time or ports are no numbers',
+      '11: the last line has no end',
     ]);
     const headless = await read(`${good}\n`, { format: 'tcpstats' });
     expect(brokenOf(headless).map((b) => b.why)).toEqual(['no line with the names of the columns before it']);

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
 import { flowFilter } from '../../../src/log/flows.ts';
 import { openLog } from '../../../src/log/open.ts';
@@ -84,6 +85,24 @@ describe('the table of a flow', () => {
     ]);
   });
 
+  test('says how often a connection was polled', async () => {
+    const poll = '1685191814.5\nESTAB 0 0 192.0.2.1:80 198.51.100.7:4000 cwnd:10 mss:1448\n';
+    expect(summaryText(await summaryOf(poll))).toContain('; 1 poll; ESTABLISHED\n');
+    expect(summaryText(await summaryOf(poll + poll.replace('.5', '.6')))).toContain('; 2 polls; ESTABLISHED\n');
+  });
+
+  test('takes a window of one segment for a timeout where it is one: not in fast recovery, and not as the log begins', async () => {
+    const collapses = async (...lines: Line[]) =>
+      (await summaryOf(lines.map((l) => line(l)).join(''))).flows[0]!.cwnd_collapses;
+    const [wide, one] = [{ cwnd: 14480 }, { cwnd: 1460 }];
+    const reduced = { cwnd: 1460, flags: FASTRECOVERY };
+    expect(await collapses(wide, one, one)).toBe(1);
+    expect(await collapses(wide, one, wide, one)).toBe(2);
+    expect(await collapses(one, one, wide)).toBe(0);
+    expect(await collapses(wide, reduced, reduced, wide)).toBe(0);
+    expect(await collapses(wide, reduced, one)).toBe(1);
+  });
+
   test('is one a flow, in the order of the log, of those that --flow chooses', async () => {
     const log = ['192.0.2.9', '192.0.2.1', '2001:db8::1', '192.0.2.9'].map((laddr) => line({ laddr })).join('');
     const flows = async (...patterns: string[]) =>
@@ -109,6 +128,8 @@ describe('the table of a flow', () => {
     'x;*-*;*',
     '192.0.2.1/33;*-*;*',
     '192.0.2.1/;*-*;*',
+    '192.0.2.0/24/3;*-*;*',
+    'fe80::1%eth0;*-*;*',
     '*;65536-*;*',
     '*;x-*;*',
   ])('refuses the pattern %j', (pattern) => {
@@ -177,6 +198,17 @@ describe('the checks of a cycle (spec sections 7 and 9)', () => {
     ]);
   });
 
+  test('where the log ends within flow_list, what the list lacks is no fault of it', async () => {
+    const log = `${MAN_ENABLE}${IN}${disableLine(1, 0, 0, 0, '192.0.2.2;80-198.51.100.7;4000,')}`;
+    expect(results(await summaryOf(log.slice(0, -5)))).toEqual([
+      'ok: the totals of the disable line are the sums of its counts',
+      'ok: 1 packet seen and not skipped, 1 data line',
+      'unknown: flow_list, cut where the log ends, names 0 flows, and lacks 1 flow: 192.0.2.1;80-198.51.100.7;4000',
+    ]);
+    const counts = log.slice(0, log.indexOf('\tflow_list'));
+    expect(results(await summaryOf(counts))).toEqual(['unknown: no disable line, so there are no counts to check']);
+  });
+
   test('each cycle of a file has its own, without a disable line nothing is checked', async () => {
     const s = await summaryOf(
       IN + disableLine(1, 0, 0, 0, LIST) + MAN_ENABLE + IN + MAN_ENABLE + OUT + disableLine(0, 1, 0, 0, LIST),
@@ -223,6 +255,19 @@ describe('the checks of a cycle (spec sections 7 and 9)', () => {
       'unknown: 11 packets seen and not skipped, 1 data line, 9 records left out: 1 missing; perhaps a part of the cycle is in another file',
     );
     expect(summaryText(s)).toContain('made by   xsiftr 0.1.0 (0123456789ab), cubic, seed 7\n');
+  });
+
+  test('what stands beside a log counts when the log was compressed since', async () => {
+    const path = join(dir, 'rotated.log');
+    const log = MAN_ENABLE.replace('FreeBSD', 'xsiftr') + IN + disableLine(10, 0, 0, 0, '');
+    writeFileSync(`${path}.gz`, gzipSync(log));
+    writeFileSync(`${path}.meta.json`, JSON.stringify(META));
+    writeFileSync(`${path}.flows`, '192.0.2.1;80-198.51.100.7;4000\n');
+    expect(results(await summarize(await openLog(`${path}.gz`)))).toEqual([
+      expect.stringMatching(/^ok/),
+      'ok: 10 packets seen and not skipped, 1 data line, 9 records left out',
+      'ok: flow_list names 0 flows, FILE.flows 1, and each with a data line is among them',
+    ]);
   });
 
   test.each([

@@ -1,5 +1,7 @@
-import { readFileSync, writeSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterEach, beforeEach } from 'vitest';
 import { COUNTER_SLOTS, siftrs } from '../../../src/metrics/layout.ts';
 import { SiftrControl, type SiftrControlOptions } from '../../../src/siftr/control.ts';
 import { cycleCounts, siftrIdent } from '../../../src/siftr/format.ts';
@@ -118,7 +120,24 @@ export function controlRig(dir: string, over: Partial<SiftrControlOptions> = {},
   return { control, cfg, cnt, writerCnt, shard, port, events, said, log, packet, note };
 }
 
+/** Gives each test of a file a folder of its own, and a control with its log there. */
+export function controlRigs() {
+  const rigs = {
+    dir: '',
+    setUp: (over: Partial<SiftrControlOptions> = {}, records = 64) => controlRig(rigs.dir, over, records),
+  };
+  beforeEach(() => {
+    rigs.dir = mkdtempSync(join(tmpdir(), 'xsiftr-siftr-'));
+  });
+  afterEach(() => {
+    rmSync(rigs.dir, { recursive: true });
+  });
+  return rigs;
+}
+
 export const read = (path: string): string[] => readFileSync(path, 'utf8').split('\n').slice(0, -1);
+/** What each line of a file is: `en`, `di`, `i,` or `o,`. */
+export const kinds = (path: string): string[] => read(path).map((l) => l.slice(0, 2));
 export const ENABLE =
   'enable_time_secs=1685191807\tenable_time_usecs=160752\tsiftrver=1.3.0\tsysname=xsiftr\tsysver=1000100\tipmode=4';
 

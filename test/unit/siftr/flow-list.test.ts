@@ -1,15 +1,16 @@
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import fc from 'fast-check';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { siftrs } from '../../../src/metrics/layout.ts';
 import { FlowTable } from '../../../src/siftr/flow-table.ts';
 import { splitFlowList } from '../../../src/siftr/flows-file.ts';
 import { KIND_GEN_SHIFT, KIND_GONE, RECORD_WORDS } from '../../../src/siftr/record.ts';
 import { TupleStore } from '../../../src/siftr/tuple-store.ts';
-import { controlRig, figures, read } from './control-rig.ts';
+import fc from '../../lab/property.ts';
+import { controlRigs, figures, read } from './control-rig.ts';
 import { fill, type RecordValues, tuple } from './records.ts';
+
+const rigs = controlRigs();
 
 function rec(values: RecordValues): Uint32Array {
   const words = new Uint32Array(RECORD_WORDS);
@@ -98,8 +99,7 @@ describe('net.inet.siftr.flow_max', () => {
   });
 
   test('holds for the writer: what left the list is counted, no line is missing', async () => {
-    const dir = mkdtempSync(join(tmpdir(), 'xsiftr-siftr-'));
-    const t = controlRig(dir, {}, 64);
+    const t = rigs.setUp();
     await t.control.setSysctl('net.inet.siftr.flow_max', 2);
     await t.control.enable();
     for (const port of [1, 2, 3, 4]) t.packet(conn(port));
@@ -107,7 +107,6 @@ describe('net.inet.siftr.flow_max', () => {
     expect(figures(t.log)).toMatchObject({ data: 4, total: 4 });
     expect(read(t.log).at(-1)).toMatch(/flow_list=192\.0\.2\.1;1-192\.0\.2\.2;5001,192\.0\.2\.1;2-192\.0\.2\.2;5001,$/);
     expect(t.writerCnt[siftrs.siftrs_flow_list_dropped]).toBe(2);
-    rmSync(dir, { recursive: true });
   });
 
   test('IPv6 flows are listed with the others, in 36 bytes each', () => {
@@ -132,8 +131,7 @@ describe('net.inet.siftr.flow_max', () => {
 
 describe('a note that a connection is gone', () => {
   test('is no packet: it makes no line, and is not lost when a log ends that cannot be written', async () => {
-    const dir = mkdtempSync(join(tmpdir(), 'xsiftr-siftr-'));
-    const t = controlRig(dir, {}, 64);
+    const t = rigs.setUp();
     await t.control.enable();
     t.packet(conn(1));
     t.note(gone(1));
@@ -144,7 +142,6 @@ describe('a note that a connection is gone', () => {
     await t.control.disable();
     expect(t.said.at(-1)).toBe('error SIFTR: 1 records were lost because the log could not be written');
     expect(t.cnt[siftrs.siftrs_sum_mismatch]).toBe(0);
-    rmSync(dir, { recursive: true });
   });
 });
 
@@ -207,27 +204,19 @@ describe('a store of tuples', () => {
 });
 
 describe('net.inet.siftr.flow_list_max_bytes (spec/siftr.md section 14 item 16)', () => {
-  let dir: string;
-  beforeEach(() => {
-    dir = mkdtempSync(join(tmpdir(), 'xsiftr-siftr-'));
-  });
-  afterEach(() => {
-    rmSync(dir, { recursive: true });
-  });
-
   const KNOB = 'net.inet.siftr.flow_list_max_bytes';
   /** Bytes of an entry with a port of one digit, comma included. */
   const ENTRY = `${entry(1)},`.length;
   const flowList = (path: string): string => /flow_list=(.*)$/.exec(read(path).at(-1)!)![1]!;
 
-  const cycle = async (t: ReturnType<typeof controlRig>, ports: number[]): Promise<void> => {
+  const cycle = async (t: ReturnType<typeof rigs.setUp>, ports: number[]): Promise<void> => {
     await t.control.enable();
     for (const port of ports) t.packet(conn(port));
     await t.control.disable();
   };
 
   test('cuts at a whole entry, and the rest is in FILE.flows, an entry a line', async () => {
-    const t = controlRig(dir);
+    const t = rigs.setUp();
     await t.control.setSysctl(KNOB, 3 * ENTRY - 1);
     await cycle(t, [1, 2, 3, 4]);
     expect(flowList(t.log)).toBe(`${entry(1)},${entry(2)},`);
@@ -242,7 +231,7 @@ describe('net.inet.siftr.flow_list_max_bytes (spec/siftr.md section 14 item 16)'
   });
 
   test('keeps a list that fits whole, and by default every list', async () => {
-    const t = controlRig(dir);
+    const t = rigs.setUp();
     await cycle(t, [1, 2, 3]);
     await t.control.setSysctl(KNOB, 3 * ENTRY);
     await cycle(t, [1, 2, 3]);
@@ -251,7 +240,7 @@ describe('net.inet.siftr.flow_list_max_bytes (spec/siftr.md section 14 item 16)'
   });
 
   test('keeps the disable line of 27-field logs under the 998 characters that a known reader takes (section 12)', async () => {
-    const t = controlRig(dir);
+    const t = rigs.setUp();
     await cycle(t, []);
     const head = read(t.log)[1]!.length;
     await t.control.setSysctl(KNOB, 990 - head);
@@ -267,7 +256,7 @@ describe('net.inet.siftr.flow_list_max_bytes (spec/siftr.md section 14 item 16)'
   });
 
   test('leaves the list whole with strict=1, in what is no plain file, and where FILE.flows cannot be written', async () => {
-    const t = controlRig(dir);
+    const t = rigs.setUp();
     await t.control.setSysctl(KNOB, 10);
     mkdirSync(`${t.log}.flows`);
     await cycle(t, [1, 2]);
@@ -291,11 +280,11 @@ describe('net.inet.siftr.flow_list_max_bytes (spec/siftr.md section 14 item 16)'
   });
 
   test('does not follow a symbolic link', async () => {
-    const t = controlRig(dir);
-    writeFileSync(join(dir, 'elsewhere'), 'theirs');
-    symlinkSync(join(dir, 'elsewhere'), `${t.log}.flows`);
+    const t = rigs.setUp();
+    writeFileSync(join(rigs.dir, 'elsewhere'), 'theirs');
+    symlinkSync(join(rigs.dir, 'elsewhere'), `${t.log}.flows`);
     await t.control.setSysctl(KNOB, 10);
     await cycle(t, [1, 2]);
-    expect(readFileSync(join(dir, 'elsewhere'), 'utf8')).toBe('theirs');
+    expect(readFileSync(join(rigs.dir, 'elsewhere'), 'utf8')).toBe('theirs');
   });
 });

@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { DataLines } from '../../../src/siftr/data-lines.ts';
 import { Flow } from '../../../src/siftr/flow-table.ts';
@@ -13,6 +12,7 @@ import {
   sysverOf,
 } from '../../../src/siftr/format.ts';
 import { RECORD_FIELDS, RECORD_WORDS } from '../../../src/siftr/record.ts';
+import fc from '../../lab/property.ts';
 import { fill, MAN_DATA_LINE, MAN_DATA_VALUES, type RecordValues } from './records.ts';
 
 const decoder = new TextDecoder();

@@ -1,32 +1,15 @@
 import { spawnSync } from 'node:child_process';
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { siftrs } from '../../../src/metrics/layout.ts';
 import type { SiftrControlOptions } from '../../../src/siftr/control.ts';
 import type { MetaFile, RunMeta } from '../../../src/siftr/meta.ts';
 import { runExperiment } from '../../../src/sim/index.ts';
 import { commitOf, VERSION } from '../../../src/version.ts';
-import { controlRig, read } from './control-rig.ts';
+import { controlRigs, read } from './control-rig.ts';
 
-let dir: string;
-beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), 'xsiftr-siftr-'));
-});
-afterEach(() => {
-  rmSync(dir, { recursive: true });
-});
+const rigs = controlRigs();
 
 const RUN: RunMeta = {
   program: { name: 'xsiftr', version: '0.1.0', commit: null, node: '24.0.0' },
@@ -38,7 +21,7 @@ const RUN: RunMeta = {
   seed: null,
 };
 
-const setUp = (over: Partial<SiftrControlOptions> = {}) => controlRig(dir, { meta: () => RUN, ...over });
+const setUp = (over: Partial<SiftrControlOptions> = {}) => rigs.setUp({ meta: () => RUN, ...over });
 const meta = (log: string): MetaFile => JSON.parse(readFileSync(`${log}.meta.json`, 'utf8')) as MetaFile;
 
 /** Value of a key in an enable or disable line. */
@@ -70,7 +53,7 @@ describe('the description beside a log, FILE.meta.json', () => {
     const { data_lines, suppressed, lost, ...named } = ended[0]!.counts!;
     expect({ data_lines, suppressed, lost }).toEqual({ data_lines: 2, suppressed: 0, lost: 0 });
     for (const [key, n] of Object.entries(named)) expect(String(n), key).toBe(value(last, key));
-    expect(readdirSync(dir).sort()).toEqual(['siftr.log', 'siftr.log.meta.json']);
+    expect(readdirSync(rigs.dir).sort()).toEqual(['siftr.log', 'siftr.log.meta.json']);
   });
 
   test('has every cycle of the file, in order; a new file begins a new description', async () => {
@@ -88,7 +71,7 @@ describe('the description beside a log, FILE.meta.json', () => {
 
   test('is one for each file of a switch, and says where a cycle goes on that has no end in it', async () => {
     const t = setUp();
-    const [next, third] = [join(dir, 'next.log'), join(dir, 'third.log')];
+    const [next, third] = [join(rigs.dir, 'next.log'), join(rigs.dir, 'third.log')];
     await t.control.enable();
     await t.control.setLogfile(next);
     await t.control.setSysctl('net.inet.siftr.logfile_markers', 0);
@@ -108,7 +91,7 @@ describe('the description beside a log, FILE.meta.json', () => {
     await t.control.reopen();
     await t.control.disable();
     expect(meta(t.log).cycles).toMatchObject([{ enable_time: '1685191807.160752', counts: { total_tcp_pkts: 0 } }]);
-    expect(meta(join(dir, 'siftr.0.log')).cycles).toMatchObject([{ counts: null }]);
+    expect(meta(join(rigs.dir, 'siftr.0.log')).cycles).toMatchObject([{ counts: null }]);
   });
 
   test('is not written for what is no plain file', async () => {
@@ -116,13 +99,13 @@ describe('the description beside a log, FILE.meta.json', () => {
     await t.control.enable();
     await t.control.disable();
     expect(existsSync('/dev/null.meta.json')).toBe(false);
-    expect(readdirSync(dir)).toEqual([]);
+    expect(readdirSync(rigs.dir)).toEqual([]);
   });
 
   test('that cannot be written is one warning and a count, and the log is whole', async () => {
     const t = setUp();
     // A folder in the way, which no rename replaces.
-    mkdirSync(join(dir, 'siftr.log.meta.json'));
+    mkdirSync(join(rigs.dir, 'siftr.log.meta.json'));
     await t.control.enable();
     t.packet();
     await t.control.disable();
@@ -135,7 +118,7 @@ describe('the description beside a log, FILE.meta.json', () => {
       ),
     ]);
     expect(t.cnt[siftrs.siftrs_meta_errors]).toBeGreaterThanOrEqual(2);
-    expect(readdirSync(dir).sort()).toEqual(['siftr.log', 'siftr.log.meta.json']);
+    expect(readdirSync(rigs.dir).sort()).toEqual(['siftr.log', 'siftr.log.meta.json']);
   });
 
   test('of something else under its name is replaced', async () => {
@@ -155,7 +138,7 @@ describe('the description beside a log, FILE.meta.json', () => {
   });
 
   test('of a simulation has its seed and the command that repeats it, and the same bytes each time', () => {
-    const log = join(dir, 'sim.log');
+    const log = join(rigs.dir, 'sim.log');
     const run = (): string => {
       runExperiment({
         time: '500ms',

@@ -5,7 +5,6 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { readSiftr } from '../../../src/log/index.ts';
 import { COUNTER_SLOTS, siftrs } from '../../../src/metrics/layout.ts';
-import { parseAddress } from '../../../src/siftr/address.ts';
 import { SiftrControl } from '../../../src/siftr/control.ts';
 import { cycleCounts, DATA_LINE_MAX, disableLine, enableLine, siftrIdent } from '../../../src/siftr/format.ts';
 import { writeKnobs } from '../../../src/siftr/knobs.ts';
@@ -14,11 +13,12 @@ import { createRing, RecordProducer } from '../../../src/siftr/record.ts';
 import { createSiftrShared } from '../../../src/siftr/shared.ts';
 import { SiftrWriter } from '../../../src/siftr/writer.ts';
 import { startWriterThread } from '../../../src/siftr/writer-port.ts';
-import { FixedReader, readTable } from '../../lab/siftr-readers.ts';
+import { inetPton } from '../../../src/stack/net/in6-addr.ts';
+import { FixedReader, havePandas, readTable } from '../../lab/siftr-readers.ts';
 import { MAN_DATA_VALUES, push, tuple } from './records.ts';
 
 const PARSER = join(import.meta.dirname, '../../fixtures/parse_siftr.py');
-const noPython = spawnSync('python3', ['-c', '']).status !== 0;
+const noPython = spawnSync('python3', ['-c', '']).status !== 0 || !havePandas();
 const START = 1_700_000_000_000_000;
 
 interface Parsed {
@@ -36,7 +36,7 @@ function parse(path: string, ...options: string[]): { status: number | null; out
 }
 
 describe.skipIf(noPython)(
-  'a reader that shares no code with the writer (spec/siftr.md section 12; needs python3)',
+  'a reader that shares no code with the writer (spec/siftr.md section 12; needs python3 and pandas)',
   () => {
     let dir: string;
     let log: string;
@@ -137,7 +137,7 @@ describe.skipIf(noPython)(
         ['2001:db8::1', '2001:db8:0:1:1:1:1:1'],
         ['2001:db8:0:0:1:0:0:1', 'fe80::1'],
         ['1:0:2:0:3:0:0:5', 'ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff'],
-      ].map((pair) => pair.map((a) => parseAddress(a)!));
+      ].map((pair) => pair.map((a) => inetPton(a)!));
       for (let n = 0; n < 400; n++) {
         const [l, f] = flows[n % 4]!;
         shard[siftrs.siftrs_n_out]!++;

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { disableLine, enableLine } from '../../../src/siftr/format.ts';
-import { FixedReader, type Read, readTable } from '../../lab/siftr-readers.ts';
+import { FixedReader, havePandas, type Read, readTable } from '../../lab/siftr-readers.ts';
 import { MAN_DATA_LINE } from './records.ts';
 
 const ENABLE = enableLine(1685191807160752, { sysname: 'FreeBSD', sysver: '1400089', ipmode: 4 });
@@ -24,10 +24,10 @@ const IN = MAN_DATA_LINE.replace(/^o/, 'i');
 /** A data line of another flow. */
 const other = (id: number): string => MAN_DATA_LINE.replace(',32291,', ',58544,').replace(',86707916,', `,${id},`);
 
-const noPrograms = spawnSync('python3', ['-c', '']).status !== 0 || spawnSync('cc', ['--version']).status !== 0;
+const noPrograms = !havePandas() || spawnSync('cc', ['--version']).status !== 0;
 
 /** What the readers of spec/siftr.md section 12 were seen to do with logs; ours stand for them, and have to do the same. */
-describe.skipIf(noPrograms)('the readers that logs of ours are tried on (needs python3 and cc)', () => {
+describe.skipIf(noPrograms)('the readers that logs of ours are tried on (needs pandas and cc)', () => {
   let dir: string;
   let fixed: FixedReader;
   beforeAll(() => {

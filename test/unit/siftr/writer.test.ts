@@ -55,6 +55,25 @@ describe('a record ring', () => {
     expect(times(sink).at(-1)).toBe('1.000009');
   });
 
+  test('is emptied by a pass that writes nothing; the lines wait for the next that writes, and the end writes them too', () => {
+    const { rings, writer, sink } = setUp(1, 8);
+    const ring = rings[0]!;
+    writer.begin(sink, Infinity);
+    push(ring, at(1, 0));
+    expect(writer.pass(false)).toBe(1);
+    const bytes = writer.waiting;
+    expect([bytes > 0, sink.text]).toEqual([true, '']);
+    push(ring, at(1, 1));
+    expect(writer.pass(false)).toBe(1);
+    expect(writer.waiting).toBe(2 * bytes);
+    writer.flush();
+    expect([writer.waiting, sink.text.length]).toEqual([0, 2 * bytes]);
+    push(ring, at(1, 2));
+    writer.pass(false);
+    expect(writer.end(never).lines).toBe(3);
+    expect(times(sink)).toEqual(['1.000000', '1.000001', '1.000002']);
+  });
+
   test('asks for the writer only when it is more than a quarter full', () => {
     const { rings } = setUp(1, 16);
     const ring = rings[0]!;

@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { Timer, TimerWheel } from '../../../src/stack/timers.ts';
 import { TestClock } from '../../lab/memlink.ts';
+import fc from '../../lab/property.ts';
 
 function setup(startUs = 1_000_000) {
   const clock = new TestClock();

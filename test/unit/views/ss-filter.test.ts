@@ -1,9 +1,9 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { inetAton } from '../../../src/stack/net/in-addr.ts';
 import { CONN_ROW, CONN_SLOT } from '../../../src/stack/tcp/conninfo.ts';
 import { parseSsFilter, type SsWanted } from '../../../src/views/ss-filter.ts';
 import { ViewError } from '../../../src/views/view-error.ts';
+import fc from '../../lab/property.ts';
 
 /** States by the numbers of spec/siftr.md 3.1. */
 const LISTEN = 1;

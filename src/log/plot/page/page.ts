@@ -244,12 +244,11 @@ function line(p: Points, min: number, max: number, x: (t: number) => number, y: 
     const atX = x(p.t[i]!);
     const atY = y(p.v[i]!);
     if (Number.isNaN(lastY)) {
-      path.moveTo(atX, atY);
-      // A point with nothing behind it would not be seen.
-      if (i === p.t.length - 1) {
+      if (staysAt(p, i)) {
         path.moveTo(atX - DOT, atY);
         path.lineTo(atX + DOT, atY);
       }
+      path.moveTo(atX, atY);
     } else {
       path.lineTo(atX, lastY);
       if (!Number.isNaN(atY)) path.lineTo(atX, atY);
@@ -258,6 +257,16 @@ function line(p: Points, min: number, max: number, x: (t: number) => number, y: 
     if (p.t[i]! > max) break;
   }
   return path;
+}
+
+/** The line that begins with point `i` does not get away from there, so that it would not be seen. */
+function staysAt(p: Points, i: number): boolean {
+  for (let k = i + 1; k < p.t.length; k++) {
+    if (p.t[k] !== p.t[i]) return false;
+    if (Number.isNaN(p.v[k]!)) return true;
+    if (p.v[k] !== p.v[i]) return false;
+  }
+  return true;
 }
 
 /** Shows a part of the time axis in all charts. */

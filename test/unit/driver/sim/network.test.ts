@@ -1,4 +1,3 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { VirtualClock } from '../../../../src/driver/sim/clock.ts';
 import { DueHeap } from '../../../../src/driver/sim/due-heap.ts';
@@ -11,6 +10,7 @@ import { ips, tcps } from '../../../../src/metrics/layout.ts';
 import { listen } from '../../../../src/stack/socket/listener.ts';
 import { connect, type SocketHandler } from '../../../../src/stack/socket/socket.ts';
 import { checksum } from '../../../lab/frames.ts';
+import fc from '../../../lab/property.ts';
 
 describe('the random numbers of a simulation', () => {
   const draw = (seed: number, name: string, n = 8): number[] => {

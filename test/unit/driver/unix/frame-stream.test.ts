@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { BAD_LENGTH, FRAME_MAX, FrameStream, INCOMPLETE } from '../../../../src/driver/unix/frame-stream.ts';
+import fc from '../../../lab/property.ts';
 import { framed } from '../../../lab/unix-peer.ts';
 
 /** Takes every frame that is there whole. */

@@ -1,6 +1,6 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { WindowedMax } from '../../../../src/stack/tcp/cc/minmax.ts';
+import fc from '../../../lab/property.ts';
 
 test('the windowed maximum is one of the values of the window, and the true one or near it', () => {
   fc.assert(

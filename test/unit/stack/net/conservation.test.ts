@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { F_EOP, F_IPCSUM_GOOD, F_L4CSUM_GOOD } from '../../../../src/rings/link.ts';
 import { arp, ether, icmp, ipv4, PEER_MAC, ramp, tcp } from '../../../lab/frames.ts';
 import { TestHost } from '../../../lab/memlink.ts';
+import fc from '../../../lab/property.ts';
 
 const quoted = ipv4({ proto: 6, src: '192.0.2.1', dst: '192.0.2.2' }, ramp(12));
 const seeds = [

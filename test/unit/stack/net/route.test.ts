@@ -1,9 +1,9 @@
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ifaddrAdd, ifaddrDel } from '../../../../src/stack/ifnet.ts';
 import { inetAton, inetNtoa, prefixMask } from '../../../../src/stack/net/in-addr.ts';
 import { RouteCache, RouteTable, routeLookup } from '../../../../src/stack/net/route.ts';
 import { TestHost } from '../../../lab/memlink.ts';
+import fc from '../../../lab/property.ts';
 
 const { ifp } = new TestHost();
 

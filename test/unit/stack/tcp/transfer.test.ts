@@ -1,8 +1,8 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { tcps } from '../../../../src/metrics/layout.ts';
 import { setCcDefault } from '../../../../src/stack/tcp/cc/registry.ts';
 import { checkStack } from '../../../lab/invariants.ts';
+import fc from '../../../lab/property.ts';
 import { open, pattern, Recorder, serve } from '../../../lab/tcpuser.ts';
 import { ADDR_B, SeededRandom, TwoStacks } from '../../../lab/twostacks.ts';
 

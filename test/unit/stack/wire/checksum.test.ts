@@ -1,7 +1,7 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { cksum, cksumAdd, cksumFold, cksumOk, cksumPseudoOk } from '../../../../src/stack/wire/checksum.ts';
 import { checksum, ip4, ipv4, sum16, tcp } from '../../../lab/frames.ts';
+import fc from '../../../lab/property.ts';
 
 const view = (bytes: readonly number[]): DataView => new DataView(Uint8Array.from(bytes).buffer);
 const addr = (text: string): number => ip4(text).reduce((a, b) => (a << 8) | b, 0);
