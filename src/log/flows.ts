@@ -73,14 +73,14 @@ export function flowFilter(patterns: readonly string[]): Test {
   return (t) => {
     let chosen = known.get(t);
     if (chosen === undefined) {
-      const local = inetPton(t.laddr);
-      const foreign = inetPton(t.faddr);
-      chosen =
-        local !== null &&
-        foreign !== null &&
-        flowMatches(words, patterns.length, ...local, t.lport, ...foreign, t.fport);
+      chosen = flowMatches(words, patterns.length, ...wordsOf(t.laddr), t.lport, ...wordsOf(t.faddr), t.fport);
       known.add(t, chosen);
     }
     return chosen;
   };
+}
+
+/** The words of an address. What is none, as a damaged log may have it, is as `::`, which `*` fits and no connection has. */
+function wordsOf(addr: string): [number, number, number, number] {
+  return inetPton(addr) ?? [0, 0, 0, 0];
 }

@@ -113,6 +113,10 @@ describe('the table of a flow', () => {
       ['2001:db8::1', 1],
     ]);
     expect(await flows('192.0.2.9;*-*;*')).toEqual([['192.0.2.9', 2]]);
+    // What a damaged log has in place of an address is any all the same.
+    const damaged = line({ laddr: '192.0.2x9' });
+    const chosen = async (p: string) => (await summaryOf(damaged, { filter: flowFilter([p]) })).flows.length;
+    expect([await chosen('*;80-*;*'), await chosen('0.0.0.0/0;*-*;*')]).toEqual([1, 0]);
     expect(await flows('192.0.2.0/29;80-*;4000')).toEqual([['192.0.2.1', 1]]);
     expect(await flows('192.0.2.9;*-*;*', '2001:DB8:0::/32;*-198.51.100.7;*')).toEqual([
       ['192.0.2.9', 2],
