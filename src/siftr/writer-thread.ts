@@ -39,12 +39,12 @@ export type WriterReport =
   | { readonly kind: 'write-ok' };
 
 /**
- * Pause between passes while records come, and the longest while none come, ms. A wake-up costs as much as some fifty records; but where
- * processors are short the thread that this one displaces is a shard, which must be back before the packets that come meanwhile fill a queue.
+ * Pause between passes while records come, and the longest while none come, ms. Longer pauses are fewer wake-ups and cost less a line; but
+ * where processors are short the thread that this one displaces is a shard, which must be back before the packets that come meanwhile fill a queue.
  */
 const PAUSE_BUSY = 4;
 const PAUSE_IDLE = 40;
-/** Lines are written when so many bytes wait, after so many passes, or when nothing more came: large writes cost less a byte. */
+/** Lines are written when so many bytes wait, after so many passes, or when nothing more came: few writes cost less a line. */
 const WRITE_BYTES = 256 * 1024;
 const WRITE_PASSES = 8;
 /** Passes between two turns of the event loop, at most: commands end them sooner, an inspector is served by them. */
@@ -132,7 +132,7 @@ function run(): void {
       looping = false;
       return;
     }
-    // A turn of the event loop costs more than a pass: while records come it is taken for commands, and now and then.
+    // Turns of the event loop showed in the profile of a busy thread: while records come there is one for commands, and now and then.
     for (let n = 1, i = 0; n > 0 && i < PASSES_A_TURN && Atomics.load(cfg, CFG_COMMAND) === handled; i++) n = pass();
     setImmediate(loop);
   };

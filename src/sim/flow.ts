@@ -4,8 +4,7 @@ import { COUNTER_SLOTS, tcps } from '../metrics/layout.ts';
 import { errnoName } from '../stack/errno.ts';
 import { listen } from '../stack/socket/listener.ts';
 import { type ConnectOptions, connect, type Socket, type SocketHandler } from '../stack/socket/socket.ts';
-import type { TcpTraceFn } from '../stack/tcp/tcp-trace.ts';
-import { traceAdd } from '../stack/tcp/tcp-trace.ts';
+import { type TcpTraceFn, traceAdd } from '../stack/tcp/tcp-trace.ts';
 import { FlowMeter } from './meter.ts';
 import type { FlowPlan } from './plan.ts';
 
