@@ -47,8 +47,8 @@ describe.skipIf(labMissing(...programs))('a capture of a clean run, judged by ts
     await lab.far("curl -sS -m 20 -o /dev/null 'http://192.0.2.1/bytes/[40000-50000:1000]'");
     await lab.far('curl -sS -m 20 -o /dev/null -o /dev/null http://192.0.2.1/ http://192.0.2.1/bytes/1');
     // Paced, in blocks that the first window of 64 KB holds: a full receive window is nothing wrong but would be remarked on.
-    await lab.far('iperf3 -c 192.0.2.1 -t 1 -b 40M -l 16K');
-    await lab.far('iperf3 -c 192.0.2.1 -t 1 -b 40M -l 16K -R');
+    await lab.far('iperf3 -c 192.0.2.1 -n 5M -b 40M -l 16K');
+    await lab.far('iperf3 -c 192.0.2.1 -n 5M -b 40M -l 16K -R');
     await lab.far('timeout 5 bash -c "cat </dev/tcp/192.0.2.1/13"');
     await lab.far('bash -c "exec 3<>/dev/tcp/192.0.2.1/1"', { check: false });
     // A program of the peer has gone before its last segments are seen here.

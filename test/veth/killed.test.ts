@@ -145,7 +145,8 @@ table inet mute {
     const again = diff.tcp_sndrexmitpack! - diff.tcp_rexmttimeo!;
     expect(again).toBeGreaterThanOrEqual(0);
     expect(again).toBeLessThanOrEqual(diff.tcp_tlp_probes ?? 0);
-    expect(diff.tcp_sndrexmitbyte).toBe(MSS * diff.tcp_sndrexmitpack!);
+    // The one that the peer's window ended may have been shorter.
+    expect(diff.tcp_sndrexmitbyte).toBeLessThanOrEqual(MSS * diff.tcp_sndrexmitpack!);
     get.killGroup();
   });
 
