@@ -107,6 +107,7 @@ function hooked(effort: Effort): Run {
       m.mflags = 0;
       hook.mbuf(m, ctx);
     }
+    hook.publish();
     const seconds = (performance.now() - begun) / 1000;
     const n = consumer.refresh();
     if (n !== RECORDS) throw new Error(`${n} records of ${RECORDS} packets`);
@@ -139,6 +140,7 @@ function written(effort: Effort): Run {
       ring.words.set(made.subarray(from, from + RECORD_WORDS), r);
       ring.commit();
     }
+    ring.publish();
     const begun = performance.now();
     const n = writer.pass();
     lines += n;
@@ -153,11 +155,13 @@ function recorded(): Int32Array {
   serve(net.b, 80, []);
   const buf = createRing(8192);
   const consumer = new RecordConsumer(buf);
-  new SiftrHook(net.a.st, buf, shared({})).hook(0);
+  const hook = new SiftrHook(net.a.st, buf, shared({}));
+  hook.hook(0);
   const user = open(net.a, ADDR_B, 80);
   net.run(1_000_000, () => user.has('connected'));
   user.sendAll(CONTENTS.subarray(0, 4_000_000), true);
   net.run(600_000_000, () => user.has('closed 0'));
+  hook.publish();
   const n = consumer.refresh();
   const first = consumer.peek();
   return Int32Array.from(consumer.words.subarray(first, first + n * RECORD_WORDS));

@@ -255,6 +255,7 @@ export class Shard implements ShardWork {
     st.runTimers();
     if (st.flush()) worked = true;
     for (let i = 0; i < this.#ulinks.length; i++) this.#ulinks[i]!.finished();
+    this.#siftr.publish();
     if (this.#siftr.clockUsed) this.#siftr.batchEnd(this.#clockAge());
     if (worked) this.#cnt[stks.stks_passes]!++;
     return worked;

@@ -191,7 +191,13 @@ export class SiftrHook implements PfilHook, TcpTap {
       this.#sending = null;
       this.#dropTp = null;
     }
+    this.#ring.publish();
     this.#hooked = false;
+  }
+
+  /** Lets the writer see the records made so far: to be called at the end of each batch. */
+  publish(): void {
+    this.#ring.publish();
   }
 
   /** The packets of this cycle that are still open: IP dropped them, or somebody holds them, and no connection has had them in it. */

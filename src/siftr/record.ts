@@ -128,6 +128,8 @@ export class RecordProducer {
   /** Fill level at which `reserve` looks whether the writer sleeps: a quarter. */
   readonly #wakeLevel: number;
   #head: number;
+  /** The head as the consumer sees it. */
+  #published: number;
   /** The tail as last read; refreshed only when the ring looks full or a quarter full. */
   #tail: number;
   /** Set when the ring went over a quarter: the owner calls the writer and clears it. */
@@ -140,6 +142,7 @@ export class RecordProducer {
     this.#mask = ringMask(buf);
     this.#wakeLevel = (this.#mask + 1) >>> 2;
     this.#head = Atomics.load(this.words, HEAD);
+    this.#published = this.#head;
     this.#tail = Atomics.load(this.words, TAIL);
     this.wantWake = false;
     this.high = 0;
@@ -149,9 +152,10 @@ export class RecordProducer {
     this.high = 0;
   }
 
-  /** Index of the first word of a free record, or -1 when the ring is full. `commit` publishes it. */
+  /** Index of the first word of a free record, or -1 when the ring is full. `commit` makes it one of the ring's. */
   reserve(): number {
     if (((this.#head - this.#tail) | 0) > this.#wakeLevel || (this.#head & (SAMPLE - 1)) === 0) {
+      this.publish();
       this.#tail = Atomics.load(this.words, TAIL);
       const used = (this.#head - this.#tail) | 0;
       if (used > this.high) this.high = used;
@@ -163,13 +167,24 @@ export class RecordProducer {
     return HEADER_WORDS + ((this.#head & this.#mask) << RECORD_SHIFT);
   }
 
+  /** The record that `reserve` gave is complete. The consumer sees it from the next `publish` on. */
   commit(): void {
     this.#head = (this.#head + 1) | 0;
+  }
+
+  /**
+   * Lets the consumer see what was committed. Once for a batch: the store waits until all that was written to the records has reached
+   * the cache, whose lines the consumer's processor had last.
+   */
+  publish(): void {
+    if (this.#published === this.#head) return;
+    this.#published = this.#head;
     Atomics.store(this.words, HEAD, this.#head);
   }
 
   /** The consumer takes what was committed before, and nothing that comes after, until it calls `uncut`. */
   cut(): void {
+    this.publish();
     Atomics.store(this.words, CUT, this.#head);
     Atomics.store(this.words, CUT_SET, 1);
   }

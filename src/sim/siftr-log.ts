@@ -59,6 +59,7 @@ export class SimSiftrLog {
       let taken = head;
       hook.hook(0);
       node.onPass = () => {
+        hook.publish();
         if (((fill.refresh() - taken) | 0) < records >> 3) return;
         this.#writer.pass();
         this.#check();

@@ -34,6 +34,7 @@ class Tap {
 
   /** Takes what there is as the writer does; gives the times of the packets, µs. */
   take(): number[] {
+    this.hook.publish();
     const ring = this.#ring;
     const times: number[] = [];
     ring.refresh();

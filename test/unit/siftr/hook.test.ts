@@ -130,6 +130,7 @@ function setUp() {
   /** All records, as values by name. */
   const records = (): Record<RecordField, number>[] => {
     const out: Record<RecordField, number>[] = [];
+    hook.publish();
     ring.refresh();
     for (let r = ring.peek(); r >= 0; r = ring.peek()) {
       const at = r;
@@ -562,6 +563,7 @@ describe('the packet path', () => {
           hook.processed();
         }
         if ((i & 511) === 0) {
+          hook.publish();
           consumer.refresh();
           while (consumer.peek() >= 0) consumer.advance();
           consumer.release();

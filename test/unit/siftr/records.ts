@@ -26,6 +26,7 @@ export function push(ring: RecordProducer, values: RecordValues): boolean {
   if (r < 0) return false;
   fill(ring.words, r, values);
   ring.commit();
+  ring.publish();
   return true;
 }
 

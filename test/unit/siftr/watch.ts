@@ -53,6 +53,7 @@ export class Watch {
   }
 
   get rows(): Row[] {
+    this.hook.publish();
     this.writer.pass();
     return this.text
       .split('\n')
