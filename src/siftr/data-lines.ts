@@ -4,22 +4,42 @@ import { DATA_LINE_MAX, put6, putField, putU32 } from './format.ts';
 import {
   KIND_FLOWTYPE_SHIFT,
   KIND_OUT,
+  R_CWND,
   R_FLAGS,
   R_FLOWID,
+  R_INFLIGHT,
   R_KIND,
+  R_RCV_CC,
+  R_RCV_WND,
+  R_RXTCUR,
   R_SEC,
   R_SEGQLEN,
+  R_SND_CC,
+  R_SND_WND,
+  R_SRTT,
   R_SSTHRESH,
   R_USEC,
+  S_FLAGS2,
+  S_MAXSEG,
+  S_RCV_HIWAT,
+  S_RCV_SCALE,
+  S_SND_HIWAT,
+  S_SND_SCALE,
+  S_STATE,
 } from './record.ts';
 
 /** Slots, a power of two: connections that are busy at one time. */
 const SLOTS = 256;
-const SLOT_SHIFT = 5;
-/** Numbers of a line that are looked at: the words of fields 7 to 25, and the seconds of field 2 behind them. */
+const SLOT_SHIFT = 4;
+/** Numbers of a line that each record has: those of its words from R_SSTHRESH on, and the seconds of field 2 behind them. */
 const WORDS = R_SEGQLEN - R_SSTHRESH + 1;
 const N_SEC = WORDS;
 const N_FLAGS = R_FLAGS - R_SSTHRESH;
+/** Fields 7 to 25 but 17: an R_* for a number of the record, or where it is a connection's, ~S_*. */
+const FIELDS = [
+  ...[R_SSTHRESH, R_CWND, ~S_FLAGS2, R_SND_WND, R_RCV_WND, ~S_SND_SCALE, ~S_RCV_SCALE, ~S_STATE, ~S_MAXSEG, R_SRTT],
+  ...[R_FLAGS, R_RXTCUR, ~S_SND_HIWAT, R_SND_CC, ~S_RCV_HIWAT, R_RCV_CC, R_INFLIGHT, R_SEGQLEN],
+];
 /** Bytes of a slot's text: the longest line in whole groups of eight. */
 const TEXT_BYTES = DATA_LINE_MAX;
 
@@ -40,6 +60,8 @@ const LEAST = Float64Array.from({ length: 12 }, (_, w) => (w <= 1 ? 0 : 10 ** (w
 export class DataLines {
   /** Whose line a slot holds. */
   readonly #flows: (Flow | null)[];
+  /** Its count of changes (`Flow.changes`) when the line was made. */
+  readonly #changes: Float64Array;
   readonly #text: DataView;
   readonly #length: Uint16Array;
   /** Value, place in the text and digits of each number. */
@@ -51,6 +73,7 @@ export class DataLines {
 
   constructor() {
     this.#flows = new Array<Flow | null>(SLOTS).fill(null);
+    this.#changes = new Float64Array(SLOTS);
     this.#text = new DataView(new ArrayBuffer(SLOTS * TEXT_BYTES));
     this.#length = new Uint16Array(SLOTS);
     this.#values = new Uint32Array(SLOTS << SLOT_SHIFT);
@@ -70,7 +93,9 @@ export class DataLines {
    */
   put(dv: DataView, p: number, rec: Uint32Array, r: number, flow: Flow): number {
     const slot = rec[r + R_FLOWID]! & (SLOTS - 1);
-    if (this.#flows[slot] !== flow || !this.#update(slot, rec, r)) this.#compose(slot, rec, r, flow);
+    if (this.#flows[slot] !== flow || this.#changes[slot] !== flow.changes || !this.#update(slot, rec, r)) {
+      this.#compose(slot, rec, r, flow);
+    }
     const text = this.#text;
     const from = slot * TEXT_BYTES;
     const length = this.#length[slot]!;
@@ -117,13 +142,17 @@ export class DataLines {
     this.#usecAt[slot] = p - start;
     p = put6(text, p, rec[r + R_USEC]!);
     for (let i = 0; i < flow.text.length; i++) text.setUint8(p++, flow.text[i]!);
-    for (let i = 0; i < WORDS; i++) {
-      const n = rec[r + R_SSTHRESH + i]!;
-      if (i === N_FLAGS) {
+    for (const field of FIELDS) {
+      if (field < 0) {
+        p = putField(text, p, flow.settled[~field]!);
+        continue;
+      }
+      const n = rec[r + field]!;
+      if (field === R_FLAGS) {
         text.setUint16(p, (sackPermitted(n) << 8) | COMMA);
         p += 2;
       }
-      p = this.#number(slot, i, p, n);
+      p = this.#number(slot, field - R_SSTHRESH, p, n);
     }
     p = putField(text, p, rec[r + R_FLOWID]!);
     const type = flowType(rec, r);
@@ -132,6 +161,7 @@ export class DataLines {
     this.#type[slot] = type;
     this.#length[slot] = p - start;
     this.#flows[slot] = flow;
+    this.#changes[slot] = flow.changes;
   }
 
   /** Writes number `i` of a slot with a comma behind it at `p` of the text; returns the position after it. */

@@ -5,6 +5,7 @@ import {
   KIND_GEN_SHIFT,
   KIND_NTH_DIR,
   KIND_OUT,
+  KIND_SAME,
   R_CWND,
   R_F0,
   R_FLOWID,
@@ -12,6 +13,8 @@ import {
   R_L0,
   R_NTH,
   R_PORTS,
+  R_SETTLED,
+  SETTLED_WORDS,
 } from './record.ts';
 
 const ASCII = new TextEncoder();
@@ -33,6 +36,11 @@ export class Flow {
   readonly gen: number;
   /** Fields 3 to 6 of a data line with a comma before and after, in ASCII: `,192.0.2.1,5201,192.0.2.2,40000,`. */
   readonly text: Uint8Array;
+  /** The numbers of the second half of its records, and how often one of them has changed. */
+  readonly settled: Uint32Array;
+  changes: number;
+  /** The ring that its records are in. */
+  readonly #ring: Uint32Array;
   /** Packets since the last one logged, 16 bits as in FreeBSD (spec/siftr.md section 6). */
   nth: number;
   /** Next in the bucket: older. */
@@ -57,12 +65,31 @@ export class Flow {
     this.ports = rec[r + R_PORTS]!;
     this.gen = rec[r + R_KIND]! >>> KIND_GEN_SHIFT;
     this.text = ASCII.encode(`,${this.#laddr()},${this.ports >>> 16},${this.#faddr()},${this.ports & 0xffff},`);
+    this.settled = rec.slice(r + R_SETTLED, r + R_SETTLED + SETTLED_WORDS);
+    this.changes = 0;
+    this.#ring = rec;
     this.nth = 0;
     this.#both = new PplCount();
     this.#in = null;
     this.#out = null;
     this.#cwnd = -1;
     this.next = next;
+  }
+
+  /** Of the connection of a record without a second half? The hook leaves that out when the record before had it, in the same ring. */
+  continues(rec: Uint32Array, r: number): boolean {
+    return this.flowid === rec[r + R_FLOWID] && this.gen === rec[r + R_KIND]! >>> KIND_GEN_SHIFT && this.#ring === rec;
+  }
+
+  /** Takes the numbers of a record's second half over. */
+  settle(rec: Uint32Array, r: number): void {
+    const { settled } = this;
+    for (let i = 0; i < SETTLED_WORDS; i++) {
+      const n = rec[r + R_SETTLED + i]!;
+      if (settled[i] === n) continue;
+      settled[i] = n;
+      this.changes++;
+    }
   }
 
   /** Of the record's connection? */
@@ -159,7 +186,11 @@ export class FlowTable {
   /** The flow of the record at word `r` of `rec`; made when it is new. */
   find(rec: Uint32Array, r: number): Flow {
     const last = this.#last;
-    if (last?.matches(rec, r)) return last;
+    if ((rec[r + R_KIND]! & KIND_SAME) !== 0) return last?.continues(rec, r) ? last : this.#known(rec, r);
+    if (last?.matches(rec, r)) {
+      last.settle(rec, r);
+      return last;
+    }
     const bucket = rec[r + R_FLOWID]! & MASK;
     let flow: Flow | null = this.#buckets[bucket]!;
     while (flow !== null && !(this.#strict ? flow.flowid === rec[r + R_FLOWID] : flow.sameTuple(rec, r)))
@@ -174,7 +205,18 @@ export class FlowTable {
       this.#buckets[bucket] = flow;
       this.#size++;
       if (!this.#strict) this.flows.open(flow);
+    } else {
+      flow.settle(rec, r);
     }
+    this.#last = flow;
+    return flow;
+  }
+
+  /** The flow of a record without a second half. */
+  #known(rec: Uint32Array, r: number): Flow {
+    let flow: Flow | null = this.#buckets[rec[r + R_FLOWID]! & MASK]!;
+    while (flow !== null && !flow.continues(rec, r)) flow = flow.next;
+    if (flow === null) throw new Error(`a SIFTR record continues flow ${rec[r + R_FLOWID]}, which has none before it`);
     this.#last = flow;
     return flow;
   }

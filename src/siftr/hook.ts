@@ -30,6 +30,7 @@ import {
   KIND_GONE,
   KIND_NTH_DIR,
   KIND_OUT,
+  KIND_SAME,
   R_F0,
   R_FLOWID,
   R_KIND,
@@ -37,12 +38,15 @@ import {
   R_NTH,
   R_PORTS,
   R_SEC,
-  R_STATE,
+  R_SETTLED,
   R_USEC,
   RecordProducer,
+  SETTLED_WORDS,
 } from './record.ts';
 import { CFG_HOOK, CFG_INFLIGHT, CFG_PORT_FILTER, CFG_PPL_DIR, CFG_STRICT, wakeWriter } from './shared.ts';
-import { makeSnapshot, type Snapshot } from './snapshot.ts';
+import { makeSettle, makeSnapshot, type Snapshot } from './snapshot.ts';
+
+const settle = makeSettle();
 
 const IPPROTO_TCP = 6;
 /** Offsets in the IPv4 header. */
@@ -61,7 +65,8 @@ const NO_SOCKBUF = new SockBuf(0);
 
 /**
  * SIFTR's filter hook of one shard: sees every IPv4 packet in and out, counts, and leaves a record of the control block in the
- * shard's ring (spec/siftr.md section 5.2). It passes every packet and allocates nothing.
+ * shard's ring (spec/siftr.md section 5.2). It passes every packet and allocates nothing but a few words for a
+ * connection's first record in a cycle.
  *
  * With `hook=tcp` (section 14 item 5) it still counts here, and TCP's trace point says when to sample:
  *
@@ -327,6 +332,7 @@ export class SiftrHook implements PfilHook, TcpTap {
       inp.siftr_cycle = this.#cycle;
       inp.siftr_in = 0;
       inp.siftr_out = 0;
+      inp.siftr_settled = null;
     }
     if (out) inp.siftr_out = (inp.siftr_out + 1) | 0;
     else inp.siftr_in = (inp.siftr_in + 1) | 0;
@@ -344,25 +350,34 @@ export class SiftrHook implements PfilHook, TcpTap {
       return;
     }
     const w = this.#words;
-    const kind = (out ? KIND_OUT : 0) | (inp.inp_flowtype << KIND_FLOWTYPE_SHIFT) | (inp.inp_gencnt << KIND_GEN_SHIFT);
+    let kind = (out ? KIND_OUT : 0) | (inp.inp_flowtype << KIND_FLOWTYPE_SHIFT) | (inp.inp_gencnt << KIND_GEN_SHIFT);
     if (this.#cfg[CFG_PPL_DIR] === 0) {
-      w[r + R_KIND] = kind;
       w[r + R_NTH] = inp.siftr_in + inp.siftr_out;
     } else {
-      w[r + R_KIND] = kind | KIND_NTH_DIR;
+      kind |= KIND_NTH_DIR;
       w[r + R_NTH] = out ? inp.siftr_out : inp.siftr_in;
     }
-    this.#name(w, r, inp);
+    w[r + R_FLOWID] = inp.inp_flowid;
     inp.siftr_known = true;
     const so = inp.inp_socket;
-    if (so === null) this.#snapshot(w, r, tp, NO_SOCKBUF, NO_SOCKBUF);
-    else this.#snapshot(w, r, tp, so.so_snd, so.so_rcv);
-    w[r + R_STATE] = state;
+    const snd = so === null ? NO_SOCKBUF : so.so_snd;
+    const rcv = so === null ? NO_SOCKBUF : so.so_rcv;
+    this.#snapshot(w, r, tp, snd, rcv);
+    // siftr(4) tells flows by their flowid alone: with `strict` no record may lean on another.
+    const first = inp.siftr_settled === null || this.#strict;
+    const settled = (inp.siftr_settled ??= new Int32Array(SETTLED_WORDS));
+    if (settle(settled, tp, snd, rcv, state) || first) {
+      for (let i = 0; i < SETTLED_WORDS; i++) w[r + R_SETTLED + i] = settled[i]!;
+      this.#name(w, r, inp);
+    } else {
+      kind |= KIND_SAME;
+    }
+    w[r + R_KIND] = kind;
     this.#stamp(w, r, out, time);
     ring.commit();
   }
 
-  /** Which connection a record is of. */
+  /** Which connection a record is of: the words of its second half. */
   #name(w: Int32Array, r: number, inp: Inpcb): void {
     w[r + R_L0] = inp.l0;
     w[r + R_L0 + 1] = inp.l1;
@@ -373,7 +388,6 @@ export class SiftrHook implements PfilHook, TcpTap {
     w[r + R_F0 + 2] = inp.f2;
     w[r + R_F0 + 3] = inp.f3;
     w[r + R_PORTS] = (inp.lport << 16) | inp.fport;
-    w[r + R_FLOWID] = inp.inp_flowid;
   }
 
   /** A segment comes to TCP (hook=tcp). */
@@ -438,10 +452,12 @@ export class SiftrHook implements PfilHook, TcpTap {
   #noteGone(inp: Inpcb): void {
     if (!inp.siftr_known) return;
     inp.siftr_known = false;
+    inp.siftr_settled = null;
     const r = this.#ring.reserve();
     if (r < 0) return;
     const w = this.#words;
     w[r + R_KIND] = KIND_GONE | (inp.inp_gencnt << KIND_GEN_SHIFT);
+    w[r + R_FLOWID] = inp.inp_flowid;
     this.#name(w, r, inp);
     w[r + R_SEC] = this.#lastSec;
     w[r + R_USEC] = this.#lastUsec;

@@ -1,6 +1,6 @@
 /**
  * A SIFTR record: what one packet leaves behind for the writer thread, 32 words in a bounded ring with one producer (a shard)
- * and one consumer (the writer). Nothing is allocated when one is recorded.
+ * and one consumer (the writer). Nothing is allocated for one.
  *
  * Ring buffer layout (one SharedArrayBuffer):
  *
@@ -16,11 +16,34 @@
 export const RECORD_WORDS = 32;
 const RECORD_SHIFT = 5;
 
-/** The words of a record, in order. Numbers are 32-bit; the formatter reads them unsigned. */
+/**
+ * The words of a record, in order. Numbers are 32-bit; the formatter reads them unsigned. The first half, a cache line, is of this packet. The
+ * second is what a connection mostly keeps: with KIND_SAME it is not written, and as in the connection's record before.
+ */
 export const RECORD_FIELDS = [
   'kind', // KIND_*: direction in bit 0 (0 = in, 1 = out), flow type in bits 8..15, connection in bits 16..31
   'sec', // wall time of the packet
   'usec',
+  'flowid',
+  'nth', // number of the packet in its connection, from 1; with KIND_NTH_DIR in its direction. 0 is none
+  'ssthresh', // fields of the data line from here on
+  'cwnd',
+  'snd_wnd',
+  'rcv_wnd',
+  'srtt',
+  'flags',
+  'rxtcur',
+  'snd_cc',
+  'rcv_cc',
+  'inflight',
+  'segqlen',
+  'flags2', // the second half
+  'snd_scale',
+  'rcv_scale',
+  'state',
+  'maxseg',
+  'snd_hiwat',
+  'rcv_hiwat',
   'l0', // local address, four words in network order
   'l1',
   'l2',
@@ -30,26 +53,6 @@ export const RECORD_FIELDS = [
   'f2',
   'f3',
   'ports', // local port in the upper half, foreign in the lower
-  'flowid',
-  'ssthresh', // field 7 of the data line, and on to field 25
-  'cwnd',
-  'flags2',
-  'snd_wnd',
-  'rcv_wnd',
-  'snd_scale',
-  'rcv_scale',
-  'state',
-  'maxseg',
-  'srtt',
-  'flags',
-  'rxtcur',
-  'snd_hiwat',
-  'snd_cc',
-  'rcv_hiwat',
-  'rcv_cc',
-  'inflight',
-  'segqlen',
-  'nth', // number of the packet in its connection, from 1; with KIND_NTH_DIR in its direction. 0 is none
 ] as const;
 
 export type RecordField = (typeof RECORD_FIELDS)[number];
@@ -57,29 +60,32 @@ export type RecordField = (typeof RECORD_FIELDS)[number];
 export const R_KIND = 0;
 export const R_SEC = 1;
 export const R_USEC = 2;
-export const R_L0 = 3;
-export const R_F0 = 7;
-export const R_PORTS = 11;
-export const R_FLOWID = 12;
-export const R_SSTHRESH = 13;
-export const R_CWND = 14;
-export const R_FLAGS2 = 15;
-export const R_SND_WND = 16;
-export const R_RCV_WND = 17;
-export const R_SND_SCALE = 18;
-export const R_RCV_SCALE = 19;
-export const R_STATE = 20;
-export const R_MAXSEG = 21;
-export const R_SRTT = 22;
-export const R_FLAGS = 23;
-export const R_RXTCUR = 24;
-export const R_SND_HIWAT = 25;
-export const R_SND_CC = 26;
-export const R_RCV_HIWAT = 27;
-export const R_RCV_CC = 28;
-export const R_INFLIGHT = 29;
-export const R_SEGQLEN = 30;
-export const R_NTH = 31;
+export const R_FLOWID = 3;
+export const R_NTH = 4;
+export const R_SSTHRESH = 5;
+export const R_CWND = 6;
+export const R_SND_WND = 7;
+export const R_RCV_WND = 8;
+export const R_SRTT = 9;
+export const R_FLAGS = 10;
+export const R_RXTCUR = 11;
+export const R_SND_CC = 12;
+export const R_RCV_CC = 13;
+export const R_INFLIGHT = 14;
+export const R_SEGQLEN = 15;
+/** Where the second half begins, with its numbers: SETTLED_WORDS of them, the fields of S_*. Then the addresses. */
+export const R_SETTLED = 16;
+export const SETTLED_WORDS = 7;
+export const S_FLAGS2 = 0;
+export const S_SND_SCALE = 1;
+export const S_RCV_SCALE = 2;
+export const S_STATE = 3;
+export const S_MAXSEG = 4;
+export const S_SND_HIWAT = 5;
+export const S_RCV_HIWAT = 6;
+export const R_L0 = 23;
+export const R_F0 = 27;
+export const R_PORTS = 31;
 
 /** `kind` bits. */
 export const KIND_OUT = 1;
@@ -87,6 +93,8 @@ export const KIND_OUT = 1;
 export const KIND_NTH_DIR = 2;
 /** No packet: a note that the connection is gone. */
 export const KIND_GONE = 4;
+/** The second half is that of the connection's record before. */
+export const KIND_SAME = 8;
 export const KIND_FLOWTYPE_SHIFT = 8;
 /** Low 16 bits of `inp_gencnt`: which connection of its tuple. */
 export const KIND_GEN_SHIFT = 16;

@@ -34,6 +34,8 @@ export class Inpcb {
   siftr_cycle = 0;
   siftr_in = 0;
   siftr_out = 0;
+  /** What its last record in the cycle had that seldom changes (src/siftr/record.ts); null before the first. */
+  siftr_settled: Int32Array | null = null;
   tp: Tcpcb | null = null;
   inp_socket: Socket | null = null;
   readonly ro: RouteCache;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { FlowTable } from '../../../src/siftr/flow-table.ts';
-import { RECORD_WORDS } from '../../../src/siftr/record.ts';
+import { KIND_GEN_SHIFT, KIND_SAME, RECORD_WORDS, S_MAXSEG } from '../../../src/siftr/record.ts';
 import { fill, type RecordValues, tuple } from './records.ts';
 
 function rec(values: RecordValues): Uint32Array {
@@ -44,6 +44,31 @@ describe('the flow table', () => {
     const b = t.find(rec({ ...tuple('192.0.2.1', 80, '198.51.100.9', 2), flowid: 5 }), 0);
     expect(a).not.toBe(b);
     expect([a, b].map((f) => f.listEntry())).toEqual(['192.0.2.1;80-198.51.100.9;1', '192.0.2.1;80-198.51.100.9;2']);
+  });
+
+  test('a record without a second half is of the connection that had it in the same ring, and of no other with its flowid', () => {
+    const t = new FlowTable();
+    const one = new Uint32Array(4 * RECORD_WORDS);
+    const two = new Uint32Array(4 * RECORD_WORDS);
+    const values = { ...tuple('192.0.2.1', 80, '198.51.100.9', 1), flowid: 5, maxseg: 1460, state: 4 };
+    fill(one, 0, values);
+    fill(one, RECORD_WORDS, { flowid: 5, kind: KIND_SAME });
+    fill(one, 2 * RECORD_WORDS, { ...values, maxseg: 1200 });
+    fill(one, 3 * RECORD_WORDS, { flowid: 5, kind: KIND_SAME | (1 << KIND_GEN_SHIFT) });
+    fill(two, 0, { ...tuple('192.0.2.1', 80, '198.51.100.9', 2), flowid: 5, maxseg: 536 });
+    fill(two, RECORD_WORDS, { flowid: 5, kind: KIND_SAME });
+    const a = t.find(one, 0);
+    const b = t.find(two, 0);
+    expect(t.find(one, RECORD_WORDS)).toBe(a);
+    expect(t.find(two, RECORD_WORDS)).toBe(b);
+    expect([a.settled[S_MAXSEG], b.settled[S_MAXSEG]]).toEqual([1460, 536]);
+    const { changes } = a;
+    expect(t.find(one, 0)).toBe(a);
+    expect(a.changes).toBe(changes);
+    expect(t.find(one, 2 * RECORD_WORDS)).toBe(a);
+    expect(a.changes).toBe(changes + 1);
+    expect([...a.settled]).toEqual([0, 0, 0, 4, 1200, 0, 0]);
+    expect(() => t.find(one, 3 * RECORD_WORDS)).toThrow('continues flow 5, which has none before it');
   });
 
   test('clear forgets every flow', () => {

@@ -32,6 +32,7 @@ class Lines {
       flow = new Flow(rec, 0, null);
       this.#flows.push(flow);
     }
+    flow.settle(rec, 0);
     return decoder.decode(this.#out.subarray(0, this.#lines.put(new DataView(this.#out.buffer), 0, rec, 0, flow)));
   }
 }

@@ -5,7 +5,18 @@ import { FRAME_SIZE } from '../../../src/rings/link.ts';
 import { FramePool, type Mbuf } from '../../../src/rings/mbuf.ts';
 import { parseFlowFilter, storeFlowFilter } from '../../../src/siftr/flow-filter.ts';
 import { SiftrHook } from '../../../src/siftr/hook.ts';
-import { createRing, RECORD_FIELDS, RecordConsumer, type RecordField } from '../../../src/siftr/record.ts';
+import {
+  createRing,
+  KIND_GEN_SHIFT,
+  KIND_SAME,
+  R_FLOWID,
+  R_KIND,
+  R_SETTLED,
+  RECORD_FIELDS,
+  RECORD_WORDS,
+  RecordConsumer,
+  type RecordField,
+} from '../../../src/siftr/record.ts';
 import {
   CFG_HOOK,
   CFG_INFLIGHT,
@@ -75,6 +86,7 @@ function setUp() {
     tcb.insert(inp, key);
     inp.inp_flowid = 0x9000_0001 | 0;
     inp.inp_flowtype = 130;
+    inp.inp_gencnt = tcb.count - 1;
     inp.tp = {
       t_state: state,
       t_flags: 0x3e1,
@@ -127,16 +139,18 @@ function setUp() {
   const input = (fport = 40000): void => run(packet(PEER, fport, LOCAL, 5201), 'in');
   const output = (inp: Inpcb | null, fport = 40000): void => run(packet(LOCAL, 5201, PEER, fport), 'out', inp);
 
-  /** All records, as values by name. */
+  const halves = new Map<string, Uint32Array>();
+  /** All records, as values by name; those without a second half with that of their connection's record before. */
   const records = (): Record<RecordField, number>[] => {
     const out: Record<RecordField, number>[] = [];
     hook.publish();
     ring.refresh();
     for (let r = ring.peek(); r >= 0; r = ring.peek()) {
-      const at = r;
-      out.push(
-        Object.fromEntries(RECORD_FIELDS.map((f, i) => [f, ring.words[at + i]!])) as Record<RecordField, number>,
-      );
+      const rec = ring.words.slice(r, r + RECORD_WORDS);
+      const key = `${rec[R_FLOWID]} ${rec[R_KIND]! >>> KIND_GEN_SHIFT}`;
+      if ((rec[R_KIND]! & KIND_SAME) === 0) halves.set(key, rec.slice(R_SETTLED));
+      else rec.set(halves.get(key)!, R_SETTLED);
+      out.push(Object.fromEntries(RECORD_FIELDS.map((f, i) => [f, rec[i]!])) as Record<RecordField, number>);
       ring.advance();
     }
     ring.release();
@@ -265,6 +279,48 @@ describe('the decision sequence (spec/siftr.md section 5.2)', () => {
     expect(t.cfg[CFG_WAKE]).toBe(0);
     for (let i = 1; i < RECORDS; i++) t.input();
     expect(t.cfg[CFG_WAKE]).toBe(1);
+  });
+
+  test("a record says what the connection's last one said once: addresses, state, scales, segment size, buffer sizes", () => {
+    const inp = t.connection(4);
+    const other = t.connection(4, 40001);
+    const same = (): boolean[] => t.records().map((r) => (r.kind & KIND_SAME) !== 0);
+    t.input();
+    t.output(inp);
+    t.output(other, 40001);
+    t.input();
+    expect(same()).toEqual([false, true, false, true]);
+    inp.tp!.snd_cwnd += 1000;
+    t.input();
+    inp.tp!.t_maxseg = 1200;
+    t.input();
+    t.input(40001);
+    inp.inp_socket!.so_rcv.sb_hiwat += 1;
+    t.input();
+    t.input();
+    expect(same()).toEqual([true, false, true, false, true]);
+    // A packet that found no room has said nothing, and nothing was said in the next cycle yet.
+    for (let i = 0; i < RECORDS; i++) t.output(other, 40001);
+    inp.tp!.t_maxseg = 1000;
+    t.input();
+    expect(same().slice(-1)).toEqual([true]);
+    t.input();
+    expect(t.records()[0]).toMatchObject({ maxseg: 1000 });
+    t.hook.unhook();
+    t.hook.hook(0);
+    t.input();
+    t.input();
+    expect(same()).toEqual([false, true]);
+  });
+
+  test('with strict=1 every record has both halves: flows are told by their flowid alone', () => {
+    t.hook.unhook();
+    t.cfg[CFG_STRICT] = 1;
+    t.hook.hook(0);
+    t.connection(4);
+    t.input();
+    t.input();
+    expect(t.records().map((r) => r.kind & KIND_SAME)).toEqual([0, 0]);
   });
 
   test('a packet too short for a TCP header is counted and skipped, not read beyond its end (section 14 item 11)', () => {
