@@ -55,8 +55,12 @@ function transfer(effort: Effort, knobs: Knobs | null): Run {
     });
     if (knobs !== null) {
       for (const [i, side] of [net.a, net.b].entries()) {
-        new SiftrHook(side.st, rings[i]!, shared(knobs)).hook(0);
-        side.onPass = () => drop(consumers[i]!);
+        const hook = new SiftrHook(side.st, rings[i]!, shared(knobs));
+        hook.hook(0);
+        side.onPass = () => {
+          hook.publish();
+          drop(consumers[i]!);
+        };
       }
     }
     const user = open(net.a, ADDR_B, 80);
