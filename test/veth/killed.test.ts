@@ -67,8 +67,8 @@ describe.skipIf(labMissing('python3', 'curl', 'nft', 'ping'))('peers in trouble'
   });
 
   test('a link that is gone for 3 s costs time and no byte', { timeout: 40_000 }, async () => {
-    // A bottleneck of ours, so that the interruption falls into the middle and finds segments on the way. A reader that is slow instead has its window
-    // shut most of the time, and then it is the persist timer that runs.
+    // A bottleneck of ours, so that the interruption falls into the middle and finds segments on the way. A reader that is slow instead may have its
+    // window shut at that moment and everything acknowledged: then it is the persist timer that runs.
     await x.command('dnctl pipe 1 config bw 64Mbit/s queue 50'.split(' '));
     await x.command('dnctl rule add pipe 1 tcp from any to any out'.split(' '));
     const before = await readCounters(x);
