@@ -4,28 +4,15 @@ import { DATA_LINE_MAX, put6, putField, putU32 } from './format.ts';
 import {
   KIND_FLOWTYPE_SHIFT,
   KIND_OUT,
-  R_CWND,
   R_FLAGS,
   R_FLOWID,
-  R_INFLIGHT,
   R_KIND,
-  R_RCV_CC,
-  R_RCV_WND,
-  R_RXTCUR,
   R_SEC,
   R_SEGQLEN,
-  R_SND_CC,
-  R_SND_WND,
-  R_SRTT,
+  R_SETTLED,
   R_SSTHRESH,
   R_USEC,
-  S_FLAGS2,
-  S_MAXSEG,
-  S_RCV_HIWAT,
-  S_RCV_SCALE,
-  S_SND_HIWAT,
-  S_SND_SCALE,
-  S_STATE,
+  WORD_OF_FIELD,
 } from './record.ts';
 
 /** Slots, a power of two: connections that are busy at one time. */
@@ -35,11 +22,8 @@ const SLOT_SHIFT = 4;
 const WORDS = R_SEGQLEN - R_SSTHRESH + 1;
 const N_SEC = WORDS;
 const N_FLAGS = R_FLAGS - R_SSTHRESH;
-/** Fields 7 to 25 but 17: an R_* for a number of the record, or where it is a connection's, ~S_*. */
-const FIELDS = [
-  ...[R_SSTHRESH, R_CWND, ~S_FLAGS2, R_SND_WND, R_RCV_WND, ~S_SND_SCALE, ~S_RCV_SCALE, ~S_STATE, ~S_MAXSEG, R_SRTT],
-  ...[R_FLAGS, R_RXTCUR, ~S_SND_HIWAT, R_SND_CC, ~S_RCV_HIWAT, R_RCV_CC, R_INFLIGHT, R_SEGQLEN],
-];
+/** Words of fields 7 to 25, in the line's order. */
+const LINE_WORDS = Object.values(WORD_OF_FIELD);
 /** Bytes of a slot's text: the longest line in whole groups of eight. */
 const TEXT_BYTES = DATA_LINE_MAX;
 
@@ -142,17 +126,17 @@ export class DataLines {
     this.#usecAt[slot] = p - start;
     p = put6(text, p, rec[r + R_USEC]!);
     for (let i = 0; i < flow.text.length; i++) text.setUint8(p++, flow.text[i]!);
-    for (const field of FIELDS) {
-      if (field < 0) {
-        p = putField(text, p, flow.settled[~field]!);
+    for (const word of LINE_WORDS) {
+      if (word >= R_SETTLED) {
+        p = putField(text, p, flow.settled[word - R_SETTLED]!);
         continue;
       }
-      const n = rec[r + field]!;
-      if (field === R_FLAGS) {
+      const n = rec[r + word]!;
+      if (word === R_FLAGS) {
         text.setUint16(p, (sackPermitted(n) << 8) | COMMA);
         p += 2;
       }
-      p = this.#number(slot, field - R_SSTHRESH, p, n);
+      p = this.#number(slot, word - R_SSTHRESH, p, n);
     }
     p = putField(text, p, rec[r + R_FLOWID]!);
     const type = flowType(rec, r);

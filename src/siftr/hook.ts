@@ -358,7 +358,6 @@ export class SiftrHook implements PfilHook, TcpTap {
       w[r + R_NTH] = out ? inp.siftr_out : inp.siftr_in;
     }
     w[r + R_FLOWID] = inp.inp_flowid;
-    inp.siftr_known = true;
     const so = inp.inp_socket;
     const snd = so === null ? NO_SOCKBUF : so.so_snd;
     const rcv = so === null ? NO_SOCKBUF : so.so_rcv;
@@ -450,8 +449,7 @@ export class SiftrHook implements PfilHook, TcpTap {
 
   /** Leaves a note for the writer that a connection is gone. Where the ring is full the writer keeps its entry until the cycle ends. */
   #noteGone(inp: Inpcb): void {
-    if (!inp.siftr_known) return;
-    inp.siftr_known = false;
+    if (inp.siftr_settled === null) return;
     inp.siftr_settled = null;
     const r = this.#ring.reserve();
     if (r < 0) return;

@@ -73,19 +73,41 @@ export const R_SND_CC = 12;
 export const R_RCV_CC = 13;
 export const R_INFLIGHT = 14;
 export const R_SEGQLEN = 15;
-/** Where the second half begins, with its numbers: SETTLED_WORDS of them, the fields of S_*. Then the addresses. */
+/** Where the second half begins: SETTLED_WORDS numbers, then the addresses. */
 export const R_SETTLED = 16;
 export const SETTLED_WORDS = 7;
-export const S_FLAGS2 = 0;
-export const S_SND_SCALE = 1;
-export const S_RCV_SCALE = 2;
-export const S_STATE = 3;
-export const S_MAXSEG = 4;
-export const S_SND_HIWAT = 5;
-export const S_RCV_HIWAT = 6;
+export const R_FLAGS2 = 16;
+export const R_SND_SCALE = 17;
+export const R_RCV_SCALE = 18;
+export const R_STATE = 19;
+export const R_MAXSEG = 20;
+export const R_SND_HIWAT = 21;
+export const R_RCV_HIWAT = 22;
 export const R_L0 = 23;
 export const R_F0 = 27;
 export const R_PORTS = 31;
+
+/** Word of each field of the data line that comes from the control block or the socket, by its number (spec/siftr.md section 3); 17 is a bit of 18. */
+export const WORD_OF_FIELD: Readonly<Record<number, number>> = {
+  7: R_SSTHRESH,
+  8: R_CWND,
+  9: R_FLAGS2,
+  10: R_SND_WND,
+  11: R_RCV_WND,
+  12: R_SND_SCALE,
+  13: R_RCV_SCALE,
+  14: R_STATE,
+  15: R_MAXSEG,
+  16: R_SRTT,
+  18: R_FLAGS,
+  19: R_RXTCUR,
+  20: R_SND_HIWAT,
+  21: R_SND_CC,
+  22: R_RCV_HIWAT,
+  23: R_RCV_CC,
+  24: R_INFLIGHT,
+  25: R_SEGQLEN,
+};
 
 /** `kind` bits. */
 export const KIND_OUT = 1;

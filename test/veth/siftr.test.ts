@@ -58,6 +58,22 @@ const sum = (values: Iterable<number>): number => [...values].reduce((a, b) => a
 const missing = labMissing('python3', 'curl', 'nstat', 'flock');
 
 describe.skipIf(missing !== '')('SIFTR on a veth pair', () => {
+  test('the lines of a few packets are in the file while the log goes on', async () => {
+    await withLab('siftr', { peerOffloads: false }, async (lab) => {
+      const x = await startXsiftr(lab);
+      await get(lab, 100);
+      await quiet(x);
+      const c = await readCounters(x);
+      const total = (what: string): number =>
+        (c.get(`siftr_${what}`) ?? 0) + (c.get(`siftr_${what.replace('in', 'out')}`) ?? 0);
+      const skipped = total('nskip_in_inpcb') + total('nskip_in_tcpcb') + total('nskip_in_malloc');
+      const expected = total('n_in') - skipped;
+      expect(expected).toBeGreaterThan(3);
+      // Behind the enable line.
+      await expect.poll(() => readFileSync(x.siftrLog, 'latin1').split('\n').length - 2).toBe(expected);
+    });
+  });
+
   test.each([1, 4])(
     'the log of %i queues has every packet that the peer sent and received (spec/siftr.md section 13 rule 10 b, c, d)',
     async (queues) => {

@@ -23,8 +23,6 @@ export class Inpcb {
   inp_flowtype = 0;
   /** Serial number of the connection in its shard, int32, wrapping: tells it from others that had or will have its addresses and ports. */
   inp_gencnt = 0;
-  /** SIFTR has a record of it. */
-  siftr_known = false;
   inp_ttl = 64;
   inp_tos = 0;
   /** What the user lets path MTU discovery do (SockOptValues.mtuDiscover): set don't-fragment; take smaller segments where ICMP asks for them. */
@@ -34,7 +32,7 @@ export class Inpcb {
   siftr_cycle = 0;
   siftr_in = 0;
   siftr_out = 0;
-  /** What its last record in the cycle had that seldom changes (src/siftr/record.ts); null before the first. */
+  /** What its last record in the cycle had that seldom changes (src/siftr/record.ts); null when there is none. */
   siftr_settled: Int32Array | null = null;
   tp: Tcpcb | null = null;
   inp_socket: Socket | null = null;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { FlowTable } from '../../../src/siftr/flow-table.ts';
-import { KIND_GEN_SHIFT, KIND_SAME, RECORD_WORDS, S_MAXSEG } from '../../../src/siftr/record.ts';
+import { KIND_GEN_SHIFT, KIND_SAME, R_MAXSEG, R_SETTLED, RECORD_WORDS } from '../../../src/siftr/record.ts';
 import { fill, type RecordValues, tuple } from './records.ts';
 
 function rec(values: RecordValues): Uint32Array {
@@ -61,7 +61,7 @@ describe('the flow table', () => {
     const b = t.find(two, 0);
     expect(t.find(one, RECORD_WORDS)).toBe(a);
     expect(t.find(two, RECORD_WORDS)).toBe(b);
-    expect([a.settled[S_MAXSEG], b.settled[S_MAXSEG]]).toEqual([1460, 536]);
+    expect([a, b].map((f) => f.settled[R_MAXSEG - R_SETTLED])).toEqual([1460, 536]);
     const { changes } = a;
     expect(t.find(one, 0)).toBe(a);
     expect(a.changes).toBe(changes);

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { COUNTER_SLOTS, siftrs } from '../../../src/metrics/layout.ts';
-import { createRing, KIND_GEN_SHIFT, KIND_SAME, RecordProducer } from '../../../src/siftr/record.ts';
+import { createRing, KIND_GEN_SHIFT, KIND_SAME, RecordConsumer, RecordProducer } from '../../../src/siftr/record.ts';
 import { CFG_PPL, CFG_SLEEPING, CFG_WAKE, createSiftrShared, wakeWriter } from '../../../src/siftr/shared.ts';
 import { type CycleEnd, type SiftrOutput, SiftrWriter } from '../../../src/siftr/writer.ts';
 import fc from '../../lab/property.ts';
@@ -93,6 +93,26 @@ describe('a record ring', () => {
     expect(push(ring, at(1, 9))).toBe(true);
     expect(writer.pass()).toBe(1);
     expect(times(sink).at(-1)).toBe('1.000009');
+  });
+
+  test('shows the writer what was committed when it is published: by its owner, each 64 records, and while it is over a quarter full', () => {
+    const buf = createRing(1024);
+    const ring = new RecordProducer(buf);
+    const writer = new RecordConsumer(buf);
+    const seen: number[] = [];
+    for (let i = 0; i < 300; i++) {
+      expect(ring.reserve()).toBeGreaterThanOrEqual(0);
+      seen.push(writer.refresh());
+      ring.commit();
+    }
+    // At the look for the next record, those before it: 0, 64, … 256, and from there on each.
+    expect(seen).toEqual(Array.from({ length: 300 }, (_, i) => (i <= 256 ? i - (i % 64) : i)));
+    ring.publish();
+    expect(writer.refresh()).toBe(300);
+    ring.reserve();
+    ring.commit();
+    ring.cut();
+    expect(writer.refresh()).toBe(301);
   });
 
   test('is emptied by a pass that writes nothing; the lines wait for the next that writes, and the end writes them too', () => {
