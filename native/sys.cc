@@ -450,6 +450,11 @@ Value Capabilities(const CallbackInfo &info) {
   return out;
 }
 
+Value Yield(const CallbackInfo &info) {
+  sched_yield();
+  return info.Env().Undefined();
+}
+
 }  // namespace
 
 void InitSys(Napi::Env env, Napi::Object exports) {
@@ -460,7 +465,7 @@ void InitSys(Napi::Env env, Napi::Object exports) {
       {"sysSetNetns", SetNetns},       {"sysIfIndex", IfIndex},   {"sysLink", Link},           {"sysChannels", Channels},
       {"sysSetChannels", SetChannels}, {"sysIndir", Indir},       {"sysSetIndir", SetIndir},   {"sysRxRings", RxRings},
       {"sysFeatures", Features},       {"sysSetMtu", SetMtu},     {"sysUndoApply", UndoApply}, {"sysLockFile", LockFile},
-      {"sysTrimMemory", TrimMemory},   {"sysMkfifo", Mkfifo},
+      {"sysTrimMemory", TrimMemory},   {"sysMkfifo", Mkfifo},   {"sysYield", Yield},
       {"sysLookupUser", LookupUser},   {"sysPeerCred", PeerCred}, {"sysUserName", UserName},
       {"sysDropPrivileges", DropPrivileges}, {"sysCapabilities", Capabilities},
   };

@@ -74,6 +74,8 @@ export interface NativeSys {
    * libraries, which come back from the page cache when they are used again.
    */
   sysTrimMemory(): void;
+  /** sched_yield(2): threads that wait for the calling one's processor go first. */
+  sysYield(): void;
   /** getpwnam_r(3) and getgrouplist(3); null when there is no such user. */
   sysLookupUser(name: string): { uid: number; gid: number; groups: number[] } | null;
   /** Name of a user, by getpwuid_r(3); null for one without. */

@@ -150,12 +150,17 @@ function ringMask(buf: SharedArrayBuffer): number {
   return (buf.byteLength / 4 - HEADER_WORDS) / RECORD_WORDS - 1;
 }
 
+/** Records that wait in a ring from which on its consumer should hurry: a quarter. */
+function hurryLevel(mask: number): number {
+  return (mask + 1) >>> 2;
+}
+
 /** The shard's end of a ring. */
 export class RecordProducer {
   /** Write the record that `reserve` gave here. */
   readonly words: Int32Array;
   readonly #mask: number;
-  /** Fill level at which `reserve` looks whether the writer sleeps: a quarter. */
+  /** Fill level above which `reserve` looks whether the writer sleeps. */
   readonly #wakeLevel: number;
   #head: number;
   /** The head as the consumer sees it. */
@@ -170,7 +175,7 @@ export class RecordProducer {
   constructor(buf: SharedArrayBuffer) {
     this.words = new Int32Array(buf);
     this.#mask = ringMask(buf);
-    this.#wakeLevel = (this.#mask + 1) >>> 2;
+    this.#wakeLevel = hurryLevel(this.#mask);
     this.#head = Atomics.load(this.words, HEAD);
     this.#published = this.#head;
     this.#tail = Atomics.load(this.words, TAIL);
@@ -251,6 +256,11 @@ export class RecordConsumer {
   /** Lets the records behind the cut through. */
   uncut(): void {
     Atomics.store(this.#ctl, CUT_SET, 0);
+  }
+
+  /** More than a quarter of the ring waits, as of now: its producer would end the consumer's sleep. */
+  get pressing(): boolean {
+    return ((Atomics.load(this.#ctl, HEAD) - this.#tail) | 0) > hurryLevel(this.#mask);
   }
 
   /** Index of the first word of the oldest record as of the last `refresh`, or -1 when there is none. */

@@ -29,8 +29,8 @@ export interface CycleEnd {
 export type WriteState = 'ok' | 'again' | 'error';
 
 const BUF_BYTES = 1 << 20;
-/** Slots go back to the producers after so many records. */
-const RELEASE_EVERY = 512;
+/** After so many records, some 30 µs, their slots go back to the producers, and others may run. */
+const STEP = 128;
 const LF = 0x0a;
 /** First byte of an outbound line. */
 const OUT = 0x6f;
@@ -139,12 +139,13 @@ export class SiftrWriter {
 
   /**
    * Takes and formats what lies in the rings now, and writes it; returns how many records were taken.
-   * @param write false leaves the lines for a later pass, or for `flush`, as long as there is room
+   * @param write   false leaves the lines for a later pass, or for `flush`, as long as there is room
+   * @param giveWay lets other threads run; called every STEP records while no ring is more than a quarter full
    */
-  pass(write = true): number {
+  pass(write = true, giveWay: (() => void) | null = null): number {
     const { flows } = this.#flows;
     flows.max = this.#cfg[CFG_FLOW_MAX]!;
-    const n = this.#drain();
+    const n = this.#drain(giveWay);
     if (flows.dropped > 0) {
       this.#cnt[siftrs.siftrs_flow_list_dropped]! += flows.dropped;
       flows.dropped = 0;
@@ -262,7 +263,7 @@ export class SiftrWriter {
     this.#error = null;
   }
 
-  #drain(): number {
+  #drain(giveWay: (() => void) | null): number {
     const rings = this.#rings;
     let n = 0;
     for (let i = 0; i < rings.length; i++) rings[i]!.refresh();
@@ -282,12 +283,22 @@ export class SiftrWriter {
         this.#record(words, r);
         ring.advance();
         n++;
-        if (n % RELEASE_EVERY === 0) ring.release();
+        if (n % STEP === 0) {
+          ring.release();
+          if (giveWay !== null && !this.#pressed()) giveWay();
+        }
         r = ring.peek();
       }
       ring.release();
     }
     return n;
+  }
+
+  /** A ring fills up: whoever gives way now may lose records. */
+  #pressed(): boolean {
+    const rings = this.#rings;
+    for (let i = 0; i < rings.length; i++) if (rings[i]!.pressing) return true;
+    return false;
   }
 
   /** Set by `#earliest`: the time of the second earliest record, µs; Infinity when there is none. */

@@ -1,12 +1,12 @@
 import { existsSync, readFileSync, renameSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { startWriterThread } from '../../../src/daemon/siftr-port.ts';
 import { COUNTER_SLOTS, siftrs } from '../../../src/metrics/layout.ts';
 import { FlowFilter } from '../../../src/siftr/flow-filter.ts';
 import { SiftrError } from '../../../src/siftr/logfile.ts';
 import { createRing, RecordProducer } from '../../../src/siftr/record.ts';
 import { CFG_PORT_FILTER, CFG_PPL, CFG_STRICT, createSiftrShared } from '../../../src/siftr/shared.ts';
-import { startWriterThread } from '../../../src/siftr/writer-port.ts';
 import { controlRigs, ENABLE, figures, kinds, read } from './control-rig.ts';
 import { push, tuple } from './records.ts';
 

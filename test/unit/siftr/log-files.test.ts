@@ -1,12 +1,12 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { startWriterThread } from '../../../src/daemon/siftr-port.ts';
 import { COUNTER_SLOTS, siftrs } from '../../../src/metrics/layout.ts';
 import { cycleCounts } from '../../../src/siftr/format.ts';
 import { writeKnobs } from '../../../src/siftr/knobs.ts';
 import { createRing, RecordProducer } from '../../../src/siftr/record.ts';
 import { createSiftrShared } from '../../../src/siftr/shared.ts';
-import { startWriterThread } from '../../../src/siftr/writer-port.ts';
 import { controlRigs, ENABLE, figures, kinds, read } from './control-rig.ts';
 import { push, tuple } from './records.ts';
 

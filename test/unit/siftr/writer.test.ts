@@ -320,6 +320,24 @@ describe('the writer', () => {
     expect(writer.end(never).lines).toBe(2);
   });
 
+  test('lets others run each 128 records, but not while a ring is more than a quarter full', () => {
+    const { rings, writer, sink } = setUp(2, 1024);
+    const [a, b] = rings as [RecordProducer, RecordProducer];
+    writer.begin(sink, Infinity);
+    for (let i = 0; i < 300; i++) push(a, at(1, i));
+    let calls = 0;
+    // The first step leaves 172 records of 1024; meanwhile the other ring gets one more than a quarter.
+    expect(
+      writer.pass(true, () => {
+        if (++calls === 1) for (let i = 0; i < 257; i++) push(b, at(2, i));
+      }),
+    ).toBe(300);
+    expect(calls).toBe(1);
+    expect(writer.pass(true, () => calls++)).toBe(257);
+    expect(calls).toBe(3);
+    expect(sink.lines).toHaveLength(557);
+  });
+
   test('says that the limit is reached once the output has taken so many bytes', () => {
     const { rings, writer, sink } = setUp(1);
     writer.begin(sink, MAN_DATA_LINE.length * 2);

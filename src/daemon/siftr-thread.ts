@@ -1,13 +1,15 @@
 import { writeSync } from 'node:fs';
 import { getPriority, setPriority } from 'node:os';
 import { parentPort, workerData } from 'node:worker_threads';
+import { loadNative } from '../driver/native.ts';
+import { CFG_COMMAND, CFG_SLEEPING, CFG_WAKE } from '../siftr/shared.ts';
+import { type CycleEnd, type SiftrOutput, SiftrWriter } from '../siftr/writer.ts';
 import { trimHeap } from './heap.ts';
-import { CFG_COMMAND, CFG_SLEEPING, CFG_WAKE } from './shared.ts';
-import { type CycleEnd, type SiftrOutput, SiftrWriter } from './writer.ts';
 
 /**
  * The writer thread: a worker that runs SiftrWriter between sleeps. Between two passes it sleeps on a futex that the main thread
- * (a command) and the shards (a ring a quarter full) end, so a pass finds a batch and nobody is woken for each packet.
+ * (a command) and the shards (a ring a quarter full) end, so a pass finds a batch and nobody is woken for each packet. Within a pass it
+ * lets others run: where processors are short its turn is one that a shard, or the program at the other end, does not have.
  */
 
 /** What the thread is started with. */
@@ -75,9 +77,10 @@ class FdOutput implements SiftrOutput {
 
 function run(): void {
   const port = parentPort;
-  if (port === null) throw new Error('writer-thread: to be started as a worker');
+  if (port === null) throw new Error('siftr-thread: to be started as a worker');
   const { rings, cfg, cnt } = workerData as WriterData;
   const writer = new SiftrWriter(rings, cfg, cnt);
+  const { sysYield } = loadNative();
   let active = false;
   let looping = false;
   let fd = -1;
@@ -115,7 +118,7 @@ function run(): void {
 
   /** Takes what the rings hold, writes if it is time to, and sleeps; gives the records taken. */
   const pass = (): number => {
-    const n = writer.pass(false);
+    const n = writer.pass(false, sysYield);
     if (n === 0 || ++passes === WRITE_PASSES || writer.waiting >= WRITE_BYTES || writer.state !== 'ok') {
       passes = 0;
       writer.flush();

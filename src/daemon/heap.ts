@@ -4,7 +4,6 @@ import { runInNewContext } from 'node:vm';
 /**
  * Gives what set-up left behind back to the system: one full collection of the calling thread's heap. Loading and compiling make
  * garbage that V8 would otherwise keep, as an idle shard hardly ever collects (measured: 6 to 10 MB a thread).
- * It stands beside the writer thread, the lowest of its users: the folders that the daemon and siftr/ both import from are pure.
  */
 export function trimHeap(): void {
   setFlagsFromString('--expose-gc');
