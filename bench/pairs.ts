@@ -29,6 +29,8 @@ export interface Pair {
   readonly ours: (effort: Effort) => Promise<Run>;
   /** What it is compared with. */
   readonly theirs: (effort: Effort) => Promise<Run>;
+  /** Rounds for one of the others', each as much shorter: for a ratio near one, on a machine whose speed changes from run to run. */
+  readonly finer?: number;
 }
 
 /** A pair's outcome. */
@@ -50,7 +52,9 @@ export function median(values: readonly number[]): number {
 }
 
 /** Runs a pair and prints a line a round. A run that throws ends the pair: a ratio of the rounds that went well would flatter. */
-export async function measure(pair: Pair, effort: Effort, print: (line: string) => void): Promise<Outcome> {
+export async function measure(pair: Pair, whole: Effort, print: (line: string) => void): Promise<Outcome> {
+  const { finer = 1 } = pair;
+  const effort = { seconds: Math.ceil(whole.seconds / finer), rounds: whole.rounds * finer };
   const ratios: number[] = [];
   print(`\n${pair.name}`);
   try {

@@ -61,6 +61,7 @@ export async function siftrPairs(each: (pairs: readonly Pair[]) => Promise<void>
         name: `SIFTR, every packet logged, TCP ${direction === 'in' ? 'received' : 'sent'}, beside no log`,
         unit: 'Gbit/s',
         wanted: 0.9,
+        finer: 3,
         ours: ({ seconds }: Effort) => logged(lab, xsiftr, direction, seconds),
         theirs: ({ seconds }: Effort) => iperf(lab, NEAR_ADDRESS, { direction, flows: 1, seconds }),
       });
