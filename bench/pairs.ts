@@ -56,7 +56,7 @@ export async function measure(pair: Pair, whole: Effort, print: (line: string) =
   const { finer = 1 } = pair;
   const effort = { seconds: Math.ceil(whole.seconds / finer), rounds: whole.rounds * finer };
   const ratios: number[] = [];
-  print(`\n${pair.name}`);
+  print(`\n${pair.name}: ${effort.rounds} rounds, ${effort.seconds} s a run`);
   try {
     for (let round = 1; round <= effort.rounds; round++) {
       const ours = await pair.ours(effort);

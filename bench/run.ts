@@ -61,6 +61,6 @@ for (const name of groups) {
     }
   });
 }
-console.log(`\n${effort.rounds} rounds, ${effort.seconds} s a run, ${new Date().toISOString().slice(0, 10)}\n`);
+console.log(`\n${new Date().toISOString().slice(0, 10)}\n`);
 for (const line of table(outcomes)) console.log(line);
 process.exitCode = outcomes.every((o) => o.failed === '') ? 0 : 1;
