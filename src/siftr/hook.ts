@@ -90,9 +90,7 @@ export class SiftrHook implements PfilHook, TcpTap {
   #ring: RecordProducer;
   #words: Int32Array;
   #snapshot: Snapshot;
-  /** Of the packet at hand: its flow, and whether it has a TCP header. */
   readonly #key: FlowKey;
-  #whole: boolean;
   readonly #flows: FlowFilter;
   readonly #ages: Ages;
   readonly #trace: TcpTraceFn;
@@ -141,7 +139,6 @@ export class SiftrHook implements PfilHook, TcpTap {
     this.#words = this.#ring.words;
     this.#snapshot = snapshotFlight;
     this.#key = new FlowKey();
-    this.#whole = false;
     this.#flows = new FlowFilter(cfg);
     this.#ages = new Ages(st.cnt);
     this.#trace = (tp, act) => this.#traced(tp, act);
@@ -262,15 +259,33 @@ export class SiftrHook implements PfilHook, TcpTap {
   }
 
   mbuf(m: Mbuf, ctx: PfilCtx): Verdict {
+    const dv = this.#dv;
+    const ip = m.pos;
+    if (dv.getUint8(ip + IP_P) !== IPPROTO_TCP) return PFIL_PASS;
     const cnt = this.#cnt;
     const out = ctx.dir === 'out';
-    let inp = ctx.inp as Inpcb | null;
-    if (inp !== null && this.#cfg[CFG_PORT_FILTER] === 0 && !this.#flows.on) {
-      // What a connection of ours sends is TCP, whole, and its own: no need to read the header, which may not even be in the cache yet.
-      if (this.#dueTp !== null) this.#sampleInput();
-    } else if (!this.#ofInterest(m, out)) {
+    // Before the first output that a segment causes.
+    if (this.#dueTp !== null) this.#sampleInput();
+
+    if (!this.#strict && (dv.getUint16(ip + IP_OFF) & IP_FRAGMENT) !== 0) {
+      cnt[siftrs.siftrs_fragments]!++;
       return PFIL_PASS;
     }
+    // A packet cut short of its header counts with ports 0.
+    const th = ip + ((dv.getUint8(ip) & 0x0f) << 2);
+    const whole = th + (this.#strict ? TCP_PORTS : TCP_HDR) <= m.pos + m.len;
+    const sport = whole ? dv.getUint16(th) : 0;
+    const dport = whole ? dv.getUint16(th + 2) : 0;
+    const filter = this.#cfg[CFG_PORT_FILTER]!;
+    if (filter !== 0 && sport !== filter && dport !== filter) return this.#filtered(out);
+    const src = dv.getInt32(ip + IP_SRC);
+    const dst = dv.getInt32(ip + IP_DST);
+    const flows = this.#flows;
+    if (flows.on && !this.#strict) {
+      const passes = out ? flows.passesV4(src, sport, dst, dport) : flows.passesV4(dst, dport, src, sport);
+      if (!passes) return this.#filtered(out);
+    }
+
     if ((m.mflags & M_SIFTR) !== 0) {
       cnt[siftrs.siftrs_dejavu]!++;
       return PFIL_PASS;
@@ -291,40 +306,20 @@ export class SiftrHook implements PfilHook, TcpTap {
       }
     }
 
-    if (inp === null && this.#whole) inp = this.#st.tcp.tcb.lookup(this.#key);
+    let inp = ctx.inp as Inpcb | null;
+    if (inp === null && whole) {
+      if (out) this.#key.setV4(src, sport, dst, dport);
+      else this.#key.setV4(dst, dport, src, sport);
+      inp = this.#st.tcp.tcb.lookup(this.#key);
+    }
     if (inp === null) cnt[out ? siftrs.siftrs_nskip_out_inpcb : siftrs.siftrs_nskip_in_inpcb]!++;
     else this.#record(inp, inp.tp, out, m.time);
     return PFIL_PASS;
   }
 
-  /** Reads a packet's header: false when it is none of TCP, a fragment, or filtered out. Leaves its flow in `#key`. */
-  #ofInterest(m: Mbuf, out: boolean): boolean {
-    const dv = this.#dv;
-    const cnt = this.#cnt;
-    const ip = m.pos;
-    if (dv.getUint8(ip + IP_P) !== IPPROTO_TCP) return false;
-    // Before the first output that a segment causes.
-    if (this.#dueTp !== null) this.#sampleInput();
-    if (!this.#strict && (dv.getUint16(ip + IP_OFF) & IP_FRAGMENT) !== 0) {
-      cnt[siftrs.siftrs_fragments]!++;
-      return false;
-    }
-    // A packet cut short of its header counts with ports 0.
-    const th = ip + ((dv.getUint8(ip) & 0x0f) << 2);
-    this.#whole = th + (this.#strict ? TCP_PORTS : TCP_HDR) <= m.pos + m.len;
-    const sport = this.#whole ? dv.getUint16(th) : 0;
-    const dport = this.#whole ? dv.getUint16(th + 2) : 0;
-    const filter = this.#cfg[CFG_PORT_FILTER]!;
-    const src = dv.getInt32(ip + IP_SRC);
-    const dst = dv.getInt32(ip + IP_DST);
-    const key = this.#key;
-    if (out) key.setV4(src, sport, dst, dport);
-    else key.setV4(dst, dport, src, sport);
-    const passes =
-      (filter === 0 || sport === filter || dport === filter) &&
-      (this.#strict || !this.#flows.on || this.#flows.passesV4(key.l3, key.lport, key.f3, key.fport));
-    if (!passes) cnt[out ? siftrs.siftrs_filtered_out : siftrs.siftrs_filtered_in]!++;
-    return passes;
+  #filtered(out: boolean): Verdict {
+    this.#cnt[out ? siftrs.siftrs_filtered_out : siftrs.siftrs_filtered_in]!++;
+    return PFIL_PASS;
   }
 
   /** Steps 7 to 10 of section 5.2. @param time receive stamp of the frame, int32 µs; inbound only */

@@ -64,44 +64,40 @@ function reverse32(w: number): number {
   return ((v >>> 16) | (v << 16)) >>> 0;
 }
 
-function isOf(inp: Inpcb, k: FlowKey): boolean {
-  return (
-    inp.f3 === k.f3 &&
-    inp.fport === k.fport &&
-    inp.lport === k.lport &&
-    inp.l3 === k.l3 &&
-    inp.f2 === k.f2 &&
-    inp.l2 === k.l2 &&
-    (k.f2 === V4_MAPPED ||
-      (inp.f0 === k.f0 && inp.f1 === k.f1 && inp.l0 === k.l0 && inp.l1 === k.l1 && inp.zone === k.zone))
-  );
-}
-
 /** Connections of one shard by flow; grows by doubling. */
 export class TcbTable {
   count = 0;
   #heads: (Inpcb | null)[];
   #mask: number;
   readonly #seed: number;
-  /** What was found last. A packet is looked up by each that wants to know, and seldom comes alone. */
-  #last: Inpcb | null;
 
   constructor(random: Random) {
     this.#heads = new Array(1024).fill(null);
     this.#mask = 1023;
     this.#seed = random.next32();
-    this.#last = null;
   }
 
   /** Exact match of addresses, ports and zone; listeners are not looked at. */
   lookup(k: FlowKey): Inpcb | null {
-    const last = this.#last;
-    if (last !== null && isOf(last, k)) return last;
     const h = flowHash(k, this.#seed);
     let inp: Inpcb | null = this.#heads[h & this.#mask] ?? null;
-    while (inp !== null && (inp.hash !== h || !isOf(inp, k))) inp = inp.next;
-    if (inp !== null) this.#last = inp;
-    return inp;
+    while (inp !== null) {
+      if (
+        inp.hash === h &&
+        inp.f3 === k.f3 &&
+        inp.fport === k.fport &&
+        inp.lport === k.lport &&
+        inp.l3 === k.l3 &&
+        inp.f2 === k.f2 &&
+        inp.l2 === k.l2 &&
+        (k.f2 === V4_MAPPED ||
+          (inp.f0 === k.f0 && inp.f1 === k.f1 && inp.l0 === k.l0 && inp.l1 === k.l1 && inp.zone === k.zone))
+      ) {
+        return inp;
+      }
+      inp = inp.next;
+    }
+    return null;
   }
 
   /** Enters a connection under its key. The caller has made sure that no other has the same. */
@@ -136,7 +132,6 @@ export class TcbTable {
       p.next = inp.next;
     }
     inp.next = null;
-    if (this.#last === inp) this.#last = null;
     this.count--;
   }
 
