@@ -116,9 +116,14 @@ function run(): void {
     Atomics.store(cfg, CFG_SLEEPING, 0);
   };
 
+  /** Not while a command waits: with others busy, each yield may take some ms, and a pass has hundreds of them. */
+  const giveWay = (): void => {
+    if (Atomics.load(cfg, CFG_COMMAND) === handled) sysYield();
+  };
+
   /** Takes what the rings hold, writes if it is time to, and sleeps; gives the records taken. */
   const pass = (): number => {
-    const n = writer.pass(false, sysYield);
+    const n = writer.pass(false, giveWay);
     if (n === 0 || ++passes === WRITE_PASSES || writer.waiting >= WRITE_BYTES || writer.state !== 'ok') {
       passes = 0;
       writer.flush();

@@ -46,7 +46,6 @@ import {
 import { CFG_HOOK, CFG_INFLIGHT, CFG_PORT_FILTER, CFG_PPL_DIR, CFG_STRICT, wakeWriter } from './shared.ts';
 import { makeSettle, makeSnapshot, type Snapshot } from './snapshot.ts';
 
-// Made once: where another function were called in each cycle, V8 would give the call up as one that it cannot know.
 const snapshotFlight = makeSnapshot();
 const snapshotPipe = makeSnapshot(true);
 const settle = makeSettle();
